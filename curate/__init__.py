@@ -1,0 +1,9 @@
+"""One lazy pipeline from problems and teacher traces to a published dataset and a trained student."""
+
+from pathlib import Path
+
+__version__ = "0.1.0"
+
+_root = Path(__file__).resolve().parent
+if not (_root / "verifiers").is_dir() and (_root.parent / "verifiers").is_dir():
+    __path__.append(str(_root.parent))  # a checkout that lost its links (Windows, a zip file)

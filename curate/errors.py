@@ -1,0 +1,75 @@
+"""Every error a user can meet, each one sentence: what, where, remedy.
+
+CurateError                     exit code 1: it failed, and running again may help
+├── UserError                   exit code 2: the input or the command must change
+│   ├── InputError              a file, a row, a column
+│   ├── MissingDependency       an extra is not installed; the sentence ends with the command that installs it
+│   └── EngineDown              the model cannot be reached, refuses us, or answers nonsense every time
+├── CallFailed                  one call failed after its retries; its row is set aside, the run goes on
+├── RunError                    the run stopped: a bug in a step, a broken invariant, a full disk
+└── Interrupted                 exit code 130: Ctrl-C; what was paid for is kept
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+
+class CurateError(Exception):
+    """Something failed that is not the user's mistake; running again may help."""
+
+    exit_code = 1
+
+
+class UserError(CurateError):
+    """The input or the command must change before another try makes sense."""
+
+    exit_code = 2
+
+
+class InputError(UserError):
+    """A file, a row or a column is not what it has to be."""
+
+
+class MissingDependency(UserError):
+    """A package of an extra is not installed."""
+
+
+class EngineDown(UserError):
+    """The model cannot be reached, refuses us, or answers nonsense every time: no call can succeed."""
+
+
+class CallFailed(CurateError):
+    """One call failed after its retries. Its row is set aside with this sentence; the next run asks again."""
+
+
+class RunError(CurateError):
+    """The run stopped: a bug in a step, a broken invariant, a full disk."""
+
+
+class Interrupted(CurateError):
+    """Ctrl-C. Everything paid for is kept; the sentence says how to go on."""
+
+    exit_code = 130
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Name what was probably meant: `did you mean 'x'?`, or else all that exists."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if close:
+        return "did you mean " + " or ".join(repr(c) for c in close) + "?"
+    return "there is " + ", ".join(repr(k) for k in known) if known else "there is none"
+
+
+def require(module: str, install: str) -> ModuleType:
+    """Import `module`, or raise MissingDependency with the command that installs it."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as e:
+        if e.name is not None and e.name.split(".")[0] != module.split(".")[0]:
+            raise
+        raise MissingDependency(f"{module} is not installed; install it with: {install}") from None

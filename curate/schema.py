@@ -1,0 +1,78 @@
+"""The row: one trace with its problem. Flat, typed columns; ids are content hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
+
+SPANS = pl.List(
+    pl.Struct(
+        {"field": pl.String, "start": pl.Int64, "end": pl.Int64, "label": pl.String, "value": pl.Float64}
+    )
+)
+"""Sentences, steps, thoughts, chunks, ownership, loss masks: character offsets [start, end) into `field`."""
+
+VERDICT = pl.Struct(
+    {"passed": pl.Boolean, "score": pl.Float64, "extracted": pl.String, "why": pl.String}
+)
+"""One column per verifier, named after it. `passed` null means that the verifier abstains."""
+
+PROBLEM: dict[str, Any] = {
+    "problem_id": pl.String,  # hash of the question
+    "question": pl.String,
+    "answer": pl.String,  # the gold answer; null where there is none
+    "solution": pl.String,
+    "domain": pl.String,
+    "source": pl.String,  # the dataset it came from
+    "source_id": pl.String,  # the id it had there
+    "license": pl.String,
+    "extra": pl.String,  # JSON object: every other input column
+}
+
+TRACE: dict[str, Any] = {
+    "trace_id": pl.String,  # hash of what follows; null for a problem that nobody has answered yet
+    "parent_id": pl.String,  # trace_id of the trace this one was rewritten from
+    "sample": pl.Int64,  # 0, 1, ... among the samples of one problem
+    "model": pl.String,
+    "messages": MESSAGES,  # exactly what was sent
+    "thinking": pl.String,  # unrendered; null where the model does not think aloud
+    "response": pl.String,
+    "finish": pl.String,  # stop, length or error
+    "prompt_tokens": pl.Int64,
+    "output_tokens": pl.Int64,
+}
+
+ROW = {**PROBLEM, **TRACE}
+
+DROPPED = {"dropped_by": pl.String, "why": pl.String}
+
+Row = Mapping[str, Any]
+
+
+def content_hash(*parts: Any) -> str:
+    """32 hexadecimal digits that depend on the JSON of `parts` and nothing else."""
+    text = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_plain)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (pl.Series, tuple, set, frozenset)):
+        return sorted(value, key=repr) if isinstance(value, (set, frozenset)) else list(value)
+    raise TypeError(f"no content hash for a {type(value).__name__}: {value!r}")
+
+
+def problem_id(question: str) -> str:
+    """The id of a problem: the hash of its question, to the letter."""
+    return content_hash("problem", question)
+
+
+def trace_id(row: Row) -> str:
+    """The id of a trace: problem, origin and text. Two equal texts of one problem and sample share it."""
+    names = ("problem_id", "parent_id", "source_id", "sample", "model", "thinking", "response")
+    return content_hash("trace", *(row.get(name) for name in names))

@@ -1,0 +1,242 @@
+"""The step: a frozen dataclass that says what it reads, what it writes, and one body.
+
+A body is an expression (`expr`: free, fused into the plan), a row function (`row`: CPU, in a worker process that can
+be killed, remembered), a question to a model (`ask`: money, remembered), or, for a filter, a look at the whole
+table (`mark`). The role (Verifier, Score, Filter, Rewriter, Sampler) only fixes what the value means.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+
+import polars as pl
+
+from curate.schema import VERDICT, Row, content_hash
+
+Message = dict[str, str]
+Why = Literal[
+    "equal", "different", "no_answer", "several_answers", "no_gold", "gold_invalid", "unsupported",
+    "timeout", "memory", "crashed", "unsafe", "unreadable_judge",
+]  # fmt: skip
+"""The closed vocabulary of a verdict's `why`; after it may follow `: ` and a short text."""
+
+NOT_IDENTITY = {
+    "n": "how many samples: each sample's index is a column that is read",
+    "url": "where a model runs does not change what it says",
+    "api_key": "a secret, and who pays does not change the answer",
+    "concurrency": "seeds come from the row, so the width of the work changes nothing",
+    "batch_size": "as concurrency",
+    "device": "as url",
+    "request_timeout_s": "a call that times out has no answer, and is asked again",
+    "retries": "as request_timeout_s",
+    "memory_mb": "a limit of the machine; an abstention for lack of memory names it",
+}
+"""Fields that do not count in a fingerprint, each with its reason. All other fields count."""
+
+
+class Verdict(NamedTuple):
+    """What a verifier says of one row. `passed` None abstains: it never fails a trace and never passes one."""
+
+    passed: bool | None
+    why: str
+    extracted: str | None = None
+    score: float | None = None
+
+
+class Text(NamedTuple):
+    """The text of a child trace. `output_tokens` is None where nobody counted."""
+
+    thinking: str | None
+    response: str
+    output_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One answer of a model, the begun turn (`prefix`) included in `thinking` and `response`.
+
+    text: what the model itself wrote, raw, after the prefix. logprobs: one natural logarithm per output token.
+    """
+
+    thinking: str | None
+    response: str
+    text: str
+    finish: Literal["stop", "length"]
+    prompt_tokens: int
+    output_tokens: int
+    logprobs: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class TokenScores:
+    """Teacher-forced scores of a stored text, one entry per token of it, in order.
+
+    start, end: character offsets into the text; logprob, entropy: natural logarithms (nats).
+    top: the k most probable (token id, log-probability) pairs, where they were asked for.
+    """
+
+    ids: tuple[int, ...]
+    start: tuple[int, ...]
+    end: tuple[int, ...]
+    logprob: tuple[float, ...]
+    entropy: tuple[float, ...] | None = None
+    top: tuple[tuple[tuple[int, float], ...], ...] | None = None
+
+
+class Engine(Protocol):
+    """A model behind a door: `async with engine as e: await e.chat(...)`.
+
+    Raises EngineDown when no call can succeed, CallFailed when this one did not.
+    """
+
+    model: str
+
+    @property
+    def fingerprint(self) -> str: ...
+    def describe(self) -> dict[str, Any]: ...
+    async def __aenter__(self) -> Engine: ...
+    async def __aexit__(self, *exc: object) -> None: ...
+    async def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        prefix: str = "",
+        n: int = 1,
+        stop: Sequence[str] = (),
+        ban: Sequence[str] = (),
+        logprobs: bool = False,
+        seed: int | None = None,
+        **sampling: Any,
+    ) -> list[Completion]: ...
+
+
+def user(content: str, system: str | None = None) -> list[Message]:
+    """The messages of a single user turn."""
+    head = [{"role": "system", "content": system}] if system else []
+    return [*head, {"role": "user", "content": content}]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that happens to a table of traces. Subclass a role below, not this."""
+
+    version: ClassVar[int] = 1  # raise it when equal fields would now give another answer
+    reads: ClassVar[tuple[str, ...]] = ()  # the columns the answer depends on, and nothing else
+    examples: ClassVar[Sequence[tuple[Any, Any]]] = ()  # (row or rows, expected): run by tests/test_rooms.py
+    example_fields: ClassVar[Mapping[str, Any]] = {}  # fields that have no default, for the examples
+    replies: ClassVar[Sequence[str]] = ()  # what the scripted engine says, for the examples of an `ask`
+
+    @property
+    def name(self) -> str:
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
+
+    @property
+    def writes(self) -> dict[str, Any]:
+        """The columns of one answer, with their dtypes."""
+        return {}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns this step needs: `reads`, and whatever its fields name."""
+        return self.reads
+
+    @property
+    def body(self) -> Literal["expr", "row", "ask", "mark"]:
+        """The one body this step defines."""
+        found = [b for b in ("expr", "row", "ask", "mark") if callable(getattr(type(self), b, None))]
+        if len(found) != 1:
+            raise TypeError(f"{type(self).__name__} must define one of expr, row, ask and mark; it has {found}")
+        return found[0]  # type: ignore[return-value]
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of name, version and every field that counts."""
+        return content_hash(self.name, self.version, describe(self, identity_only=True))[:12]
+
+    def pack(self, value: Any) -> dict[str, Any]:
+        """One value of the body as the columns in `writes`."""
+        raise NotImplementedError  # every role below answers this
+
+
+@dataclass(frozen=True)
+class Verifier(Step):
+    """Adds one column named after itself: a three-valued verdict. Never drops, never edits.
+
+    `row` and `ask` answer a Verdict; `expr` answers a struct like schema.VERDICT.
+    """
+
+    @property
+    def writes(self) -> dict[str, Any]:
+        return {self.name: VERDICT}
+
+    def pack(self, value: Verdict) -> dict[str, Any]:
+        return {self.name: None if value is None else value._asdict()}
+
+
+@dataclass(frozen=True)
+class Score(Step):
+    """Adds measured columns. Never drops, never edits. A body answers {column: value}."""
+
+    def pack(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(value)
+
+
+@dataclass(frozen=True)
+class Filter(Step):
+    """Says why a row goes; null means it stays. Never edits.
+
+    `expr` answers a string expression. `mark(frame)` looks at the whole table: it is given `row` (an index) and
+    the columns this step needs, and answers a LazyFrame of `row` and `why` for the rows that go.
+    """
+
+
+@dataclass(frozen=True)
+class Rewriter(Step):
+    """Bears a child trace, or None where the trace stays as it is. The parent is set aside as "rewritten"."""
+
+    @property
+    def writes(self) -> dict[str, Any]:
+        return {"child": pl.Struct({"thinking": pl.String, "response": pl.String, "output_tokens": pl.Int64})}
+
+    def pack(self, value: Text | None) -> dict[str, Any]:
+        return {"child": None if value is None else value._asdict()}
+
+
+def describe(thing: Any, *, identity_only: bool = False) -> Any:
+    """A field's value as plain JSON: what recipe.json records, and what a fingerprint hashes.
+
+    Raises TypeError for what has no stable form (a lambda, an open file): its fingerprint would lie.
+    """
+    if thing is None or isinstance(thing, (bool, int, float, str)):
+        return thing
+    if isinstance(thing, Path):
+        return str(thing)
+    if isinstance(thing, (list, tuple)):
+        return [describe(v, identity_only=identity_only) for v in thing]
+    if isinstance(thing, Mapping):
+        return {str(k): describe(v, identity_only=identity_only) for k, v in sorted(thing.items())}
+    if isinstance(thing, pl.Expr):
+        return {"polars": thing.meta.serialize(format="json")}
+    if is_engine(thing):
+        return {"engine": thing.fingerprint} if identity_only else thing.describe()
+    if is_dataclass(thing) and not isinstance(thing, type):
+        skip = NOT_IDENTITY if identity_only else {"api_key"}
+        values = {f.name: getattr(thing, f.name) for f in fields(thing) if f.name not in skip}
+        head = {"step": thing.name, "version": thing.version} if isinstance(thing, Step) else {}
+        return head | {k: describe(v, identity_only=identity_only) for k, v in values.items()}
+    raise TypeError(f"a field of type {type(thing).__name__} has no stable fingerprint: {thing!r}")
+
+
+def is_engine(thing: Any) -> bool:
+    """Whether a field holds an engine (it has a `chat`); asks nothing of the model."""
+    return callable(getattr(type(thing), "chat", None))
+
+
+def engines(step: Step) -> dict[str, Engine]:
+    """The engine fields of a step, by field name."""
+    values = {f.name: getattr(step, f.name) for f in fields(step)}
+    return {k: v for k, v in values.items() if is_engine(v)}
