@@ -33,7 +33,6 @@ NOT_IDENTITY = {
     "device": "as url",
     "request_timeout_s": "a call that times out has no answer, and is asked again",
     "retries": "as request_timeout_s",
-    "memory_mb": "a limit of the machine; an abstention for lack of memory names it",
 }
 """Fields that do not count in a fingerprint, each with its reason. All other fields count."""
 

@@ -1,0 +1,30 @@
+"""Fixtures that several test files share: the real data, where it is, and a tiny checkpoint."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real problems and traces; it is not part of the repository."""
+    folder = Path(os.environ.get("CURATE_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "traces").is_dir():
+        pytest.skip(f"no real data at {folder}; set CURATE_DATA to the folder that holds traces/ and problems/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A randomly initialised checkpoint with a tokenizer and a chat template, a few hundred kilobytes."""
+    from tiny_model import build
+
+    return build(tmp_path_factory.mktemp("tiny"))
