@@ -1,0 +1,217 @@
+"""Every completed model call is on disk before anybody uses its answer, until its row's answer is in a part.
+
+One sqlite file a run (WAL, group commit: all calls that finished while the last commit was under way go into the next).
+After `kill -9` a long `ask` starts again and finds its earlier calls here. The ledger lives in the same file, so
+that what was spent and what was bought are one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from curate.schema import content_hash
+from curate.step import Completion, Engine, Message, TokenScores
+
+_TABLES = """
+create table if not exists calls (key text primary key, step text, row text, reply text) without rowid;
+create index if not exists calls_by_step on calls (step, row);
+create table if not exists ledger (
+  step text, fingerprint text, engine text, rows_cached int, rows_paid int, calls int, failed int,
+  prompt_tokens int, output_tokens int, seconds real, primary key (step, fingerprint, engine)) without rowid;
+"""
+LEDGER: dict[str, Any] = {
+    "step": pl.String,
+    "fingerprint": pl.String,
+    "engine": pl.String,
+    "rows_cached": pl.Int64,  # rows of the last run that were answered from memory
+    "rows_paid": pl.Int64,  # rows worked out, over all runs on this folder
+    "calls": pl.Int64,
+    "failed": pl.Int64,
+    "prompt_tokens": pl.Int64,
+    "output_tokens": pl.Int64,
+    "seconds": pl.Float64,  # wall clock behind this door
+}
+_ADDED = ("rows_paid", "calls", "failed", "prompt_tokens", "output_tokens", "seconds")
+
+_row: contextvars.ContextVar[tuple[str, Counter[str]]] = contextvars.ContextVar("row")
+
+
+class Journal:
+    """The calls and the ledger of one run folder. All of sqlite happens in one thread of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._pending: list[tuple[tuple[str, str, str, str], asyncio.Future[None]]] = []
+        self._committing = False
+        self._db: sqlite3.Connection = self._thread.submit(self._open, path).result()
+
+    @staticmethod
+    def _open(path: Path) -> sqlite3.Connection:
+        db = sqlite3.connect(path)
+        db.execute("pragma journal_mode = wal")
+        db.execute("pragma synchronous = normal")
+        db.executescript(_TABLES)
+        return db
+
+    def close(self) -> None:
+        self._thread.submit(self._db.close).result()
+        self._thread.shutdown()
+
+    def replies(self, step: str) -> dict[str, str]:
+        """The journalled calls of one step: few, because a finished row's calls are forgotten."""
+        query = "select key, reply from calls where step = ?"
+        return dict(self._thread.submit(lambda: self._db.execute(query, (step,)).fetchall()).result())
+
+    async def keep(self, step: str, row: str, key: str, reply: str) -> None:
+        """Returns once the call is committed. Until then it counts as in flight."""
+        done = asyncio.get_running_loop().create_future()
+        self._pending.append(((key, step, row, reply), done))
+        if not self._committing:
+            await self._commit_pending()
+        await done
+
+    async def _commit_pending(self) -> None:
+        self._committing = True
+        loop = asyncio.get_running_loop()
+        try:
+            while self._pending:
+                batch, self._pending = self._pending, []
+                try:
+                    await loop.run_in_executor(self._thread, self._insert, [call for call, _ in batch])
+                except sqlite3.Error as e:
+                    for _, done in batch:
+                        done.set_exception(e)
+                else:
+                    for _, done in batch:
+                        if not done.cancelled():
+                            done.set_result(None)
+        finally:
+            self._committing = False
+
+    def _insert(self, calls: Sequence[tuple[str, str, str, str]]) -> None:
+        with self._db:
+            self._db.executemany("insert or replace into calls values (?, ?, ?, ?)", calls)
+
+    def forget(self, step: str, rows: Iterable[str]) -> None:
+        """Drop the calls of rows whose answer is now in a part."""
+        pairs = [(step, row) for row in rows]
+        self._thread.submit(self._execute, "delete from calls where step = ? and row = ?", pairs).result()
+
+    def _execute(self, query: str, values: list[tuple[Any, ...]]) -> None:
+        with self._db:
+            self._db.executemany(query, values)
+
+    def spend(self, step: str, fingerprint: str, engine: str, cached: int = 0, **spent: float) -> None:
+        """Add to one line of the ledger; `cached` replaces what the last run said."""
+        values = (step, fingerprint, engine, cached, *(spent.get(name, 0) for name in _ADDED))
+        sums = ", ".join(f"{name} = {name} + excluded.{name}" for name in _ADDED)
+        query = (
+            "insert into ledger (step, fingerprint, engine, rows_cached, " + ", ".join(_ADDED) + ")"
+            f" values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set {sums},"
+            " rows_cached = excluded.rows_cached"
+        )
+        self._thread.submit(self._execute, query, [values]).result()
+
+    def ledger(self) -> pl.DataFrame:
+        """All lines of the ledger, by step."""
+        query = "select " + ", ".join(LEDGER) + " from ledger order by step, fingerprint, engine"
+        rows = self._thread.submit(lambda: self._db.execute(query).fetchall()).result()
+        return pl.DataFrame(rows, schema=LEDGER, orient="row")
+
+
+@dataclass
+class Spent:
+    """What one door has spent since its last part."""
+
+    calls: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    since: float = 0.0
+
+    def take(self) -> dict[str, float]:
+        """The numbers so far, with the seconds they took; counting starts again."""
+        now = time.monotonic()
+        out = {**asdict(self), "seconds": now - self.since}
+        del out["since"]
+        self.calls = self.failed = self.prompt_tokens = self.output_tokens = 0
+        self.since = now
+        return out
+
+
+@dataclass(frozen=True)
+class Journalled:
+    """An engine that never buys the same call of a row twice; put in an engine's place while its door is open."""
+
+    engine: Engine
+    journal: Journal
+    step: str
+    known: dict[str, str]
+    spent: Spent
+
+    @property
+    def model(self) -> str:
+        return self.engine.model
+
+    @property
+    def fingerprint(self) -> str:
+        return self.engine.fingerprint
+
+    def describe(self) -> dict[str, Any]:
+        return self.engine.describe()
+
+    async def chat(
+        self, messages: Sequence[Message], *, seed: int | None = None, **options: Any
+    ) -> list[Completion]:
+        """The engine's chat. A seed that is not given comes from the row and the call."""
+        key = self._key("chat", messages, seed, options)
+        if key not in self.known:
+            chosen = int(key[:12], 16) if seed is None else seed
+            replies = await self.engine.chat(messages, seed=chosen, **options)
+            self.spent.calls += 1
+            self.spent.prompt_tokens += replies[0].prompt_tokens if replies else 0
+            self.spent.output_tokens += sum(r.output_tokens for r in replies)
+            await self._keep(key, [asdict(r) for r in replies])
+        found = json.loads(self.known.pop(key))
+        return [Completion(**{**r, "logprobs": _tuple(r["logprobs"])}) for r in found]
+
+    async def score(self, messages: Sequence[Message], text: str, **options: Any) -> TokenScores:
+        """The engine's score, bought once."""
+        key = self._key("score", messages, text, options)
+        if key not in self.known:
+            scores = await self.engine.score(messages, text, **options)  # type: ignore[attr-defined]
+            self.spent.calls += 1
+            self.spent.prompt_tokens += len(scores.ids)
+            await self._keep(key, asdict(scores))
+        return TokenScores(**{k: _tuple(v) for k, v in json.loads(self.known.pop(key)).items()})
+
+    def _key(self, *call: Any) -> str:
+        row, seen = _row.get()
+        asked = content_hash(self.engine.fingerprint, *call)
+        seen[asked] += 1  # the same call again within one row is another call
+        return content_hash(row, asked, seen[asked])
+
+    async def _keep(self, key: str, reply: Any) -> None:
+        self.known[key] = json.dumps(reply, ensure_ascii=False)
+        await self.journal.keep(self.step, _row.get()[0], key, self.known[key])
+
+
+def begin_row(key: str) -> None:
+    """Calls made from here on, in this asyncio task, belong to the row with this key."""
+    _row.set((key, Counter()))
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(_tuple(v) for v in value) if isinstance(value, list) else value

@@ -1,0 +1,78 @@
+"""A source and a list of steps: inert, printable, and the same every time it is asked."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from curate.errors import InputError
+from curate.plan import Plan, make_plan
+from curate.read import Source, read
+from curate.stages import Function, role, schema_after, step_name
+from curate.step import Step
+
+if TYPE_CHECKING:
+    from curate.run import Run
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """`problems` (a Source, or what `curate.read` takes) through `steps`, in order. Building it touches no data.
+
+    A step is a Step, or any function LazyFrame → LazyFrame that neither adds nor loses rows.
+    """
+
+    problems: Source
+    steps: Sequence[Step | Function] = field(default_factory=tuple)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.problems, Source):
+            object.__setattr__(self, "problems", read(self.problems))
+        object.__setattr__(self, "steps", tuple(self.steps))
+        for step in self.steps:
+            if isinstance(step, type) or not (isinstance(step, Step) or callable(step)):
+                raise InputError(
+                    f"{step!r} is not a step: give an instance of a Step, like MathEqual(), or a function "
+                    "LazyFrame → LazyFrame"
+                )
+
+    def head(self, n: int) -> Pipeline:
+        """The same steps over the first n problems."""
+        return Pipeline(self.problems.head(n), self.steps)
+
+    def schemas(self) -> list[dict[str, pl.DataType]]:
+        """The columns after each step. Raises InputError for a column that nobody writes."""
+        return schema_after(self.steps)
+
+    def plan(self, out: str | Path | None = None) -> Plan:
+        """Steps, columns, and for each paying step how many answers are known and how many are new.
+
+        `out` is the run folder whose answers and ledger count; without it nothing is known. Reads the source; spends
+        nothing.
+        """
+        if out is not None:
+            return make_plan(self, Path(out))
+        with tempfile.TemporaryDirectory(prefix="curate-plan-") as folder:
+            return make_plan(self, Path(folder))
+
+    def run(self, out: str | Path) -> Run:
+        """Go the whole way, into the folder `out`; run it again after a crash, and it goes on."""
+        from curate.run import execute
+
+        return execute(self, Path(out))
+
+    def __repr__(self) -> str:
+        lines = [f"Pipeline: {self.problems!r}"]
+        lines += [f"  {i:2d}. {role(s):9s} {s!r}" if isinstance(s, Step) else f"  {i:2d}. function  {step_name(s)}"
+                  for i, s in enumerate(self.steps, 1)]  # fmt: skip
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(repr(self))}</pre>"

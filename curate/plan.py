@@ -1,0 +1,138 @@
+"""What a run would do and cost, printed before anything is spent."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from curate.journal import LEDGER, Journal
+from curate.parts import count
+from curate.pool import Pool
+from curate.remember import Memory
+from curate.sample import Sample
+from curate.schema import ROW
+from curate.stages import Walk, is_door, role, schema_after, step_name
+from curate.step import Step
+
+if TYPE_CHECKING:
+    from curate.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One step of a plan. Counts are null where they depend on answers that nobody has yet.
+
+    rows: rows that arrive, an upper bound where `at_most`; known, new: answers; tokens, seconds: what the new ones
+    will cost, from the ledger of earlier runs on this folder, null where it has none.
+    """
+
+    name: str
+    role: str
+    columns: tuple[str, ...]
+    rows: int
+    at_most: bool
+    known: int | None = None
+    new: int | None = None
+    tokens: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of a pipeline with what each would ask. Its repr is a table."""
+
+    read: int
+    steps: tuple[PlannedStep, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The plan as plain JSON."""
+        return {"read": self.read, "steps": [vars(s) | {"columns": list(s.columns)} for s in self.steps]}
+
+    def __str__(self) -> str:
+        head = f"{'':2s}  {'step':24s} {'role':9s} {'rows':>10s} {'known':>10s} {'new':>10s} {'tokens':>12s} {'time':>9s}"
+        lines = [f"{self.read:,} rows read", head]
+        for i, s in enumerate(self.steps, 1):
+            rows = ("≤ " if s.at_most else "") + f"{s.rows:,}"
+            known, new = (_number(s.known), _number(s.new)) if s.known is not None else ("", "")
+            if s.new is not None and s.at_most:
+                new = "≤ " + new
+            tokens = "" if not s.new else ("?" if s.tokens is None else f"~{s.tokens:,}")
+            took = "" if not s.new else ("?" if s.seconds is None else f"~{s.seconds:,.0f} s")
+            lines.append(f"{i:2d}  {s.name:24s} {s.role:9s} {rows:>10s} {known:>10s} {new:>10s} {tokens:>12s} {took:>9s}")
+            if s.columns:
+                lines.append(f"      + {', '.join(s.columns)}")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(str(self))}</pre>"
+
+
+def _number(n: int | None) -> str:
+    return "" if n is None else f"{n:,}"
+
+
+def make_plan(pipeline: Pipeline, out: Path) -> Plan:
+    """Walk as far as the known answers reach, and bound the rest from above. Writes only to a temporary folder."""
+    added = _added_columns(pipeline)
+    ledger = _ledger(out)
+    with tempfile.TemporaryDirectory(prefix="curate-plan-") as folder, closing(
+        Journal(Path(folder) / "journal.sqlite")
+    ) as journal:
+        loaded = pipeline.problems.load(Path(folder))
+        memory = Memory(out, Path(folder), journal, Pool)  # a door opens only where nothing is new: no pool starts
+        walk = Walk(memory, loaded.rows, pl.scan_parquet(loaded.rows))
+        steps, rows, certain = [], count(loaded.rows), True
+        for step, columns in zip(pipeline.steps, added, strict=True):
+            cost: dict[str, Any] = {}
+            at_most = not certain
+            if is_door(step) and isinstance(step, Step):
+                if certain:
+                    keyed = walk.key(step)
+                    new, distinct = count(walk.memory.todo(step, keyed)), count(keyed)
+                else:
+                    new = distinct = rows * (step.n if isinstance(step, Sample) else 1)
+                cost = {"known": distinct - new, "new": new, **_cost(ledger, step, new)}
+                if certain and new == 0:
+                    walk.door(step)
+                certain = certain and new == 0
+            elif certain:
+                walk.take(step)
+            steps.append(PlannedStep(step_name(step), role(step), columns, rows, at_most, **cost))
+            if certain:
+                rows = walk.close()
+            elif isinstance(step, Sample):
+                rows *= step.n
+        return Plan(loaded.read, tuple(steps))
+
+
+def _added_columns(pipeline: Pipeline) -> list[tuple[str, ...]]:
+    before: set[str] = set(ROW)
+    out = []
+    for schema in schema_after(pipeline.steps):
+        out.append(tuple(c for c in schema if c not in before))
+        before = set(schema)
+    return out
+
+
+def _ledger(out: Path) -> pl.DataFrame:
+    path = out / "ledger.parquet"
+    return pl.read_parquet(path) if path.exists() else pl.DataFrame(schema=LEDGER)
+
+
+def _cost(ledger: pl.DataFrame, step: Step, new: int) -> dict[str, Any]:
+    """Tokens and seconds for `new` answers at the rate of this step's earlier answers."""
+    mine = ledger.filter(pl.col("step") == step.name)
+    paid = int(mine["rows_paid"].sum())
+    if not paid:
+        return {}
+    tokens = int(mine["prompt_tokens"].sum() + mine["output_tokens"].sum())
+    return {"tokens": round(tokens / paid * new), "seconds": float(mine["seconds"].sum()) / paid * new}

@@ -1,0 +1,232 @@
+"""The one place that spends: what a step has answered before is joined, and only the rest is worked out.
+
+key = hash(step fingerprint, the columns it reads) · todo = keys anti-joined with the known answers ·
+answers/<step>-<fingerprint>/*.parquet holds them as append-only parts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from curate.errors import CallFailed, CurateError, Interrupted, RunError
+from curate.journal import Journal, Journalled, Spent, begin_row
+from curate.parts import add_part, count, iter_rows, scan_parts, sink
+from curate.pool import Abstained, Pool
+from curate.progress import Meter
+from curate.schema import content_hash
+from curate.step import Step, Verdict, Verifier, engines
+
+PART_ROWS = 2_000
+PART_SECONDS = 10.0
+FAILED: dict[str, Any] = {"key": pl.String, "why": pl.String}
+GO_ON = "run the same command again to go on: nothing that was answered is asked again"
+
+
+class Answers(NamedTuple):
+    """What one door hands back: `known` has `key` and the step's `writes`; `failed` has `key` and `why`."""
+
+    known: pl.LazyFrame
+    failed: pl.LazyFrame
+    new: int
+
+
+def with_key(step: Step, frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Add `key`: the hash of the step's fingerprint and the columns it reads, the same on every machine."""
+    fingerprint, columns = step.fingerprint, step.columns
+
+    def hashes(rows: pl.Series) -> pl.Series:
+        values = (content_hash(fingerprint, *(row[c] for c in columns)) for row in rows.to_list())
+        return pl.Series("key", list(values), dtype=pl.String)
+
+    read = pl.struct(columns)
+    return frame.with_columns(key=read.map_batches(hashes, return_dtype=pl.String, is_elementwise=True))
+
+
+@dataclass
+class Memory:
+    """The answers of one run folder, and the hands that add to them."""
+
+    folder: Path
+    scratch: Path  # files of this run alone
+    journal: Journal
+    pool: Callable[[], Pool]  # started when the first row step has work
+
+    def answers(self, step: Step) -> Path:
+        """Where the answers of this step, with these fields, are kept."""
+        return self.folder / "answers" / f"{step.name}-{step.fingerprint}"
+
+    def todo(self, step: Step, keyed: Path) -> Path:
+        """One row for every key that nobody has answered: its `key`, and the columns the step reads."""
+        frame = pl.scan_parquet(keyed)
+        known = scan_parts(self.answers(step), {"key": pl.String, **step.writes}).select("key")
+        first = (
+            frame.select("key")
+            .with_row_index("row")
+            .unique("key", keep="first", maintain_order=True)
+            .join(known, on="key", how="anti", maintain_order="left")
+            .select("row")
+        )
+        asked = frame.select("key", *step.columns).with_row_index("row")
+        path = self.scratch / "todo.parquet"
+        sink(asked.join(first, on="row", how="semi", maintain_order="left").drop("row"), path).collect()
+        return path
+
+    def remember(self, step: Step, keyed: Path) -> Answers:
+        """Answer every row of `keyed` (a table with `key`), from memory where it can be."""
+        todo = self.todo(step, keyed)
+        new, rows = count(todo), count(keyed)
+        writer = Writer(self, step, new, cached=rows - new)
+        try:
+            if new and step.body == "row":
+                self._work(step, todo, writer)
+            elif new:
+                run_async(_ask_all(step, todo, writer))
+        except KeyboardInterrupt:
+            raise Interrupted(f"stopped in {step.name}; {GO_ON}") from None
+        finally:
+            writer.close()
+        known = scan_parts(self.answers(step), {"key": pl.String, **step.writes})
+        return Answers(known.unique("key"), scan_parts(writer.failures, FAILED), new)
+
+    def _work(self, step: Step, todo: Path, writer: Writer) -> None:
+        keys: dict[int, str] = {}
+
+        def rows() -> Iterator[dict[str, Any]]:
+            for i, row in enumerate(iter_rows(todo)):
+                keys[i] = row.pop("key")
+                yield row
+
+        for i, value in self.pool().map(step, rows()):
+            key = keys.pop(i)
+            if not isinstance(value, Abstained):
+                writer.answer(key, value)
+            elif isinstance(step, Verifier):
+                writer.answer(key, Verdict(None, value.why))
+            else:
+                writer.fail(key, value.why)
+
+
+class Writer:
+    """Collects the answers of one door and appends them as parts; keeps ledger and progress bar in step."""
+
+    def __init__(self, memory: Memory, step: Step, new: int, cached: int) -> None:
+        self.step, self.journal = step, memory.journal
+        self.folder = memory.answers(step)
+        self.failures = memory.scratch / "failed" / f"{step.name}-{time.monotonic_ns()}"
+        self.schema = {"key": pl.String, **step.writes}
+        self.engine = ", ".join(e.model for e in engines(step).values())
+        self.cached = cached
+        self.spent = Spent(since=time.monotonic())
+        self.meter = Meter(step.name, new, cached, self.spent)
+        self.rows: list[dict[str, Any]] = []
+        self.failed: list[dict[str, Any]] = []
+        self.written_at = time.monotonic()
+
+    def answer(self, key: str, value: Any) -> None:
+        self.rows.append({"key": key, **self.step.pack(value)})
+        self._one_more()
+
+    def fail(self, key: str, why: str) -> None:
+        self.failed.append({"key": key, "why": why})
+        self.spent.failed += 1
+        self._one_more()
+
+    def _one_more(self) -> None:
+        self.meter.row()
+        waiting = len(self.rows) + len(self.failed)
+        if waiting >= PART_ROWS or time.monotonic() - self.written_at > PART_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Everything so far into parts; then, and only then, the journal may forget its calls."""
+        if self.rows:
+            add_part(self.folder, self.rows, self.schema)
+            if engines(self.step):
+                self.journal.forget(self.step.name, [row["key"] for row in self.rows])
+        if self.failed:
+            add_part(self.failures, self.failed, FAILED)
+        paid = len(self.rows)
+        self.journal.spend(
+            self.step.name, self.step.fingerprint, self.engine, self.cached,
+            rows_paid=paid, **self.spent.take(),
+        )  # fmt: skip
+        self.rows, self.failed, self.written_at = [], [], time.monotonic()
+
+    def close(self) -> None:
+        self.meter.close()
+        self.flush()
+
+
+async def _ask_all(step: Step, todo: Path, writer: Writer) -> None:
+    """Ask for every row, as many at once as the engines take; stop at the first error that is not one row's."""
+    async with AsyncExitStack() as doors:
+        known = writer.journal.replies(step.name)
+        opened = {}
+        for name, engine in engines(step).items():
+            inner = await doors.enter_async_context(engine)
+            opened[name] = Journalled(inner, writer.journal, step.name, known, writer.spent)
+        asked = replace(step, **opened)
+        width = max((getattr(e, "concurrency", 256) for e in engines(step).values()), default=256)
+        rows = iter_rows(todo)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(width, writer.meter.total)):
+                group.create_task(_ask_some(asked, rows, writer))
+
+
+async def _ask_some(step: Any, rows: Iterator[dict[str, Any]], writer: Writer) -> None:
+    for row in rows:
+        key = row.pop("key")
+        begin_row(key)
+        try:
+            writer.answer(key, await step.ask(row))
+        except CallFailed as e:
+            writer.fail(key, f"call failed: {e}")
+        except (CurateError, OSError):
+            raise
+        except Exception as e:  # noqa: BLE001 - a bug in a step: named, with its row, and the run stops
+            raise RunError(f"{step.name} failed on the row with {_shown(row)}: {type(e).__name__}: {e}") from e
+
+
+def _shown(row: dict[str, Any]) -> str:
+    return ", ".join(f"{k}={str(v)[:60]!r}" for k, v in row.items())
+
+
+def run_async(work: Coroutine[Any, Any, None]) -> None:
+    """Run to the end in a thread of its own, so that notebooks and asyncio programs may call it.
+
+    Ctrl-C cancels the work, lets it close its engines, and comes out as KeyboardInterrupt.
+    """
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(work)
+    thread = threading.Thread(target=_drive, args=(loop, task), name="asks", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.2)
+    except KeyboardInterrupt:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        raise
+    if not task.cancelled() and (error := task.exception()):
+        raise _first(error)
+
+
+def _drive(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
+    asyncio.set_event_loop(loop)
+    loop.run_until_complete(asyncio.wait([task]))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,47 @@
+"""Every problem has n traces, each a row: the births of the pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from curate.schema import TRACE, Row
+from curate.step import Completion, Engine, Step, user
+
+
+@dataclass(frozen=True)
+class Sample(Step):
+    """Asks the engine n times for each problem. The problem's own row is set aside as "sampled".
+
+    Rows that already hold a trace pass through untouched. `prompt` is filled with the problem's question
+    (`{question}`); `system` is sent before it where it is given. Sample i of a problem has a seed of its own, made
+    from the question and i: raising n later asks only for the new ones, and no order of work changes a trace.
+    """
+
+    engine: Engine
+    n: int = 1
+    prompt: str = "{question}"
+    system: str | None = None
+    reads: ClassVar[tuple[str, ...]] = ("question", "sample")
+
+    @property
+    def writes(self) -> dict[str, Any]:
+        return {c: t for c, t in TRACE.items() if c not in ("trace_id", "parent_id", "sample")}
+
+    async def ask(self, row: Row) -> tuple[list[dict[str, str]], Completion]:
+        """One trace of one problem: what was sent, and what came back."""
+        messages = user(self.prompt.replace("{question}", row["question"]), self.system)
+        [completion] = await self.engine.chat(messages)
+        return messages, completion
+
+    def pack(self, value: tuple[list[dict[str, str]], Completion]) -> dict[str, Any]:
+        messages, c = value
+        return {
+            "model": self.engine.model,
+            "messages": messages,
+            "thinking": c.thinking,
+            "response": c.response,
+            "finish": c.finish,
+            "prompt_tokens": c.prompt_tokens,
+            "output_tokens": c.output_tokens,
+        }

@@ -1,0 +1,258 @@
+"""A list of steps, walked: free steps are fused into one lazy plan, paying steps are doors between plans.
+
+The walk keeps two promises. Rows are only born (sampled, rewritten) or set aside with a reason, and it counts them at
+every door; and the order of rows is that of the input, so that the same answers give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from curate.errors import InputError, RunError
+from curate.parts import count, sink
+from curate.remember import Memory, with_key
+from curate.sample import Sample
+from curate.schema import ROW, VERDICT, trace_id
+from curate.step import Filter, Rewriter, Score, Step, Verifier
+
+Function = Callable[[pl.LazyFrame], pl.LazyFrame]
+FUNNEL: dict[str, Any] = {
+    "step": pl.String,
+    "role": pl.String,
+    "rows_in": pl.Int64,
+    "rows_out": pl.Int64,
+    "born": pl.Int64,
+    "dropped": pl.Int64,
+    "reasons": pl.List(pl.Struct({"why": pl.String, "rows": pl.Int64})),
+}
+
+
+def step_name(step: Step | Function) -> str:
+    """The name of a step, or of a plain function."""
+    return step.name if isinstance(step, Step) else getattr(step, "__name__", type(step).__name__)
+
+
+def role(step: Step | Function) -> str:
+    """verifier, score, filter, rewriter, sample or function."""
+    roles = ((Verifier, "verifier"), (Score, "score"), (Filter, "filter"), (Rewriter, "rewriter"), (Sample, "sample"))
+    return next((name for kind, name in roles if isinstance(step, kind)), "function")
+
+
+def is_door(step: Step | Function) -> bool:
+    """Whether this step's work is remembered."""
+    return isinstance(step, Step) and step.body in ("row", "ask")
+
+
+def schema_after(steps: Sequence[Step | Function]) -> list[dict[str, Any]]:
+    """The schema after each step, worked out on no rows. InputError names a column that nobody writes."""
+    frame, out = pl.LazyFrame(schema=ROW), []
+    for step in steps:
+        have = list(frame.collect_schema())
+        try:
+            if isinstance(step, Step):
+                if missing := [c for c in step.columns if c not in have and c != "sample"]:
+                    raise InputError(
+                        f"{step.name} reads the column {missing[0]!r}, which no step before it writes; "
+                        f"the columns there are: {', '.join(have)}"
+                    )
+                frame = _free(step, frame).drop("why", strict=False) if step.body == "expr" else frame
+                if is_door(step) and not isinstance(step, (Rewriter, Sample)):
+                    frame = frame.with_columns(pl.lit(None, dtype=t).alias(c) for c, t in step.writes.items())
+            else:
+                frame = step(frame)
+            out.append(dict(frame.collect_schema()))
+        except pl.exceptions.ColumnNotFoundError as e:
+            missing_name = str(e).split("\n")[0]
+            raise InputError(
+                f"{step_name(step)} uses a column that no step before it writes: {missing_name}; "
+                f"the columns there are: {', '.join(have)}"
+            ) from None
+    return out
+
+
+def _free(step: Step, frame: pl.LazyFrame) -> pl.LazyFrame:
+    """A verifier's or score's expression, as columns; a filter's, as the column `why`."""
+    value = step.expr()  # type: ignore[attr-defined]
+    if isinstance(step, Filter):
+        return frame.with_columns(why=value.cast(pl.String))
+    if isinstance(step, Verifier):
+        return frame.with_columns(value.cast(VERDICT).alias(step.name))
+    return frame.with_columns(value)
+
+
+@dataclass
+class Walk:
+    """The state between two steps: the live rows as a lazy plan over one file, and everything set aside."""
+
+    memory: Memory
+    source: Path  # the file under the plan
+    live: pl.LazyFrame
+    funnel: list[dict[str, Any]] = field(default_factory=list)
+    dropped: list[Path] = field(default_factory=list)
+    pending: list[tuple[Step | Function, pl.LazyFrame, pl.LazyFrame | None]] = field(default_factory=list)
+    number: int = 0
+
+    @property
+    def scratch(self) -> Path:
+        return self.memory.scratch
+
+    def take(self, step: Step | Function) -> None:
+        """Go one step further."""
+        if not isinstance(step, Step):
+            before, self.live = self.live, step(self.live)
+            self.pending.append((step, before, None))
+        elif step.body == "expr":
+            self._free(step)
+        elif step.body == "mark":
+            self._mark(step)
+        else:
+            self.door(step)
+
+    def _free(self, step: Step) -> None:
+        before, frame = self.live, _free(step, self.live)
+        if isinstance(step, Filter):
+            gone = frame.filter(pl.col("why").is_not_null()).with_columns(dropped_by=pl.lit(step.name))
+            self.live = frame.filter(pl.col("why").is_null()).drop("why")
+            self.pending.append((step, before, gone))
+        else:
+            self.live = frame
+            self.pending.append((step, before, None))
+
+    def _mark(self, step: Step) -> None:
+        """A filter over the whole table sees only the columns it reads; the texts stay on disk."""
+        self.close()
+        rows = self.live.with_row_index("row")
+        marks = step.mark(rows.select("row", *step.columns))  # type: ignore[attr-defined]
+        marks = marks.select(pl.col("row").cast(pl.UInt32), pl.col("why").cast(pl.String)).collect()
+        marked = rows.join(marks.lazy(), on="row", how="left", maintain_order="left").drop("row")
+        gone = marked.filter(pl.col("why").is_not_null()).with_columns(dropped_by=pl.lit(step.name))
+        before, self.live = self.live, marked.filter(pl.col("why").is_null()).drop("why")
+        self.pending.append((step, before, gone))
+
+    def close(self) -> int:
+        """Run the plan so far: live rows into one file, dropped rows into others, every step counted."""
+        if not self.pending:
+            return count(self.source)
+        self.number += 1
+        target = self.scratch / f"{self.number:03d}.live.parquet"
+        gone = {
+            i: self.scratch / f"{self.number:03d}.{i:02d}.dropped.parquet"
+            for i, (_, _, dropped) in enumerate(self.pending)
+            if dropped is not None
+        }
+        sinks = [sink(self.live, target)]
+        sinks += [sink(self.pending[i][2], path) for i, path in gone.items()]  # type: ignore[arg-type]
+        pl.collect_all(sinks)
+        self._check_functions(count(self.source), count(target), [count(p) for p in gone.values()])
+        rows = count(self.source)
+        for i, (step, _, _) in enumerate(self.pending):
+            lost = count(gone[i]) if i in gone else 0
+            self._counted(step, rows, dropped=gone.get(i))
+            rows -= lost
+        self.dropped += gone.values()
+        self.pending, self.source, self.live = [], target, pl.scan_parquet(target)
+        return rows
+
+    def _check_functions(self, before: int, after: int, dropped: list[int]) -> None:
+        if before == after + sum(dropped):
+            return
+        for i, (step, frame, _) in enumerate(self.pending):
+            if isinstance(step, Step):
+                continue
+            following = self.pending[i + 1][1] if i + 1 < len(self.pending) else self.live
+            had, has = (int(f.select(pl.len()).collect().item()) for f in (frame, following))
+            if had != has:
+                raise RunError(
+                    f"the function {step_name(step)} turned {had} rows into {has}; a plain function may not lose or add "
+                    "rows: set rows aside with a filter, which gives each a reason"
+                )
+        raise RunError(f"{before} rows went in and {after} + {sum(dropped)} came out: a step's expression is not stable")
+
+    def _counted(self, step: Step | Function, rows_in: int, born: int = 0, dropped: Path | None = None) -> None:
+        reasons = _reasons(dropped) if dropped else []
+        lost = sum(r["rows"] for r in reasons)
+        line = (step_name(step), role(step), rows_in, rows_in + born - lost, born, lost, reasons)
+        self.funnel.append(dict(zip(FUNNEL, line, strict=True)))
+
+    def key(self, step: Step) -> Path:
+        """The door's input on disk, each row with the key of what this step would be asked about it."""
+        self.close()
+        frame = self.live
+        if isinstance(step, Sample):
+            indices = pl.int_ranges(0, step.n).alias("sample").cast(pl.List(pl.Int64))
+            frame = frame.filter(pl.col("trace_id").is_null()).with_columns(indices).explode("sample")
+        path = self.scratch / "door.parquet"
+        sink(with_key(step, frame), path).collect()
+        return path
+
+    def door(self, step: Step) -> None:
+        """Answer a paying step's rows from memory, work out the rest, and hand on a scan."""
+        keyed = self.key(step)
+        before = count(self.source)
+        answers = self.memory.remember(step, keyed)
+        self.number += 1
+        target = self.scratch / f"{self.number:03d}.live.parquet"
+        gone = self.scratch / f"{self.number:03d}.dropped.parquet"
+        asked = pl.scan_parquet(keyed).drop(list(step.writes), strict=False)
+        joined = asked.join(answers.known, on="key", how="left", maintain_order="left")
+        failed = joined.join(answers.failed, on="key", how="inner", maintain_order="left")
+        failed = failed.with_columns(dropped_by=pl.lit(step.name)).drop("key")
+        ok = joined.join(answers.failed, on="key", how="anti", maintain_order="left").drop("key")
+        live, aside = _outcome(step, ok, self.live)
+        pl.collect_all([sink(live, target), sink(pl.concat([*aside, failed], how="diagonal_relaxed"), gone)])
+        after, lost = count(target), count(gone)
+        self._counted(step, before, born=after + lost - before, dropped=gone)
+        self.dropped.append(gone)
+        self.source, self.live = target, pl.scan_parquet(target)
+
+
+def _outcome(step: Step, ok: pl.LazyFrame, before: pl.LazyFrame) -> tuple[pl.LazyFrame, list[pl.LazyFrame]]:
+    """What the values of a door mean for the table: (live rows, rows set aside)."""
+    if isinstance(step, Sample):
+        problems = before.filter(pl.col("trace_id").is_null())
+        problems = problems.with_columns(dropped_by=pl.lit(step.name), why=pl.lit("sampled"))
+        columns = before.collect_schema()
+        born = with_trace_id(ok).select(pl.col(c).cast(t) for c, t in columns.items())
+        return pl.concat([before.filter(pl.col("trace_id").is_not_null()), born]), [problems]
+    if isinstance(step, Rewriter):
+        has_child = pl.col("child").is_not_null()
+        parents = ok.filter(has_child).drop("child")
+        parents = parents.with_columns(dropped_by=pl.lit(step.name), why=pl.lit("rewritten"))
+        return _children(ok, list(before.collect_schema())), [parents]
+    return ok, []
+
+
+def _children(frame: pl.LazyFrame, columns: list[str]) -> pl.LazyFrame:
+    """Each row that has a child becomes it: new text, new ids, every verdict and score empty again."""
+    child, has_child = pl.col("child").struct, pl.col("child").is_not_null()
+    fields = ("thinking", "response", "output_tokens")
+    texts = [pl.when(has_child).then(child.field(f)).otherwise(pl.col(f)).alias(f) for f in fields]
+    measured = [c for c in columns if c not in ROW]
+    empty = [pl.when(has_child).then(None).otherwise(pl.col(c)).alias(c) for c in measured]
+    parent = pl.when(has_child).then(pl.col("trace_id")).otherwise(pl.col("parent_id")).alias("parent_id")
+    return with_trace_id(frame.with_columns(*texts, *empty, parent)).select(columns)
+
+
+def with_trace_id(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Give every row the content hash of its trace."""
+    reads = ("problem_id", "parent_id", "source_id", "sample", "model", "thinking", "response")
+
+    def ids(rows: pl.Series) -> pl.Series:
+        return pl.Series("trace_id", [trace_id(row) for row in rows.to_list()], dtype=pl.String)
+
+    value = pl.struct(reads).map_batches(ids, return_dtype=pl.String, is_elementwise=True)
+    return frame.with_columns(trace_id=value)
+
+
+def _reasons(dropped: Path) -> list[dict[str, Any]]:
+    """How many rows went for each reason, numbers and ids in a reason counted as one; the 20 most frequent."""
+    kind = pl.col("why").str.replace_all(r"\b[0-9a-f]{8,}\b|[0-9][0-9,.]*", "#").alias("why")
+    found = pl.scan_parquet(dropped).group_by(kind).agg(rows=pl.len().cast(pl.Int64))
+    top = found.sort(["rows", "why"], descending=[True, False]).collect().to_dicts()
+    rest = sum(r["rows"] for r in top[20:])
+    return top[:20] + ([{"why": "other reasons", "rows": rest}] if rest else [])
