@@ -1,0 +1,46 @@
+# make demo: install and run the whole road once. make test: install with the development extras and run every test.
+# Needs Python 3.11 or newer and make; everything else goes into .venv. A second call installs nothing.
+
+PYTHON ?= python3
+PY := .venv/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install
+
+# A stamp is named after the content of what it was installed from, so neither a fresh clone nor a touched file
+# installs again, and a changed lock always does.
+RUNTIME := .venv/.installed-$(shell cat requirements.lock pyproject.toml | cksum | tr -cd 0-9)
+DEV := $(RUNTIME)-dev-$(shell cksum < requirements-dev.lock | tr -cd 0-9)
+
+.PHONY: install test demo check bench demo-models
+
+install: $(RUNTIME)
+
+demo: $(RUNTIME)
+	.venv/bin/curate demo
+
+test: $(DEV)
+	$(PY) -m pytest
+
+check: $(DEV)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+bench: $(DEV)
+	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(PY) $$file; done
+
+demo-models: $(RUNTIME)
+	$(PY) -m curate.demo_world.make
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv .venv
+
+$(RUNTIME): | $(PY)
+	$(PIP) -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation -e .
+	@rm -f .venv/.installed-*; touch $@
+
+$(DEV): $(RUNTIME)
+	$(PIP) -r requirements-dev.lock
+	@touch $@
