@@ -1,0 +1,116 @@
+"""A published folder becomes conversations, row by row; no table is ever held in memory.
+
+Rows come from parquet (under data/ or anywhere in the folder) or JSON lines, with a column `messages`, or with
+`prompt` and `completion` as lists of messages or as plain strings (one user and one assistant message).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from curate.errors import InputError
+from curate.train.render import Conversation
+
+COLUMNS = ("messages", "prompt", "completion", "spans")
+
+
+def find_files(data: str | Path) -> list[Path]:
+    """The files of the training split, sorted: those called train* where there are any, else all."""
+    root = Path(data)
+    if not root.exists():
+        raise InputError(f"there is no file or folder {str(data)!r}; `train` reads what `publish` wrote")
+    if root.is_file():
+        return [root]
+    base = root / "data" if (root / "data").is_dir() else root
+    files = sorted(p for kind in ("*.parquet", "*.jsonl") for p in base.rglob(kind))
+    if not files:
+        raise InputError(f"{base} holds no .parquet and no .jsonl file; `train` reads what `publish` wrote")
+    return [p for p in files if p.name.startswith("train")] or files
+
+
+def fingerprint(files: list[Path]) -> str:
+    """32 hexadecimal digits that depend on the names and bytes of the files, in order."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in files:
+        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as f:
+            while block := f.read(1 << 22):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def conversations(files: list[Path]) -> Iterator[Conversation]:
+    """Every row of every file, in order, checked; an error names file and row (counted from 1)."""
+    for path in files:
+        rows = _parquet(path) if path.suffix == ".parquet" else _jsonl(path)
+        for number, row in enumerate(rows, start=1):
+            yield _conversation(row, f"row {number:,} of {path.name}")
+
+
+def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+    except pa.ArrowInvalid as e:
+        raise InputError(f"{path} cannot be read as parquet: {str(e).splitlines()[0]}") from None
+    with file:
+        names = [n for n in file.schema_arrow.names if n in COLUMNS]
+        if "messages" not in names and not {"prompt", "completion"} <= set(names):
+            raise InputError(_no_columns(path.name, file.schema_arrow.names))
+        for batch in file.iter_batches(batch_size=64, columns=names):
+            yield from batch.to_pylist()
+
+
+def _jsonl(path: Path) -> Iterator[Mapping[str, Any]]:
+    with path.open(encoding="utf-8") as f:
+        for number, line in enumerate(f, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as e:
+                raise InputError(
+                    f"line {number:,} of {path.name} is not JSON: {e.msg} at column {e.colno}"
+                ) from None
+            if not isinstance(row, dict):
+                raise InputError(
+                    f"line {number:,} of {path.name} is not a JSON object but {line.strip()[:40]!r}"
+                )
+            yield row
+
+
+def _no_columns(where: str, names: list[str]) -> str:
+    return f"{where} needs a column 'messages', or 'prompt' and 'completion'; it has {', '.join(map(repr, names))}"
+
+
+def _conversation(row: Mapping[str, Any], where: str) -> Conversation:
+    if row.get("messages") is not None:
+        messages, first = _messages(row["messages"], "messages", where), 0
+    elif row.get("prompt") is not None and row.get("completion") is not None:
+        prompt = _messages(row["prompt"], "prompt", where, role="user")
+        messages = prompt + _messages(row["completion"], "completion", where, role="assistant")
+        first = len(prompt)
+    else:
+        raise InputError(_no_columns(where, sorted(k for k, v in row.items() if v is not None)))
+    if not any(m["role"] == "assistant" for m in messages[first:]):
+        raise InputError(f"{where} has no assistant turn, so there is nothing to learn from it; drop the row")
+    masks = [s for s in row.get("spans") or () if s["label"] == "mask"]
+    return Conversation(where, messages, first, masks)
+
+
+def _messages(value: Any, column: str, where: str, role: str | None = None) -> list[dict[str, Any]]:
+    """A column's messages without their empty keys; a plain string is one message of `role`."""
+    if isinstance(value, str) and role is not None:
+        return [{"role": role, "content": value}]
+    ok = isinstance(value, list) and all(
+        isinstance(m, dict) and isinstance(m.get("role"), str) for m in value
+    )
+    if not ok or not all(isinstance(m.get("content", ""), str | None) for m in value):
+        raise InputError(f"{where}: {column} must be a list of {{role, content}}, not {str(value)[:60]!r}")
+    return [{"content": ""} | {k: v for k, v in m.items() if v is not None} for m in value]
