@@ -1,8 +1,7 @@
 """A random Llama-shaped checkpoint with a trained tokenizer and a chat template, made in under two seconds.
 
 `build(folder)` writes it once and answers the folder; a second call finds it there. Two layers, width 64, a
-byte-level BPE of fewer than 512 tokens, a context of 512. The generation prompt opens no thinking; `<|im_end|>`
-ends a turn.
+byte-level BPE of fewer than 512 tokens, a context of 512. The generation prompt opens no thinking.
 """
 
 from __future__ import annotations

@@ -1,0 +1,98 @@
+"""Engines: a model behind a door. `engine("hf:PATH")` makes one; nothing is loaded before it is opened."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+from dataclasses import fields, is_dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from curate.errors import UserError, near
+from curate.step import Engine
+
+KINDS = {
+    "hf": "a checkpoint folder or hub id, run with transformers: hf:PATH_OR_ID",
+    "server": "any OpenAI-compatible server: server:http://localhost:8000/v1, with the option model=NAME",
+    "scripted": "a function that says what it says: scripted:MODULE:FUNCTION",
+}
+_PLANNED = {
+    "vllm": "start it with `vllm serve MODEL` and use server:http://localhost:8000/v1 with model=MODEL",
+    "ray": "start a server on each machine behind one address and use server:URL with model=MODEL",
+}
+
+
+def engine(spec: str, **options: Any) -> Engine:
+    """The engine that `spec` names: KIND:WHAT, or an import path MODULE:CLASS of your own.
+
+    Options are the fields of the engine: temperature, max_tokens, and so on. They may also stand in the spec,
+    where a command line has no other place for them: `hf:PATH?temperature=0.6&max_tokens=512`.
+    """
+    spec, _, query = spec.partition("?")
+    options = {**{k: _value(v) for k, v in parse_qsl(query, keep_blank_values=True)}, **options}
+    kind, colon, what = spec.partition(":")
+    if kind in KINDS and not what:
+        raise UserError(f"the engine {spec!r} does not say which: {KINDS[kind]}.")
+    if kind == "hf":
+        from curate.engines.hf import HF
+
+        return _make(HF, {"model": what, **options}, spec)
+    if kind == "server":
+        from curate.engines.server import Server
+
+        if "model" not in options:
+            raise UserError(f"which model of {what}? Say it with model=NAME, or as {spec}?model=NAME.")
+        return _make(Server, {"url": what, **options}, spec)
+    if kind == "scripted":
+        from curate.engines.scripted import Scripted
+
+        return _make(Scripted, {"script": load(what), "model": what, **options}, spec)
+    if kind in _PLANNED:
+        raise UserError(f"the {kind} engine is not part of this version: {_PLANNED[kind]}.")
+    if not colon or not what.isidentifier() or not _exists(kind):
+        hint = f"did you mean 'hf:{spec}'?" if not colon and "/" in spec else near(kind, [*KINDS, *_PLANNED])
+        raise UserError(f"there is no engine {spec!r}; {hint}")
+    return _make(load(spec), options, spec)
+
+
+def load(path: str) -> Any:
+    """The thing that MODULE:NAME names."""
+    module, _, name = path.partition(":")
+    if not name or not _exists(module):
+        raise UserError(
+            f"{path!r} cannot be imported: write MODULE:NAME, with the module's folder on PYTHONPATH."
+        )
+    found = importlib.import_module(module)
+    if not hasattr(found, name):
+        raise UserError(f"the module {module!r} has no {name!r}; {near(name, vars(found))}")
+    return getattr(found, name)
+
+
+def _make(make: Any, options: dict[str, Any], spec: str) -> Engine:
+    if is_dataclass(make):
+        known = [f.name for f in fields(make) if f.init]
+        for name in options:
+            if name not in known:
+                raise UserError(f"the engine {spec!r} has no option {name!r}; {near(name, known)}")
+    made = make(**options)
+    if not callable(getattr(made, "chat", None)):
+        raise UserError(f"{spec!r} is not an engine: a {type(made).__name__} has no `chat`.")
+    return made
+
+
+def _exists(module: str) -> bool:
+    try:
+        return (
+            all(p.isidentifier() for p in module.split(".")) and importlib.util.find_spec(module) is not None
+        )
+    except ModuleNotFoundError:  # a parent package is missing
+        return False
+
+
+def _value(text: str) -> Any:
+    """A number, None or a word, as it would be in Python."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

@@ -1,0 +1,229 @@
+"""An engine behind any OpenAI-compatible address: vLLM, SGLang, a hosted model, `curate.engines.serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from curate.engines.retry import Breaker, attempt
+from curate.engines.sampling import Sampled, completion, cut_at, opens, sample_seed
+from curate.errors import CallFailed, EngineDown, UserError
+from curate.step import Completion, Message
+
+if TYPE_CHECKING:
+    import httpx
+
+
+@dataclass
+class _Door:
+    client: httpx.AsyncClient
+    slots: asyncio.Semaphore
+    breaker: Breaker
+    users: int = 1
+
+
+@dataclass(frozen=True)
+class Server(Sampled):
+    """`url` ends where `/chat/completions` begins, as in http://localhost:8000/v1.
+
+    api_key: where None, the environment's OPENAI_API_KEY; it is never written down.
+    concurrency: the most requests in flight. request_timeout_s bounds one request: a long trace is one request.
+    retries: after the first try of a call, on 429, 5xx, time-outs, dropped connections and replies that are not
+    an answer; with the defaults a server may be away for about a minute. A Retry-After is honoured.
+    backoff_s: the first wait between two tries; it doubles up to longest_wait_s, and is jittered by half.
+    give_up_after: so many calls failed in a row stop the run; where none has ever succeeded, the first does.
+    """
+
+    url: str = field(kw_only=True)
+    api_key: str | None = field(default=None, kw_only=True, repr=False)
+    concurrency: int = field(default=64, kw_only=True)
+    request_timeout_s: float = field(default=1200.0, kw_only=True)
+    retries: int = field(default=6, kw_only=True)
+    backoff_s: float = field(default=1.0, kw_only=True)
+    longest_wait_s: float = field(default=300.0, kw_only=True)
+    give_up_after: int = field(default=8, kw_only=True)
+    _door: _Door | None = field(init=False, repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.url.startswith(("http://", "https://")):
+            raise UserError(
+                f"{self.url!r} is not the address of a server: write it like http://localhost:8000/v1"
+            )
+
+    async def __aenter__(self) -> Server:
+        """Knocks once: a server that is not there, or refuses the key, is named before any work begins."""
+        import httpx
+
+        if self._door:
+            self._door.users += 1
+            return self
+        key = self.api_key or os.environ.get("OPENAI_API_KEY")
+        client = httpx.AsyncClient(
+            base_url=self.url.rstrip("/") + "/",
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=httpx.Timeout(self.request_timeout_s, connect=min(30.0, self.request_timeout_s)),
+            limits=httpx.Limits(max_connections=self.concurrency),
+        )
+        breaker = Breaker(self.url, self.give_up_after)
+        try:
+            await self._knock(client)
+        except BaseException:
+            await client.aclose()
+            raise
+        object.__setattr__(self, "_door", _Door(client, asyncio.Semaphore(self.concurrency), breaker))
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        door = self._door
+        if door is None:
+            return
+        door.users -= 1
+        if door.users == 0:
+            object.__setattr__(self, "_door", None)
+            await door.client.aclose()
+
+    async def _knock(self, client: httpx.AsyncClient) -> None:
+        import httpx
+
+        tries = min(self.retries, 2) + 1
+        for i in range(tries):
+            try:
+                reply = await client.get("models")
+            except (httpx.TransportError, httpx.InvalidURL) as e:
+                if i + 1 < tries:
+                    await asyncio.sleep(self.backoff_s * (i + 1))
+                    continue
+                words = str(e) or type(e).__name__
+                raise EngineDown(
+                    f"no server answers at {self.url}: {words}; is it running, and is the address right?"
+                ) from None
+            if reply.status_code in (401, 403):
+                Breaker(self.url, 1).refused(reply.status_code, reply.text)
+            return  # anything else is life; not every server lists its models
+
+    async def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        prefix: str = "",
+        n: int = 1,
+        stop: Sequence[str] = (),
+        ban: Sequence[str] = (),
+        logprobs: bool = False,
+        seed: int | None = None,
+        **sampling: Any,
+    ) -> list[Completion]:
+        """n turns, in one request where the server honours `n`, and one request for each that it left out.
+
+        Log-probabilities are what the server gives; vLLM and `curate.engines.serve` mean at temperature 1.
+        With several turns and a server that only counts their sum, output_tokens is the share by length.
+        """
+        body = self._body(messages, prefix, stop, ban, logprobs, sampling)
+        first = secrets.randbits(48) if seed is None else seed
+        reply = await self._post({**body, "seed": first, **({"n": n} if n > 1 else {})})
+        found = self._completions(reply, prefix, stop, logprobs)[:n]
+        rest = [{**body, "seed": sample_seed(first, i)} for i in range(len(found), n)]
+        for more in await asyncio.gather(*(self._post(b) for b in rest)):
+            found += self._completions(more, prefix, stop, logprobs)[:1]
+        return found
+
+    def _body(
+        self,
+        messages: Sequence[Message],
+        prefix: str,
+        stop: Sequence[str],
+        ban: Sequence[str],
+        logprobs: bool,
+        sampling: dict[str, Any],
+    ) -> dict[str, Any]:
+        how = self.sampling(sampling)
+        body: dict[str, Any] = {"model": self.model, "messages": list(messages)}
+        body |= {"temperature": how.temperature, "top_p": how.top_p}
+        optional = {
+            "top_k": how.top_k,
+            "max_tokens": how.max_tokens,
+            "stop": list(stop),
+            "bad_words": list(ban),
+        }
+        body |= {k: v for k, v in optional.items() if v}
+        if logprobs:
+            body["logprobs"] = True
+        if prefix:
+            body["messages"].append({"role": "assistant", "content": prefix})
+            body |= {"add_generation_prompt": False, "continue_final_message": True}
+        return body
+
+    async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
+        door = self._door
+        if door is None:
+            raise RuntimeError("the engine is closed; use it inside `async with engine`")
+        async with door.slots:
+            door.breaker.check()
+            return await attempt(
+                lambda: door.client.post("chat/completions", json=body),
+                door.breaker,
+                retries=self.retries,
+                backoff_s=self.backoff_s,
+                longest_wait_s=self.longest_wait_s,
+            )
+
+    def _completions(
+        self, reply: dict[str, Any], prefix: str, stop: Sequence[str], logprobs: bool
+    ) -> list[Completion]:
+        choices = reply["choices"]
+        texts = [_raw(c["message"], prefix) for c in choices]
+        counts = _output_tokens(reply, texts)
+        asked = (reply.get("usage") or {}).get("prompt_tokens") or 0
+        out = []
+        for choice, text, count in zip(choices, texts, counts, strict=True):
+            reason = choice.get("finish_reason")
+            if reason == "content_filter":
+                raise CallFailed(f"the server at {self.url} withheld the answer: content_filter")
+            out.append(
+                completion(
+                    text if (cut := cut_at(text, stop)) is None else cut,  # some servers keep the stop string
+                    "length" if reason == "length" else "stop",
+                    prefix=prefix,
+                    opened=choice.get("opened") or "",
+                    prompt_tokens=asked,
+                    output_tokens=count,
+                    logprobs=self._logprobs(choice) if logprobs else None,
+                )
+            )
+        return out
+
+    def _logprobs(self, choice: dict[str, Any]) -> tuple[float, ...]:
+        content = (choice.get("logprobs") or {}).get("content")
+        if content is None:
+            raise EngineDown(
+                f"the server at {self.url} gives no log-probabilities, and this step needs them."
+            )
+        return tuple(float(token["logprob"]) for token in content)
+
+
+def _raw(message: dict[str, Any], prefix: str) -> str:
+    """The turn as the model wrote it; thinking that the server has cut out is put back between tags."""
+    content = message.get("content") or ""
+    reasoning = message.get("reasoning") or message.get("reasoning_content")
+    if not reasoning:
+        return content
+    start = "" if opens(prefix) else "<think>\n"
+    return start + reasoning.strip() + (f"\n</think>\n\n{content.lstrip()}" if content else "")
+
+
+def _output_tokens(reply: dict[str, Any], texts: Sequence[str]) -> list[int]:
+    """Per choice: what the server says, as many as log-probabilities, or the share of the sum by length."""
+    choices = reply["choices"]
+    said = [c.get("output_tokens") or len((c.get("logprobs") or {}).get("content") or ()) for c in choices]
+    total = (reply.get("usage") or {}).get("completion_tokens") or 0
+    if all(said) or not total:
+        return said
+    length, ends = sum(map(len, texts)) or 1, [0]
+    for i in range(1, len(texts) + 1):
+        ends.append(round(total * (sum(map(len, texts[:i])) / length)) if i < len(texts) else total)
+    return [b - a for a, b in zip(ends, ends[1:], strict=False)]
