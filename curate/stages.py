@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -85,6 +85,15 @@ def _free(step: Step, frame: pl.LazyFrame) -> pl.LazyFrame:
     return frame.with_columns(value)
 
 
+class Pending(NamedTuple):
+    """A step that is part of the plan but not yet run."""
+
+    step: Step | Function
+    before: pl.LazyFrame
+    gone: pl.LazyFrame | None = None  # rows it sets aside, with dropped_by and why
+    born: int = 0
+
+
 @dataclass
 class Walk:
     """The state between two steps: the live rows as a lazy plan over one file, and everything set aside."""
@@ -94,34 +103,31 @@ class Walk:
     live: pl.LazyFrame
     funnel: list[dict[str, Any]] = field(default_factory=list)
     dropped: list[Path] = field(default_factory=list)
-    pending: list[tuple[Step | Function, pl.LazyFrame, pl.LazyFrame | None]] = field(default_factory=list)
+    pending: list[Pending] = field(default_factory=list)
     number: int = 0
-
-    @property
-    def scratch(self) -> Path:
-        return self.memory.scratch
 
     def take(self, step: Step | Function) -> None:
         """Go one step further."""
         if not isinstance(step, Step):
-            before, self.live = self.live, step(self.live)
-            self.pending.append((step, before, None))
+            self._then(step, step(self.live))
         elif step.body == "expr":
-            self._free(step)
+            self._expr(step)
         elif step.body == "mark":
             self._mark(step)
         else:
             self.door(step)
 
-    def _free(self, step: Step) -> None:
-        before, frame = self.live, _free(step, self.live)
-        if isinstance(step, Filter):
-            gone = frame.filter(pl.col("why").is_not_null()).with_columns(dropped_by=pl.lit(step.name))
-            self.live = frame.filter(pl.col("why").is_null()).drop("why")
-            self.pending.append((step, before, gone))
-        else:
-            self.live = frame
-            self.pending.append((step, before, None))
+    def _then(self, step: Step | Function, live: pl.LazyFrame, gone: pl.LazyFrame | None = None, born: int = 0) -> None:
+        self.pending.append(Pending(step, self.live, gone, born))
+        self.live = live
+
+    def _expr(self, step: Step) -> None:
+        frame = _free(step, self.live)
+        self._set_aside(step, frame) if isinstance(step, Filter) else self._then(step, frame)
+
+    def _set_aside(self, step: Step, marked: pl.LazyFrame) -> None:
+        gone = marked.filter(pl.col("why").is_not_null()).with_columns(dropped_by=pl.lit(step.name))
+        self._then(step, marked.filter(pl.col("why").is_null()).drop("why"), gone)
 
     def _mark(self, step: Step) -> None:
         """A filter over the whole table sees only the columns it reads; the texts stay on disk."""
@@ -129,86 +135,78 @@ class Walk:
         rows = self.live.with_row_index("row")
         marks = step.mark(rows.select("row", *step.columns))  # type: ignore[attr-defined]
         marks = marks.select(pl.col("row").cast(pl.UInt32), pl.col("why").cast(pl.String)).collect()
-        marked = rows.join(marks.lazy(), on="row", how="left", maintain_order="left").drop("row")
-        gone = marked.filter(pl.col("why").is_not_null()).with_columns(dropped_by=pl.lit(step.name))
-        before, self.live = self.live, marked.filter(pl.col("why").is_null()).drop("why")
-        self.pending.append((step, before, gone))
+        self._set_aside(step, rows.join(marks.lazy(), on="row", how="left", maintain_order="left").drop("row"))
 
-    def close(self) -> int:
-        """Run the plan so far: live rows into one file, dropped rows into others, every step counted."""
-        if not self.pending:
+    def close(self, door: Step | None = None) -> int:
+        """Run the plan so far: live rows into one file, dropped rows into others, every step counted.
+
+        For a door, the file also has each row's `key`. Answers the number of live rows.
+        """
+        if not self.pending and door is None:
             return count(self.source)
         self.number += 1
-        target = self.scratch / f"{self.number:03d}.live.parquet"
-        gone = {
-            i: self.scratch / f"{self.number:03d}.{i:02d}.dropped.parquet"
-            for i, (_, _, dropped) in enumerate(self.pending)
-            if dropped is not None
-        }
-        sinks = [sink(self.live, target)]
-        sinks += [sink(self.pending[i][2], path) for i, path in gone.items()]  # type: ignore[arg-type]
+        target = self.memory.scratch / f"{self.number:03d}.live.parquet"
+        gone = [target.with_name(f"{self.number:03d}.{i:02d}.dropped.parquet") for i in range(len(self.pending))]
+        sinks = [sink(with_key(door, self.live) if door else self.live, target)]
+        sinks += [sink(p.gone, path) for p, path in zip(self.pending, gone, strict=True) if p.gone is not None]
         pl.collect_all(sinks)
-        self._check_functions(count(self.source), count(target), [count(p) for p in gone.values()])
         rows = count(self.source)
-        for i, (step, _, _) in enumerate(self.pending):
-            lost = count(gone[i]) if i in gone else 0
-            self._counted(step, rows, dropped=gone.get(i))
-            rows -= lost
-        self.dropped += gone.values()
+        self._check_functions(rows + sum(p.born for p in self.pending), count(target), gone)
+        for p, path in zip(self.pending, gone, strict=True):
+            rows = self._counted(p.step, rows, p.born, path if p.gone is not None else None)
         self.pending, self.source, self.live = [], target, pl.scan_parquet(target)
         return rows
 
-    def _check_functions(self, before: int, after: int, dropped: list[int]) -> None:
-        if before == after + sum(dropped):
+    def _check_functions(self, before: int, after: int, dropped: list[Path]) -> None:
+        aside = sum(count(path) for path in dropped if path.exists())
+        if before == after + aside:
             return
-        for i, (step, frame, _) in enumerate(self.pending):
-            if isinstance(step, Step):
+        for i, p in enumerate(self.pending):
+            if isinstance(p.step, Step):
                 continue
-            following = self.pending[i + 1][1] if i + 1 < len(self.pending) else self.live
-            had, has = (int(f.select(pl.len()).collect().item()) for f in (frame, following))
+            following = self.pending[i + 1].before if i + 1 < len(self.pending) else self.live
+            had, has = (int(f.select(pl.len()).collect().item()) for f in (p.before, following))
             if had != has:
                 raise RunError(
-                    f"the function {step_name(step)} turned {had} rows into {has}; a plain function may not lose or add "
-                    "rows: set rows aside with a filter, which gives each a reason"
+                    f"the function {step_name(p.step)} turned {had} rows into {has}; a plain function may not lose or "
+                    "add rows: set rows aside with a filter, which gives each a reason"
                 )
-        raise RunError(f"{before} rows went in and {after} + {sum(dropped)} came out: a step's expression is not stable")
+        raise RunError(f"{before} rows went in and {after} + {aside} came out: a step's expression is not stable")
 
-    def _counted(self, step: Step | Function, rows_in: int, born: int = 0, dropped: Path | None = None) -> None:
+    def _counted(self, step: Step | Function, rows_in: int, born: int, dropped: Path | None) -> int:
         reasons = _reasons(dropped) if dropped else []
         lost = sum(r["rows"] for r in reasons)
         line = (step_name(step), role(step), rows_in, rows_in + born - lost, born, lost, reasons)
         self.funnel.append(dict(zip(FUNNEL, line, strict=True)))
+        if dropped:
+            self.dropped.append(dropped)
+        return rows_in + born - lost
 
     def key(self, step: Step) -> Path:
         """The door's input on disk, each row with the key of what this step would be asked about it."""
+        if not isinstance(step, Sample):
+            self.close(step)
+            self.live = self.live.drop("key")
+            return self.source
         self.close()
-        frame = self.live
-        if isinstance(step, Sample):
-            indices = pl.int_ranges(0, step.n).alias("sample").cast(pl.List(pl.Int64))
-            frame = frame.filter(pl.col("trace_id").is_null()).with_columns(indices).explode("sample")
-        path = self.scratch / "door.parquet"
-        sink(with_key(step, frame), path).collect()
+        indices = pl.int_ranges(0, step.n).alias("sample").cast(pl.List(pl.Int64))
+        problems = self.live.filter(pl.col("trace_id").is_null()).with_columns(indices).explode("sample")
+        path = self.memory.scratch / "samples.parquet"
+        sink(with_key(step, problems), path).collect()
         return path
 
     def door(self, step: Step) -> None:
-        """Answer a paying step's rows from memory, work out the rest, and hand on a scan."""
+        """Answer a paying step's rows from memory, work out the rest, and hand on a plan that joins them."""
         keyed = self.key(step)
-        before = count(self.source)
         answers = self.memory.remember(step, keyed)
-        self.number += 1
-        target = self.scratch / f"{self.number:03d}.live.parquet"
-        gone = self.scratch / f"{self.number:03d}.dropped.parquet"
         asked = pl.scan_parquet(keyed).drop(list(step.writes), strict=False)
         joined = asked.join(answers.known, on="key", how="left", maintain_order="left")
         failed = joined.join(answers.failed, on="key", how="inner", maintain_order="left")
         failed = failed.with_columns(dropped_by=pl.lit(step.name)).drop("key")
         ok = joined.join(answers.failed, on="key", how="anti", maintain_order="left").drop("key")
         live, aside = _outcome(step, ok, self.live)
-        pl.collect_all([sink(live, target), sink(pl.concat([*aside, failed], how="diagonal_relaxed"), gone)])
-        after, lost = count(target), count(gone)
-        self._counted(step, before, born=after + lost - before, dropped=gone)
-        self.dropped.append(gone)
-        self.source, self.live = target, pl.scan_parquet(target)
+        born = count(keyed) if isinstance(step, Sample) else sum(int(f.select(pl.len()).collect().item()) for f in aside)
+        self._then(step, live, pl.concat([*aside, failed], how="diagonal_relaxed"), born)
 
 
 def _outcome(step: Step, ok: pl.LazyFrame, before: pl.LazyFrame) -> tuple[pl.LazyFrame, list[pl.LazyFrame]]:

@@ -1,0 +1,146 @@
+"""The whole road on the demo world, measured: sample, verify, trim, publish, train, evaluate before and after.
+
+Nothing here knows that the teacher and the student are special; they are ordinary `hf:` engines and checkpoints.
+What this proves is the plumbing and the measurement; see docs/demo-world.md for what it does not.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from tqdm import tqdm
+
+from curate.engines import engine
+from curate.evaluate import Evaluation, evaluate
+from curate.filters.exact_duplicates import ExactDuplicates
+from curate.filters.failed import Failed
+from curate.filters.truncated import Truncated
+from curate.pipeline import Pipeline
+from curate.read import read
+from curate.rewriters.trim_after_answer import TrimAfterAnswer
+from curate.run import Funnel, Run
+from curate.sample import Sample
+from curate.stages import Function
+from curate.step import Engine, Step
+from curate.train import train
+from curate.verifiers.math_equal import MathEqual
+
+WORLD = Path(__file__).parent / "demo_world"
+PROBLEMS, SAMPLES, EPOCHS, LEARNING_RATE, BATCH, MAX_TOKENS = 350, 4, 3, 3e-3, 16, 256
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One student: the traces it saw, and how it does afterwards on held-out problems."""
+
+    name: str
+    traces: int
+    sampled: Evaluation  # one sample a problem at temperature 1
+    greedy: Evaluation
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Before, after, and what the filters removed. Every number was measured in this call."""
+
+    before: Arm
+    after: Arm
+    arms: tuple[Arm, ...]
+    funnel: Funnel
+    folder: Path
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """`before` and `after` with accuracy (T=1), its 95 % interval and mean_tokens; and the funnel."""
+        return {
+            "before": _json(self.before),
+            "after": _json(self.after),
+            "arms": [{"arm": a.name, **_json(a)} for a in self.arms],
+            "funnel": self.funnel.table.to_dicts(),
+            "seconds": self.seconds,
+        }
+
+    def __str__(self) -> str:
+        lines = [str(self.funnel), "", f"{'student':26s} {'traces':>7s} {'accuracy at T=1':>24s} {'greedy':>8s} {'tokens':>7s}"]
+        for arm in (self.before, *self.arms):
+            low, high = arm.sampled.interval
+            accuracy = f"{arm.sampled.accuracy:6.1%}  [{low:.1%}, {high:.1%}]"
+            greedy, tokens = f"{arm.greedy.accuracy:.1%}", f"{arm.sampled.mean_tokens:.0f}"
+            lines.append(f"{arm.name:26s} {arm.traces:7,d} {accuracy:>24s} {greedy:>8s} {tokens:>7s}")
+        gain = self.after.sampled.accuracy - self.before.sampled.accuracy
+        lines += ["", f"{gain * 100:+.0f} points at T=1 in {self.seconds:.0f} s; everything is in {self.folder}"]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def _json(arm: Arm) -> dict[str, Any]:
+    e = arm.sampled
+    return {
+        "accuracy": e.accuracy,
+        "interval": list(e.interval),
+        "mean_tokens": e.mean_tokens,
+        "greedy_accuracy": arm.greedy.accuracy,
+        "traces": arm.traces,
+    }
+
+
+def demo(out: Path | None = None, *, compare: bool = False) -> Demo:
+    """Walk the road; with `compare`, train two more students, on raw and on verified traces."""
+    started = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="curate-demo-")) if out is None else out
+    teacher = engine(f"hf:{WORLD / 'teacher'}", temperature=1.0, max_tokens=MAX_TOKENS)
+    before = _measure("before", WORLD / "student", 0, folder)
+    arms = []
+    for name, steps in _arms(teacher).items():
+        if name == "verified + trimmed" or compare:
+            tqdm.write(f"── {name}", file=_stderr())
+            run = Pipeline(read(WORLD / "problems.jsonl").head(PROBLEMS), steps).run(folder / "run")
+            arms.append(_student(name, run, folder))
+    return Demo(before, arms[-1], tuple(arms), run.funnel(), folder, time.monotonic() - started)
+
+
+def _arms(teacher: Engine) -> dict[str, list[Step | Function]]:
+    """Three pipelines over the same samples: what is sampled once is remembered for the others."""
+    sample = Sample(teacher, n=SAMPLES)
+    verified = [sample, Truncated(), MathEqual(), Failed("math_equal", abstained="drop"), ExactDuplicates()]
+    trimmed = [*verified, TrimAfterAnswer(), MathEqual(), Failed("math_equal", abstained="drop")]
+    return {"raw": [sample], "verified": verified, "verified + trimmed": trimmed}
+
+
+def _student(name: str, run: Run, folder: Path) -> Arm:
+    """Publish the run, train a student on it, and measure it."""
+    slug = name.replace(" + ", "-")
+    data, student = folder / "data" / slug, folder / "students" / slug
+    run.publish(data)
+    train(
+        data,
+        model=WORLD / "student",
+        output_dir=student,
+        num_train_epochs=EPOCHS,
+        learning_rate=LEARNING_RATE,
+        batch_size=BATCH,
+        optimizer="muon",
+        seed=0,
+    )
+    return _measure(name, student, run.traces.select(pl.len()).collect().item(), folder)
+
+
+def _measure(name: str, model: Path, traces: int, folder: Path) -> Arm:
+    """Accuracy on the held-out problems, sampled and greedy."""
+    heldout = WORLD / "heldout.jsonl"
+    out = folder / "eval" / name.replace(" + ", "-")
+    sampled = evaluate(f"hf:{model}", heldout, out=out / "sampled", temperature=1.0, max_tokens=MAX_TOKENS)
+    greedy = evaluate(f"hf:{model}", heldout, out=out / "greedy", temperature=0.0, max_tokens=MAX_TOKENS)
+    return Arm(name, traces, sampled, greedy)
+
+
+def _stderr() -> Any:
+    import sys
+
+    return sys.stderr

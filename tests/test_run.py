@@ -1,0 +1,320 @@
+"""The run: what it counts, what it remembers, what it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import curate
+from curate.errors import CallFailed, EngineDown, InputError, RunError, UserError
+from curate.filters.exact_duplicates import ExactDuplicates
+from curate.run import Run
+from curate.step import Completion, Filter, Rewriter, Score, Text, Verdict, Verifier
+
+
+@dataclass(frozen=True)
+class Counting:
+    """An engine whose answer depends on the seed alone; it counts its calls and can fail."""
+
+    model: str = "counting"
+    concurrency: int = 16
+    fail_on: str = ""
+    down: bool = False
+    calls: list[str] = field(default_factory=list, compare=False)
+
+    @property
+    def fingerprint(self) -> str:
+        return "counting-1"
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": "counting", "model": self.model}
+
+    async def __aenter__(self) -> Counting:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        pass
+
+    async def chat(
+        self, messages: Sequence[dict[str, str]], *, seed: int | None = None, **options: Any
+    ) -> list[Completion]:
+        await asyncio.sleep(0)
+        question = messages[-1]["content"]
+        self.calls.append(question)
+        if self.down:
+            raise EngineDown("the server is gone")
+        if self.fail_on and self.fail_on in question:
+            raise CallFailed("the server said 500")
+        assert seed is not None
+        number = seed % 4
+        return [Completion("hm " * number, f"it is {number}", "", "stop", 7, number + 2)]
+
+
+@dataclass(frozen=True)
+class Says(Verifier):
+    """The response ends in the answer."""
+
+    timeout_s: float = 1.0
+    reads = ("response", "answer")
+
+    def row(self, row: Any) -> Verdict:
+        if row["answer"] == "hang":
+            while True:
+                pass
+        return Verdict(row["response"].endswith(row["answer"]), "equal")
+
+
+@dataclass(frozen=True)
+class Wrong(Filter):
+    """Rows that `says` fails or abstains from."""
+
+    reads = ("says",)
+
+    def expr(self) -> pl.Expr:
+        passed = pl.col("says").struct.field("passed")
+        why = pl.col("says").struct.field("why")
+        return pl.when(passed.fill_null(False).not_()).then(pl.format("says: {}", why))
+
+
+@dataclass(frozen=True)
+class Shorter(Rewriter):
+    """Drops the thinking, where there is some."""
+
+    word: str = "ok"
+    reads = ("thinking", "response")
+
+    def row(self, row: Any) -> Text | None:
+        return Text(self.word, row["response"]) if row["thinking"] else None
+
+
+@dataclass(frozen=True)
+class Length(Score):
+    """Characters of the response."""
+
+    reads = ("response",)
+
+    def expr(self) -> pl.Expr:
+        return pl.col("response").str.len_chars().alias("length")
+
+
+def problems(n: int, answer: str = "1") -> pl.DataFrame:
+    return pl.DataFrame({"question": [f"question {i}" for i in range(n)], "answer": [answer] * n})
+
+
+def road(engine: Counting, rows: pl.DataFrame, n: int = 3) -> curate.Pipeline:
+    steps = [curate.Sample(engine, n=n), Says(), Wrong(), Length(), Shorter(), Says(), Wrong(), ExactDuplicates()]
+    return curate.Pipeline(rows, steps)
+
+
+def test_every_row_is_live_or_dropped_with_a_reason(tmp_path: Path) -> None:
+    run = road(Counting(), problems(20)).run(tmp_path / "run")
+    live, dropped = run.traces.collect(), run.dropped.collect()
+    funnel = run.funnel().table
+    assert len(live) + len(dropped) == funnel["rows_in"][0] + funnel["born"].sum()
+    assert funnel["rows_out"].to_list()[:-1] == funnel["rows_in"].to_list()[1:]
+    assert dropped["why"].null_count() == 0 and dropped["dropped_by"].null_count() == 0
+    assert set(dropped["dropped_by"]) >= {"sample", "wrong", "shorter"}
+    assert live["says"].struct.field("passed").all()
+    parents = dropped.filter(pl.col("why") == "rewritten")
+    children = live.filter(pl.col("parent_id").is_not_null())
+    assert set(children["parent_id"]) <= set(parents["trace_id"]) and children["thinking"].unique().to_list() == ["ok"]
+    assert children["length"].null_count() == len(children), "a child's scores start empty"
+
+
+def test_a_second_run_asks_nothing_and_writes_the_same_bytes(tmp_path: Path) -> None:
+    engine = Counting()
+    road(engine, problems(10)).run(tmp_path / "run")
+    first = (tmp_path / "run" / "live.parquet").read_bytes()
+    asked = len(engine.calls)
+    run = road(engine, problems(10)).run(tmp_path / "run")
+    assert asked == 30 and len(engine.calls) == 30
+    assert (tmp_path / "run" / "live.parquet").read_bytes() == first
+    sample = run.ledger.row(by_predicate=pl.col("step") == "sample", named=True)
+    assert (sample["rows_cached"], sample["rows_paid"], sample["calls"]) == (30, 30, 30)
+    assert sample["prompt_tokens"] == 7 * 30
+
+
+def test_a_changed_field_asks_only_what_changed(tmp_path: Path) -> None:
+    engine = Counting()
+    road(engine, problems(10), n=2).run(tmp_path / "run")
+    run = road(engine, problems(10), n=5).run(tmp_path / "run")
+    assert len(engine.calls) == 50, "samples 0 and 1 were known"
+    fingerprints = set(run.ledger["fingerprint"])
+    changed = curate.Pipeline(problems(10), [*road(engine, problems(10), n=5).steps[:4], Shorter("fine"), Says()])
+    again = changed.run(tmp_path / "run")
+    assert len(engine.calls) == 50
+    assert set(again.ledger["fingerprint"]) - fingerprints == {Shorter("fine").fingerprint}
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.permutations(range(8)), st.integers(1, 20))
+def test_neither_the_order_of_rows_nor_the_width_changes_a_trace(order: list[int], width: int) -> None:
+    import tempfile
+
+    rows = problems(8)
+    with tempfile.TemporaryDirectory() as folder:
+        one = road(Counting(concurrency=3), rows).run(Path(folder) / "a").traces.collect()
+        other = road(Counting(concurrency=width), rows[order]).run(Path(folder) / "b").traces.collect()
+    assert one.sort("trace_id").equals(other.sort("trace_id"))
+
+
+def test_a_failed_call_is_set_aside_and_asked_again(tmp_path: Path) -> None:
+    run = road(Counting(fail_on="question 3"), problems(5)).run(tmp_path / "run")
+    failed = run.dropped.filter(pl.col("why").str.starts_with("call failed")).collect()
+    assert failed["question"].to_list() == ["question 3"] * 3 and "500" in failed["why"][0]
+    mended = Counting()
+    run = road(mended, problems(5)).run(tmp_path / "run")
+    assert mended.calls == ["question 3"] * 3
+    assert run.dropped.filter(pl.col("why").str.starts_with("call failed")).collect().is_empty()
+
+
+def test_an_engine_that_is_down_stops_the_run_and_keeps_what_was_paid(tmp_path: Path) -> None:
+    engine = Counting()
+    road(engine, problems(4)).run(tmp_path / "run")
+    with pytest.raises(EngineDown, match="gone"):
+        road(Counting(down=True), problems(6)).run(tmp_path / "run")
+    later = Counting()
+    road(later, problems(6)).run(tmp_path / "run")
+    assert sorted(set(later.calls)) == ["question 4", "question 5"]
+
+
+def test_a_row_that_hangs_abstains_and_the_run_goes_on(tmp_path: Path) -> None:
+    rows = pl.concat([problems(3), pl.DataFrame({"question": ["bad"], "answer": ["hang"]})])
+    run = road(Counting(), rows, n=1).run(tmp_path / "run")
+    hung = run.dropped.filter(pl.col("question") == "bad", pl.col("dropped_by") == "wrong").collect()
+    assert hung["why"].to_list() == ["says: timeout: 1.0 s"] or hung["why"][0].startswith("says: timeout")
+
+
+def test_a_bug_in_a_step_stops_the_run_by_name(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Buggy(Verifier):
+        reads = ("response", "answer")
+
+        def row(self, row: Any) -> Verdict:
+            return Verdict(row["respons"], "equal")
+
+    with pytest.raises(RunError, match=r"buggy.*respons"):
+        curate.Pipeline(problems(2), [curate.Sample(Counting()), Buggy()]).run(tmp_path / "run")
+
+
+def test_a_function_that_loses_rows_is_named(tmp_path: Path) -> None:
+    def careless(frame: pl.LazyFrame) -> pl.LazyFrame:
+        return frame.filter(pl.col("question") != "question 1")
+
+    def careful(frame: pl.LazyFrame) -> pl.LazyFrame:
+        return frame.with_columns(twice=pl.col("response"))
+
+    steps = [curate.Sample(Counting()), careful, careless, Length()]
+    with pytest.raises(RunError, match="careless turned 4 rows into 3"):
+        curate.Pipeline(problems(4), steps).run(tmp_path / "run")
+
+
+def test_a_column_that_nobody_writes_is_refused_before_any_call(tmp_path: Path) -> None:
+    engine = Counting()
+    pipe = curate.Pipeline(problems(2), [curate.Sample(engine), Wrong()])
+    for act in (lambda: pipe.plan(), lambda: pipe.run(tmp_path / "run")):
+        with pytest.raises(InputError, match=r"wrong reads the column 'says'.*question, answer"):
+            act()
+    missing = curate.Pipeline(problems(2), [lambda lf: lf.with_columns(x=pl.col("nothing"))])
+    with pytest.raises(InputError, match=r"nothing.*columns there are"):
+        missing.plan()
+    assert engine.calls == []
+
+
+def test_plan_knows_what_is_known_and_spends_nothing(tmp_path: Path) -> None:
+    engine = Counting()
+    pipe = road(engine, problems(10), n=2)
+    steps = pipe.plan(tmp_path / "run").steps
+    assert (steps[0].known, steps[0].new, steps[0].tokens) == (0, 20, None)
+    assert steps[1].at_most and steps[1].new == 20
+    assert engine.calls == []
+    pipe.run(tmp_path / "run")
+    known = pipe.plan(tmp_path / "run").steps
+    assert (known[0].known, known[0].new) == (20, 0) and known[1].new == 0 and not known[-1].at_most
+    more = road(engine, problems(10), n=4).plan(tmp_path / "run").steps[0]
+    spent = Run(tmp_path / "run").ledger.filter(pl.col("step") == "sample")
+    each = (spent["prompt_tokens"].sum() + spent["output_tokens"].sum()) / 20
+    assert (more.known, more.new) == (20, 20) and more.tokens == round(each * 20)
+    assert len(engine.calls) == 20
+
+
+def test_head_takes_the_first_problems_all_the_way(tmp_path: Path) -> None:
+    run = road(Counting(), problems(10), n=2).head(3).run(tmp_path / "run")
+    assert run.funnel().table["rows_in"][0] == 3
+    road(Counting(), problems(10), n=2).run(tmp_path / "run")  # the same folder goes on with the rest
+
+
+def test_a_folder_of_another_recipe_and_a_folder_in_use_are_refused(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        problems(3).write_ndjson(tmp_path / f"{name}.jsonl")
+    steps = [curate.Sample(Counting())]
+    curate.Pipeline(curate.read(tmp_path / "a.jsonl"), steps).run(tmp_path / "run")
+    with pytest.raises(InputError, match=r"belongs to another recipe.*a\.jsonl.*b\.jsonl"):
+        curate.Pipeline(curate.read(tmp_path / "b.jsonl"), steps).run(tmp_path / "run")
+    with open(tmp_path / "run" / "lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="another run"):
+            curate.Pipeline(curate.read(tmp_path / "a.jsonl"), steps).run(tmp_path / "run")
+
+
+def test_a_torn_part_is_set_aside_and_its_rows_asked_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = Counting()
+    road(engine, problems(6)).run(tmp_path / "run")
+    whole = (tmp_path / "run" / "live.parquet").read_bytes()
+    [part] = (tmp_path / "run" / "answers").glob("sample-*/*.parquet")
+    part.write_bytes(part.read_bytes()[:-40])
+    road(engine, problems(6)).run(tmp_path / "run")
+    assert len(engine.calls) == 36 and "torn" in caplog.text
+    assert list(part.parent.glob("*.torn"))
+    assert (tmp_path / "run" / "live.parquet").read_bytes() == whole
+
+
+def test_runs_inside_an_asyncio_loop_and_in_threads(tmp_path: Path) -> None:
+    async def inside() -> int:
+        return len(road(Counting(), problems(3)).run(tmp_path / "loop").traces.collect())
+
+    expected = asyncio.run(inside())
+    found: list[int] = []
+
+    def work(i: int) -> None:
+        found.append(len(road(Counting(), problems(3)).run(tmp_path / f"thread{i}").traces.collect()))
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [expected] * 3
+
+
+def test_recipe_records_what_was_asked(tmp_path: Path) -> None:
+    def mine(frame: pl.LazyFrame) -> pl.LazyFrame:
+        return frame.with_columns(mine=pl.lit(1))
+
+    run = curate.Pipeline(problems(2), [curate.Sample(Counting(), n=2), mine, Shorter("w")]).run(tmp_path / "run")
+    sample, function, shorter = run.recipe["steps"]
+    assert sample["step"] == "sample" and sample["engine"]["model"] == "counting" and sample["n"] == 2
+    assert function["function"] == "mine" and "pl.lit(1)" in function["source"]
+    assert shorter["word"] == "w" and shorter["fingerprint"] == Shorter("w").fingerprint
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["packages"]["polars"] == pl.__version__
+
+
+def test_sql_sees_the_tables(tmp_path: Path) -> None:
+    run = road(Counting(), problems(5)).run(tmp_path / "run")
+    [(live, dropped)] = run.sql("select (select count(*) from live), (select count(*) from dropped)").rows()
+    assert live == len(run.traces.collect()) and dropped == len(run.dropped.collect())
+    with pytest.raises(UserError, match="SQL"):
+        run.sql("select nothing from nowhere")
