@@ -1,7 +1,8 @@
-"""Supervised fine-tuning of a student on a published folder, small enough to read in one sitting.
+"""A student is fine-tuned on a published folder, by code small enough to read in one sitting.
 
-`data` reads rows and writes tokens, `render` finds what the model may learn from, `pack` fills sequences,
-`model` opens and checks the student, `optim` updates it, `checkpoint` remembers, `sft` is the loop.
+`data` reads rows, `render` finds what is to be learnt in them, `tokens` writes them down, `pack` fills
+sequences, `model` opens and saves the student, `loop` and `optim` take a step, `checkpoint` remembers it;
+`sft` is the whole.
 """
 
 from curate.train.sft import TrainReport, train

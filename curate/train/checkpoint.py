@@ -1,7 +1,7 @@
-"""One file from which training goes on bit for bit: weights, optimizers, random numbers, losses.
+"""One file holds what training goes on from, bit for bit: weights, optimizers, random numbers, losses.
 
-The data need no place in it: batches follow from the seed and the number of the step. The file is written under
-another name, synced and renamed, so that a kill leaves the old one or the new one, never half of either.
+The data need no place in it: batches follow from the seed and the number of the step. The file is written
+under another name, synced and renamed: a kill leaves the old one or the new one, never half of either.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A published folder becomes conversations, row by row; no table is ever held in memory.
+"""A published folder is read as conversations, row by row; no table is ever held in memory.
 
-Rows come from parquet (under data/ or anywhere in the folder) or JSON lines, with a column `messages`, or with
-`prompt` and `completion` as lists of messages or as plain strings (one user and one assistant message).
+Rows come from parquet (under data/ or anywhere in the folder) or JSON lines, with a column `messages`, or
+with `prompt` and `completion` as lists of messages or as strings (one user and one assistant message).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 from curate.errors import InputError
 from curate.train.render import Conversation
 
-COLUMNS = ("messages", "prompt", "completion", "spans")
+TURNS = ("messages", "prompt", "completion")
+MASKS = ("spans", "thinking", "response")  # a span counts its characters in one of the other two
 
 
 def find_files(data: str | Path) -> list[Path]:
@@ -26,7 +27,8 @@ def find_files(data: str | Path) -> list[Path]:
     if root.is_file():
         return [root]
     base = root / "data" if (root / "data").is_dir() else root
-    files = sorted(p for kind in ("*.parquet", "*.jsonl") for p in base.rglob(kind))
+    found = sorted(p for kind in ("*.parquet", "*.jsonl") for p in base.rglob(kind))
+    files = [p for p in found if not any(part.startswith(".") for part in p.relative_to(base).parts)]
     if not files:
         raise InputError(f"{base} holds no .parquet and no .jsonl file; `train` reads what `publish` wrote")
     return [p for p in files if p.name.startswith("train")] or files
@@ -60,9 +62,10 @@ def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
     except pa.ArrowInvalid as e:
         raise InputError(f"{path} cannot be read as parquet: {str(e).splitlines()[0]}") from None
     with file:
-        names = [n for n in file.schema_arrow.names if n in COLUMNS]
-        if "messages" not in names and not {"prompt", "completion"} <= set(names):
-            raise InputError(_no_columns(path.name, file.schema_arrow.names))
+        there = file.schema_arrow.names
+        if "messages" not in there and not {"prompt", "completion"} <= set(there):
+            raise InputError(_no_columns(path.name, there))
+        names = [n for n in (*TURNS, *(MASKS if "spans" in there else ())) if n in there]
         for batch in file.iter_batches(batch_size=64, columns=names):
             yield from batch.to_pylist()
 
@@ -86,7 +89,8 @@ def _jsonl(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _no_columns(where: str, names: list[str]) -> str:
-    return f"{where} needs a column 'messages', or 'prompt' and 'completion'; it has {', '.join(map(repr, names))}"
+    has = ", ".join(map(repr, names)) or "neither"
+    return f"{where} needs a column 'messages', or 'prompt' and 'completion'; it has {has}"
 
 
 def _conversation(row: Mapping[str, Any], where: str) -> Conversation:
@@ -100,8 +104,15 @@ def _conversation(row: Mapping[str, Any], where: str) -> Conversation:
         raise InputError(_no_columns(where, sorted(k for k, v in row.items() if v is not None)))
     if not any(m["role"] == "assistant" for m in messages[first:]):
         raise InputError(f"{where} has no assistant turn, so there is nothing to learn from it; drop the row")
-    masks = [s for s in row.get("spans") or () if s["label"] == "mask"]
+    masks = [_mask(span, row) for span in row.get("spans") or () if span["label"] == "mask"]
     return Conversation(where, messages, first, masks)
+
+
+def _mask(span: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """The span, counted from the first word of its field: templates may alter the space before it."""
+    text = row.get(span["field"]) or ""
+    lead = len(text) - len(text.lstrip())
+    return {"field": span["field"], "start": span["start"] - lead, "end": span["end"] - lead}
 
 
 def _messages(value: Any, column: str, where: str, role: str | None = None) -> list[dict[str, Any]]:

@@ -15,8 +15,8 @@ Kind = Literal["adamw", "muon"]
 def optimizers(net: Module, kind: Kind, learning_rate: float, weight_decay: float) -> list[Optimizer]:
     """The optimizers that together hold every trainable parameter once. Norms and biases do not decay.
 
-    Muon takes the 2-D weights inside the blocks, not embeddings and head, whose rows are tokens and not directions;
-    its updates are scaled to the size of AdamW's (`match_rms_adamw`), so both live with one learning rate.
+    Muon takes the 2-D weights inside the blocks, but no embeddings and no head, where a row is a token. Its
+    updates are scaled to the size of AdamW's (`match_rms_adamw`), so both live with one learning rate.
     """
     import torch
 

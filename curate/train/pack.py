@@ -1,8 +1,8 @@
-"""Documents share sequences without seeing each other, and batches follow from the seed and the step alone.
+"""Documents share sequences without seeing each other, and batches follow from seed and step alone.
 
-A pack is one sequence of several documents. Positions start at 0 in every document; from these restarts the
-attention masks of transformers (sdpa, eager, flash) are block-diagonal, provided that no attention mask and no
-cache is passed (`masking_utils.find_packed_sequence_indices`). `model.check_packing` proves it for the model at hand.
+A pack is one sequence of several documents. Positions start at 0 in every document; from these restarts
+transformers makes its attention masks block-diagonal, provided that it is given no mask and no cache
+(`masking_utils.find_packed_sequence_indices`). `model.check_packing` proves it for the model at hand.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Packs:
 
 
 class Batch(NamedTuple):
-    """ids and positions: [B, T] integers; learn: [B, T] booleans. Padding is one more document, never learnt."""
+    """ids and positions: [B, T] integers; learn: [B, T] booleans. Padding is a document, never learnt."""
 
     ids: Tensor
     positions: Tensor
@@ -102,7 +102,7 @@ def batch(documents: Documents, packs: Packs, numbers: np.ndarray, pad: int) -> 
 def batches(
     documents: Documents, packs: Packs, start: int, size: int, accumulate: int, seed: int, pad: int
 ) -> Iterator[list[Batch]]:
-    """The micro-batches of step `start` and of every step after it, without end. The last of an epoch may be short."""
+    """The micro-batches of step `start` and of all later steps, without end; an epoch's last may be short."""
     per_epoch = steps_per_epoch(packs, size, accumulate)
     for epoch in count(start // per_epoch):
         numbers = order(len(packs), seed, epoch)

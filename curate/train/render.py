@@ -1,11 +1,12 @@
-"""A conversation becomes token ids and a mask: exactly what the model itself has to write is learnt.
+"""A conversation has become token ids and a mask: exactly what the model itself has to write is learnt.
 
-The chat template is rendered once as a whole and once up to each assistant turn, with the generation prompt. What
-stands behind that generation prompt is what the model writes at inference, so learning starts there, and ends with
-the first special token behind the last word of the turn: the end-of-turn token, which is learnt too. Characters
-become tokens by the offsets of the fast tokenizer; no `{% generation %}` mark in the template is needed.
+The chat template is rendered as a whole, and once up to each assistant turn with the generation prompt. What
+stands behind that prompt is what the model writes at inference, so learning starts there. It ends with the
+first special token behind the last word of the turn: the end-of-turn token is learnt too. Characters become
+tokens by the offsets of the fast tokenizer; no `{% generation %}` in the template is needed.
 
-A template that drops or alters what the assistant said (many cut the thinking out) is refused.
+A template that drops or alters what the assistant said (many cut the thinking out) is refused. Unknown here:
+templates that render thinking without <think>-like tags, and turns that are nothing but tool calls.
 """
 
 from __future__ import annotations
@@ -21,92 +22,100 @@ from curate.text import split_thinking
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-Message = Mapping[str, Any]
 REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
-"""Keys of a message that hold its thinking, where it does not stand in the content; the template reads them."""
+"""Keys of a message that hold its thinking where the content does not; it is the template that reads them."""
 
 
 class Conversation(NamedTuple):
-    """One row. Assistant turns from `first` on are learnt; `masks` are SPANS to leave out of the last one."""
+    """One row. Its assistant turns from `first` on are learnt, but for the `masks`.
 
-    where: str  # how to name the row in an error
-    messages: list[Message]
+    masks: SPANS of the last assistant turn, in characters from the first word of its thinking or response.
+    """
+
+    where: str  # how an error names the row
+    messages: list[dict[str, Any]]
     first: int
     masks: Sequence[Mapping[str, Any]] = ()
 
 
 class Encoded(NamedTuple):
-    """One row as tokens. ids: int32; learn: booleans of the same length."""
+    """One row as tokens. ids: int32; learn: as many booleans; ends: the tokens that end its learnt turns."""
 
     where: str
     ids: np.ndarray
     learn: np.ndarray
+    ends: frozenset[int]
+
+
+class Text(NamedTuple):
+    """A rendered conversation as tokens. start, end: the characters of each token; stops: special tokens."""
+
+    text: str
+    ids: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    stops: np.ndarray  # indices into ids
 
 
 class Piece(NamedTuple):
-    """A part of an assistant turn without the white space around it; `start` is its offset in the text."""
+    """The thinking or the response of a turn, without the white space around it."""
 
     field: str
     start: int
     text: str
-    lead: int  # white space that stood before it: the field's own offsets count from there
-
-
-def stop_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """The tokens that can end a turn: the special ones."""
-    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
-    return frozenset(special | ({tokenizer.eos_token_id} - {None}))
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, batch: Sequence[Conversation]) -> list[Encoded]:
-    """Every conversation as token ids and what of them is learnt."""
+    """Every conversation as token ids, and what of them is learnt."""
     texts = [_render(tokenizer, c, len(c.messages)) for c in batch]
     tokens = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    stops = np.array(sorted(stop_ids(tokenizer)))
+    special = [i for i, token in tokenizer.added_tokens_decoder.items() if token.special]
     encoded = []
     for c, text, ids, offsets in zip(
         batch, texts, tokens["input_ids"], tokens["offset_mapping"], strict=True
     ):
-        start, end = np.array(offsets, dtype=np.int64).reshape(-1, 2).T
         row = np.array(ids, dtype=np.int32)
-        learn = np.zeros(len(row), dtype=bool)
-        last = max(i for i, m in enumerate(c.messages) if m["role"] == "assistant")
-        for turn in (i for i in range(c.first, last + 1) if c.messages[i]["role"] == "assistant"):
-            head = _render(tokenizer, c, turn)
-            at = _after(head, text, turn, c)
-            ends = end[np.isin(row, stops) & (start >= at)]
-            starts = start[np.isin(row, stops) & (start >= at)]
-            stop, pieces = _turn(text, at, list(zip(starts, ends, strict=True)), turn, c)
-            learn |= (start >= at) & (start < stop)
-            if turn == last:
-                for low, high in _masked(c, turn, pieces):
-                    learn &= (end <= low) | (start >= high)
-        encoded.append(Encoded(c.where, row, learn))
+        start, end = np.array(offsets, dtype=np.int64).reshape(-1, 2).T
+        stops = np.flatnonzero(np.isin(row, [*special, tokenizer.eos_token_id or -1]))
+        encoded.append(_learn(tokenizer, c, Text(text, row, start, end, stops)))
     return encoded
 
 
 def _render(tokenizer: PreTrainedTokenizerBase, c: Conversation, count: int) -> str:
-    """The text of the first `count` messages; with the generation prompt where more follow."""
+    """The text of the first `count` messages, with the generation prompt where more follow."""
     from jinja2 import TemplateError
 
+    more = count < len(c.messages)
     try:
-        return tokenizer.apply_chat_template(
-            c.messages[:count], tokenize=False, add_generation_prompt=count < len(c.messages)
+        return str(
+            tokenizer.apply_chat_template(c.messages[:count], tokenize=False, add_generation_prompt=more)
         )
     except TemplateError as e:
         raise InputError(f"{c.where}: the chat template refuses the conversation: {e}") from None
+
+
+def _learn(tokenizer: PreTrainedTokenizerBase, c: Conversation, t: Text) -> Encoded:
+    """Mark the tokens that begin inside a learnt turn and touch no masked character."""
+    learn, ends = np.zeros(len(t.ids), dtype=bool), set()
+    turns = [i for i, m in enumerate(c.messages) if m["role"] == "assistant" and i >= c.first]
+    for turn in turns:
+        at = _after(_render(tokenizer, c, turn), t.text, turn, c)
+        stop, pieces = _turn(t, at, turn, c)
+        learn |= (t.start >= at) & (t.start < t.end[stop])
+        ends.add(int(t.ids[stop]))
+        for low, high in _masked(c, pieces) if turn == turns[-1] else ():
+            learn &= (t.end <= low) | (t.start >= high)
+    return Encoded(c.where, t.ids, learn, frozenset(ends))
 
 
 def _after(head: str, text: str, turn: int, c: Conversation) -> int:
     """Where the model's own words begin: behind the generation prompt."""
     if text.startswith(head):
         return len(head)
-    same = next(
-        (i for i, (a, b) in enumerate(zip(head, text, strict=False)) if a != b), min(len(head), len(text))
-    )
+    same = next((i for i, (a, b) in enumerate(zip(head, text, strict=False)) if a != b), len(text))
     raise InputError(
-        f"{c.where}: at inference the chat template puts {head[same:][:40]!r} before assistant turn {turn + 1}, "
-        f"where this row has {text[same:][:40]!r}; write the turn the way the template begins it, or change the "
+        f"{c.where}: before assistant turn {turn + 1} the chat template writes {head[same:][:40]!r} at "
+        f"inference, where this row has {text[same:][:40]!r}; begin the turn as the template does, or change the "
         "generation prompt in chat_template.jinja"
     )
 
@@ -115,59 +124,44 @@ def pieces_of(text: str) -> list[Piece]:
     """Thinking and response, as far as there is any, without the white space around them."""
     s = split_thinking(text)
     starts = (len(s.opening), len(s.opening) + len(s.thinking) + len(s.closing))
-    found = []
-    for field, start, part in zip(("thinking", "response"), starts, (s.thinking, s.response), strict=True):
-        if part.strip():
-            lead = len(part) - len(part.lstrip())
-            found.append(Piece(field, start + lead, part.strip(), lead))
-    return found
+    parts = zip(("thinking", "response"), starts, (s.thinking, s.response), strict=True)
+    return [Piece(f, at + len(p) - len(p.lstrip()), p.strip()) for f, at, p in parts if p.strip()]
 
 
-def said(message: Message) -> list[Piece]:
-    """What an assistant message says, its thinking first, from wherever the message keeps it."""
-    thinking = next((message[k] for k in REASONING_KEYS if message.get(k)), "")
-    lead = len(thinking) - len(thinking.lstrip())
-    apart = [Piece("thinking", lead, thinking.strip(), lead)] if thinking.strip() else []
-    return apart + pieces_of(message.get("content") or "")
+def _said(message: Mapping[str, Any]) -> list[Piece]:
+    """What an assistant message says, its thinking first, wherever the message keeps it."""
+    thinking = next((message[k] for k in REASONING_KEYS if message.get(k)), "").strip()
+    apart = [Piece("thinking", 0, thinking)] if thinking else []
+    return apart + pieces_of(message["content"])
 
 
-def _turn(
-    text: str, at: int, stops: list[tuple[int, int]], turn: int, c: Conversation
-) -> tuple[int, list[Piece]]:
-    """Where the turn that begins at `at` ends, its end-of-turn token included, and its pieces in `text`."""
-    wanted = [p.text for p in said(c.messages[turn])]
+def _turn(t: Text, at: int, turn: int, c: Conversation) -> tuple[int, list[Piece]]:
+    """The token that ends the turn whose words begin at `at`, and where its pieces stand in the text."""
+    said = _said(c.messages[turn])
+    wanted = [p.text for p in said]
     if not wanted:
         raise InputError(f"{c.where}: assistant turn {turn + 1} is empty; drop the row or give it an answer")
-    for start, end in stops:  # the text may hold special tokens itself: take the one that leaves nothing out
-        pieces = pieces_of(text[at:start])
-        if [p.text for p in pieces] == wanted:
-            return int(end), [p._replace(start=at + p.start) for p in pieces]
-    if [p.text for p in pieces_of(text[at:])] == wanted:
+    for stop in t.stops[t.start[t.stops] >= at]:  # what is said may hold special tokens itself
+        found = pieces_of(t.text[at : t.start[stop]])
+        if [p.text for p in found] == wanted:
+            return int(stop), [Piece(s.field, at + p.start, p.text) for s, p in zip(said, found, strict=True)]
+    if [p.text for p in pieces_of(t.text[at:])] == wanted:
         raise InputError(
-            f"{c.where}: the chat template ends assistant turn {turn + 1} with no special token, so a model could "
-            "never learn to stop; end the turn with the eos token in chat_template.jinja"
+            f"{c.where}: the chat template ends assistant turn {turn + 1} with no special token, so a model "
+            "would never learn to stop; end the turn with the eos token in chat_template.jinja"
         )
-    lost = next((w for w in wanted if w not in text[at:]), wanted[0])
+    lost = next((w for w in wanted if w not in t.text[at:]), wanted[0])
     raise InputError(
-        f"{c.where}: the chat template drops or alters what assistant turn {turn + 1} says, "
-        f"beginning with {lost[:40]!r}; "
-        "train with a chat_template.jinja that renders the thinking and the response to the letter"
+        f"{c.where}: the chat template drops or alters {lost[:40]!r} in assistant turn {turn + 1}; "
+        "use a chat_template.jinja that renders the thinking and the response to the letter"
     )
 
 
-def _masked(c: Conversation, turn: int, pieces: list[Piece]) -> list[tuple[int, int]]:
-    """The character ranges of the rendered text that the row's spans take out of the loss."""
-    by_field = {
-        original.field: (piece.start - original.lead)
-        for original, piece in zip(said(c.messages[turn]), pieces, strict=True)
-    }
-    ranges = []
-    for span in c.masks:
-        if span["field"] not in by_field:
-            known = " and ".join(by_field)
-            raise InputError(
-                f"{c.where}: a span masks {span['field']!r}, but this row's answer has only {known}"
-            )
-        base = by_field[span["field"]]
-        ranges.append((base + span["start"], base + span["end"]))
-    return ranges
+def _masked(c: Conversation, pieces: list[Piece]) -> list[tuple[int, int]]:
+    """The characters of the rendered text that the row's masks take out of the loss."""
+    start = {p.field: p.start for p in pieces}
+    for mask in c.masks:
+        if mask["field"] not in start:
+            known = " and ".join(start)
+            raise InputError(f"{c.where}: a span masks {mask['field']!r}, but the answer has only {known}")
+    return [(start[m["field"]] + m["start"], start[m["field"]] + m["end"]) for m in c.masks]

@@ -1,7 +1,7 @@
-"""Every row as tokens in two flat files, mapped into memory; every token that is left out is counted.
+"""Every row stands as tokens in two flat files, mapped into memory; every token that is left out is counted.
 
-Rows longer than `max_length` follow `on_overflow`. Split pieces overlap by one token: it is the context that the
-piece's first learnt token is predicted from, so no learnt token is lost at a cut, and none is learnt twice.
+Rows longer than `max_length` follow `on_overflow`. The pieces of a split row overlap by one token, from which
+the first new one is predicted: no learnt token is lost at a cut, and none is learnt twice.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ Overflow = Literal["error", "drop", "split"]
 
 @dataclass
 class Tokens:
-    """What became of the rows and their tokens: rows = kept + dropped, tokens = learnt + masked + dropped."""
+    """What became of the rows, and of their tokens: each is learnt, masked or dropped."""
 
     rows: int = 0
-    rows_dropped: int = 0  # too long, or no token left to learn
+    rows_dropped: int = 0  # too long, or nothing in it to learn
     rows_split: int = 0
-    documents: int = 0  # what training sees: kept rows, and each piece of a split row
+    documents: int = 0  # what training sees: rows, and the pieces of split rows
     learnt: int = 0
-    masked: int = 0  # seen as context, not learnt
+    masked: int = 0  # seen as context
     dropped: int = 0
 
     def table(self) -> str:
@@ -51,11 +51,15 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Documents:
-    """All documents one after the other; document i is [bounds[i], bounds[i + 1])."""
+    """All documents one after the other; document i is [bounds[i], bounds[i + 1]).
 
-    ids: np.ndarray  # int32
-    learn: np.ndarray  # bool
-    bounds: np.ndarray  # int64
+    ids: int32; learn: bool; bounds: int64; ends: the tokens that end a learnt turn.
+    """
+
+    ids: np.ndarray
+    learn: np.ndarray
+    bounds: np.ndarray
+    ends: frozenset[int]
 
     @property
     def lengths(self) -> np.ndarray:
@@ -69,13 +73,14 @@ def tokenize(
     max_length: int,
     on_overflow: Overflow,
 ) -> tuple[Documents, Tokens]:
-    """Write `ids.bin` and `learn.bin` into `folder`, and answer them as arrays with the table of what was kept."""
-    count, bounds = Tokens(), array("q", [0])
+    """Write ids.bin and learn.bin into `folder`; answer them as arrays, with what became of every token."""
+    count, bounds, ends = Tokens(), array("q", [0]), set[int]()
     too_long: list[tuple[str, int]] = []
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "ids.bin").open("wb") as ids, (folder / "learn.bin").open("wb") as learn:
         for row in _encoded(tokenizer, rows):
             count.rows += 1
+            ends |= row.ends
             if len(row.ids) > max_length and on_overflow == "error":
                 too_long.append((row.where, len(row.ids)))
                 continue
@@ -85,12 +90,9 @@ def tokenize(
                 bounds.append(bounds[-1] + len(piece.ids))
     count.documents = len(bounds) - 1
     _check(count, too_long, max_length)
-    n = bounds[-1]
-    return Documents(
-        np.memmap(folder / "ids.bin", dtype=np.int32, mode="r", shape=(n,)),
-        np.memmap(folder / "learn.bin", dtype=np.bool_, mode="r", shape=(n,)),
-        np.array(bounds, dtype=np.int64),
-    ), count
+    ids_map = np.memmap(folder / "ids.bin", dtype=np.int32, mode="r")
+    learn_map = np.memmap(folder / "learn.bin", dtype=np.bool_, mode="r")
+    return Documents(ids_map, learn_map, np.array(bounds, dtype=np.int64), frozenset(ends)), count
 
 
 def _encoded(tokenizer: PreTrainedTokenizerBase, rows: Iterable[Conversation]) -> Iterator[Encoded]:
@@ -116,7 +118,7 @@ def _keep(row: Encoded, max_length: int, on_overflow: Overflow, count: Tokens) -
         if learn.any():
             count.learnt += int(learn.sum())
             count.masked += new - int(learn.sum())
-            yield Encoded(row.where, ids, learn)
+            yield row._replace(ids=ids, learn=learn)
         else:
             count.dropped += new
 
@@ -126,13 +128,13 @@ def _check(count: Tokens, too_long: list[tuple[str, int]], max_length: int) -> N
     if too_long:
         where, length = too_long[0]
         raise InputError(
-            f"{len(too_long):,} of {count.rows:,} rows are longer than max_length={max_length:,} tokens, the first "
-            f"is {where} with {length:,}; pass on_overflow='drop' or 'split', or a larger max_length"
+            f"{len(too_long):,} of {count.rows:,} rows are longer than max_length={max_length:,} tokens, the "
+            f"first is {where} with {length:,}; pass on_overflow='drop' or 'split', or a larger max_length"
         )
     if count.rows == 0:
         raise InputError("the table is empty: there is no row to train on")
     if count.documents == 0:
         raise InputError(
-            f"no row is left to train on: all {count.rows:,} are longer than max_length={max_length:,} tokens "
-            "or masked entirely"
+            f"no row is left to train on: all {count.rows:,} are longer than {max_length:,} tokens "
+            "or masked from end to end"
         )
