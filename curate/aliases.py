@@ -1,0 +1,305 @@
+"""An input row in anybody's columns becomes rows in ours; what has no place in ours is kept in `extra`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from curate.schema import ROW, problem_id, trace_id
+from curate.text import split_thinking
+
+ALIASES: dict[str, tuple[str, ...]] = {
+    "question": ("problem", "prompt", "instruction"),
+    "answer": ("expected_answer", "ground_truth", "gold", "final_answer"),
+    "license": ("licence",),
+    "source_id": ("id", "uuid", "problem_id"),
+    "messages": ("conversations",),
+    "response": ("generations", "generation", "output", "completion"),
+    "thinking": ("reasoning_content",),
+    "finish": ("finish_reason",),
+    "output_tokens": ("completion_tokens",),
+}
+"""Our column, then the names it goes by elsewhere: the exact name is preferred, then the order here."""
+
+COLUMNS = tuple(name for name in ROW if name not in ("problem_id", "trace_id", "extra"))
+"""What an input can give; the ids are computed and `extra` is the rest."""
+
+FINISH = {
+    "stop": ("stop", "eos", "eos_token", "end_turn", "stop_sequence"),
+    "length": ("length", "max_tokens", "max_length", "max_output_tokens"),
+    "error": ("error", "content_filter"),
+}
+ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}
+KINDS = {
+    bool: "a boolean",
+    list: "a list",
+    dict: "an object",
+    int: "a number",
+    float: "a number",
+    str: "a text",
+}
+INTS = ("sample", "prompt_tokens", "output_tokens")
+LABELS = ("solution", "domain", "source", "source_id", "license", "parent_id", "model")
+
+
+class BadRow(ValueError):
+    """Why an input row cannot become one of ours."""
+
+
+class Talk(NamedTuple):
+    """A conversation: what was sent, and the assistant's last turn where it ends with one."""
+
+    name: str  # the column it came from
+    turns: list[dict[str, Any]]  # as they stood there
+    sent: list[dict[str, str]]
+    thinking: str | None
+    response: str | None
+
+
+def to_rows(values: Mapping[str, Any], mapped: Mapping[str, Any], source: str) -> list[dict[str, Any]]:
+    """The rows of one input row: one for each of its generations, or one.
+
+    mapped: values that the caller assigned to our columns; they win. source: for a row that names none.
+    Raises BadRow with the reason.
+    """
+    rest = dict(values)
+    own = _own_extra(rest)
+    talk = _talk(rest, mapped)
+    row: dict[str, Any] = dict.fromkeys(ROW)
+    row["question"] = _question(rest, mapped, talk)
+    row["problem_id"] = problem_id(row["question"])
+    if rest.get("problem_id") == row["problem_id"]:
+        del rest["problem_id"]  # our own table, read again
+    row["answer"] = _answer(*_take(rest, mapped, "answer"))
+    _fill_plain(row, rest, mapped)
+    row["source"] = row["source"] or source
+    row["messages"] = talk.sent if talk else None
+    thinking = _text(*_take(rest, mapped, "thinking"))
+    texts = _responses(rest, mapped)
+    if talk and talk.response is not None:
+        if texts:
+            rest[talk.name] = talk.turns  # another column has the response, so this one must not be lost
+        else:
+            texts, thinking = [talk.response], thinking or talk.thinking
+    numbered = enumerate(texts) if len(texts) > 1 else [(row["sample"], t) for t in texts or [None]]
+    return [_trace({**row, "sample": sample}, {**own, **rest}, thinking, text) for sample, text in numbered]
+
+
+def _trace(
+    row: dict[str, Any], extra: dict[str, Any], thinking: str | None, response: str | None
+) -> dict[str, Any]:
+    """`row` with its text, its extra and its id; thinking inside the response is cut out without loss."""
+    row["thinking"], row["response"] = thinking, response
+    if response is not None and not thinking:
+        split = split_thinking(response)
+        if split.thought is not None:
+            row["thinking"], row["response"] = split.thinking, split.response
+            extra = {**extra, "delimiters": [split.opening, split.closing, split.ending]}
+    _check_text(row)
+    if row["thinking"] is not None or row["response"] is not None:
+        row["trace_id"] = trace_id(row)
+        if extra.get("trace_id", "") == row["trace_id"]:
+            extra = {k: v for k, v in extra.items() if k != "trace_id"}
+    row["extra"] = to_json(extra)
+    return row
+
+
+def _take(rest: dict[str, Any], mapped: Mapping[str, Any], target: str) -> tuple[str, Any]:
+    """Remove our column from the input, under the first name that has a value; the name, and the value."""
+    if target in mapped:
+        return target, mapped[target]
+    names = [name for name in (target, *ALIASES.get(target, ())) if name in rest]
+    for name in names:
+        if rest[name] is not None and (name == target or _fits(target, rest[name])):
+            return name, rest.pop(name)
+    for name in names:
+        if rest[name] is None:
+            del rest[name]
+    return target, None
+
+
+def _fits(target: str, value: Any) -> bool:
+    """Whether the value of an alias can be meant: `output` may be anything, `completion` may be a count."""
+    if target == "response":
+        return isinstance(value, (str, list))
+    return target not in ("thinking", "question") or isinstance(value, str)
+
+
+def _question(rest: dict[str, Any], mapped: Mapping[str, Any], talk: Talk | None) -> str:
+    columns = sorted(rest)
+    name, value = _take(rest, mapped, "question")
+    if value is None and talk:
+        users = [i for i, turn in enumerate(talk.sent) if turn["role"] == "user"]
+        first = next((i for i in reversed(users) if i - 1 not in users), 0)
+        value = "\n\n".join(talk.sent[i]["content"] for i in users if i >= first)
+    if value is None:
+        looked = ", ".join(("question", *ALIASES["question"], "messages", *ALIASES["messages"]))
+        raise BadRow(
+            f"no question: the columns are {', '.join(columns) or 'none'}, and I looked for {looked}; "
+            "name the column with question=…"
+        )
+    if not isinstance(value, str):
+        raise BadRow(f"the question ({name}) is {_kind(value)}; name a text column with question=…")
+    if not value.strip():
+        raise BadRow(f"the question ({name}) is empty")
+    more = rest.get("input")
+    if name == "instruction" and isinstance(more, str) and more:  # Alpaca's two halves of one question
+        return f"{value}\n\n{more}"
+    return value
+
+
+def _answer(name: str, value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+        return str(value)
+    raise BadRow(f"the answer ({name}) is {_kind(value)}; map it with answer=…")
+
+
+def _text(name: str, value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise BadRow(f"{name} is {_kind(value)}, not a text")
+
+
+def _responses(rest: dict[str, Any], mapped: Mapping[str, Any]) -> list[str]:
+    name, value = _take(rest, mapped, "response")
+    if isinstance(value, list) and not _is_talk(value):
+        texts = [_response(f"{name}[{i}]", each) for i, each in enumerate(value)]
+    else:
+        texts = [] if value is None else [_response(name, value)]
+    return texts
+
+
+def _response(name: str, value: Any) -> str:
+    if _is_talk(value):
+        value = _read_turns(name, value).response
+    if not isinstance(value, str):
+        raise BadRow(f"{name} is {_kind(value)}, not a text; map it with response=…")
+    return value
+
+
+def _fill_plain(row: dict[str, Any], rest: dict[str, Any], mapped: Mapping[str, Any]) -> None:
+    """Labels and counts; a value that cannot be one stays in `rest`, and so goes to extra."""
+    for target in LABELS:
+        name, value = _take(rest, mapped, target)
+        if value is None or isinstance(value, str):
+            row[target] = value
+        elif isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+            row[target] = str(value)
+        else:
+            rest[name] = value
+    for target in INTS:
+        name, value = _take(rest, mapped, target)
+        row[target] = _whole(value)
+        if value is not None and row[target] is None:
+            rest[name] = value
+    name, value = _take(rest, mapped, "finish")
+    row["finish"] = next((k for k, said in FINISH.items() if str(value).lower() in said), None)
+    if value != row["finish"]:
+        rest[name] = value
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, str) and value.removeprefix("-").isdecimal():
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and abs(value) < 2**63 else None
+
+
+def _talk(rest: dict[str, Any], mapped: Mapping[str, Any]) -> Talk | None:
+    """Take the conversation out of `rest`: a prompt that is a list of messages, or messages, or conversations."""
+    if "messages" in mapped:
+        return _read_turns("messages", mapped["messages"])
+    for name in ("prompt", "messages", *ALIASES["messages"]):
+        if _is_talk(rest.get(name)):
+            turns = rest.pop(name)
+            talk = _read_turns(name, turns)
+            if any(set(turn) - {"role", "content", "from", "value"} for turn in turns):
+                rest[name] = turns  # tool calls, weights and the like have no place in ours
+            return talk
+    return None
+
+
+def _is_talk(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(turn, dict) and ("role" in turn or "from" in turn) for turn in value)
+    )
+
+
+def _read_turns(name: str, turns: Any) -> Talk:
+    if not _is_talk(turns):
+        raise BadRow(f"{name} is {_kind(turns)}, not a list of messages with role and content")
+    sent = []
+    for i, turn in enumerate(turns):
+        role = str(turn.get("role") or turn.get("from"))
+        content = turn.get("content") if turn.get("content") is not None else turn.get("value")
+        if isinstance(content, list) and all(
+            isinstance(p, dict) and isinstance(p.get("text"), str) for p in content
+        ):
+            content = "".join(part["text"] for part in content)
+        if content is not None and not isinstance(content, str):
+            raise BadRow(f"{name}[{i}] has {_kind(content)} for its content, not a text")
+        sent.append({"role": ROLES.get(role, role), "content": content or ""})
+    if sent[-1]["role"] != "assistant":
+        return Talk(name, turns, sent, None, None)
+    last = turns[-1]
+    thinking = next(
+        (last[k] for k in ("thinking", "reasoning_content", "reasoning") if isinstance(last.get(k), str)),
+        None,
+    )
+    return Talk(name, turns, sent[:-1], thinking, sent[-1]["content"])
+
+
+def _own_extra(rest: dict[str, Any]) -> dict[str, Any]:
+    """Take an `extra` that we wrote, so that reading a table twice does not wrap it twice."""
+    extra = rest.get("extra")
+    if isinstance(extra, str) and extra.startswith("{"):
+        try:
+            extra = json.loads(extra)
+        except ValueError:
+            return {}
+    if "extra" in rest and (extra is None or isinstance(extra, dict)):
+        del rest["extra"]
+    return extra if isinstance(extra, dict) else {}
+
+
+def _check_text(row: dict[str, Any]) -> None:
+    said = [turn["content"] for turn in row["messages"] or []]
+    for name, value in [*row.items(), *(("messages", text) for text in said)]:
+        if isinstance(value, str):
+            if "\0" in value:
+                raise BadRow(f"a NUL byte in {name}")
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise BadRow(f"invalid UTF-8 or half a surrogate pair in {name}") from None
+
+
+def to_json(extra: dict[str, Any]) -> str:
+    """A JSON object in valid UTF-8, whatever it holds."""
+    try:
+        text = json.dumps(extra, ensure_ascii=False, allow_nan=False, default=str)
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(extra, default=str)
+    except ValueError:  # NaN and infinity are no JSON
+        return json.dumps(_finite(extra), default=str)
+    return text
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return str(value) if isinstance(value, float) and value - value != 0 else value
+
+
+def _kind(value: Any) -> str:
+    return KINDS.get(type(value), f"a {type(value).__name__}")

@@ -1,0 +1,232 @@
+"""What people already have becomes a stream of records: JSON lines, CSV, parquet, a `datasets` folder, a hub id.
+
+Nothing here knows what a column means. A record that cannot be read says why, with its line or row number; a whole
+input that cannot be read is an InputError. Memory is bounded: lines and batches, never a table.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from curate.errors import InputError, near, require
+
+MAX_LINE_MB = 64
+BATCH_BYTES = 8 << 20
+LINES = (".jsonl", ".ndjson", ".json-lines", ".json")
+TABLES = (".csv", ".parquet")
+PACKED = (".gz", ".zst")
+
+
+class Record(NamedTuple):
+    """One input row: its values, or why there are none. `size` is in bytes, roughly where the format has no lines."""
+
+    where: str  # "line 12" or "row 12", from 1
+    size: int
+    values: dict[str, Any] | None
+    why: str = ""
+    raw: str = ""  # the beginning of what could not be read
+
+
+def is_readable(path: Path) -> bool:
+    """Whether the name's ending is one we read."""
+    return _kind(path) in (*LINES, *TABLES)
+
+
+def read_file(path: Path) -> Iterator[Record]:
+    """The records of one file, in order."""
+    if not is_readable(path):
+        known = ", ".join((*LINES, *TABLES))
+        raise InputError(
+            f"{path}: no reader for {path.suffix or 'a name without an ending'}; there is {known}, plain, .gz or .zst"
+        )
+    try:
+        if _kind(path) == ".parquet":
+            yield from _parquet(path)
+        else:
+            with _open(path) as file:
+                yield from _csv(path, file) if _kind(path) == ".csv" else _json_lines(file)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as e:
+        raise InputError(f"{path} is damaged ({e}); download or write it again") from None
+
+
+def read_folder(folder: Path, split: str | None) -> Iterator[Record]:
+    """The records of a folder that `Dataset.save_to_disk` wrote."""
+    datasets = require("datasets", "pip install datasets")
+    found = datasets.load_from_disk(str(folder))
+    yield from _dataset(_one_split(found, str(folder), split) if isinstance(found, dict) else found)
+
+
+def is_dataset_folder(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
+
+
+def read_hub(hub_id: str, name: str | None, split: str | None, streaming: bool) -> Iterator[Record]:
+    """The records of a dataset on the Hugging Face Hub, or of its cached copy; without `split`, those of train."""
+    datasets = require("datasets", "pip install datasets")
+    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON")
+    try:
+        found = datasets.load_dataset(hub_id, name, streaming=streaming and not offline)
+        if isinstance(found, dict):
+            found = _one_split(found, hub_id, split)
+        yield from _dataset(found)
+    except ConnectionError as e:
+        remedy = (
+            "unset HF_HUB_OFFLINE to download it, or read a local file" if offline else "check the network"
+        )
+        raise InputError(
+            f"{hub_id} is no local file, and no cached or reachable dataset ({e}); {remedy}"
+        ) from None
+    except (datasets.exceptions.DatasetsError, ValueError) as e:
+        raise InputError(f"{hub_id}: {str(e).splitlines()[0]}") from None
+
+
+def _one_split(found: dict[str, Any], where: str, split: str | None) -> Any:
+    wanted = split or ("train" if "train" in found else next(iter(found)) if len(found) == 1 else None)
+    if wanted is None or wanted not in found:
+        said = f"has no split {split!r}" if split else "has several splits"
+        raise InputError(f"{where} {said}; say split= with one of {', '.join(sorted(found))}")
+    return found[wanted]
+
+
+def _dataset(data: Any) -> Iterator[Record]:
+    if hasattr(data, "num_rows"):
+        per_row = max(1, (data.dataset_size or 0) // max(1, data.num_rows))
+        batches = data.with_format("arrow").iter(batch_size=max(1, min(1024, BATCH_BYTES // per_row)))
+        rows = (row for batch in batches for row in _sized(batch))
+    else:
+        rows = ((len(str(row)), row) for row in data)
+    for number, (size, row) in enumerate(rows, 1):
+        yield Record(f"row {number}", size, row)
+
+
+def _parquet(path: Path) -> Iterator[Record]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            meta, number = file.metadata, 0
+            total = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
+            rows = max(1, min(1024, BATCH_BYTES * max(1, meta.num_rows) // max(1, total)))
+            for batch in file.iter_batches(batch_size=rows):
+                for size, values in _sized(batch):
+                    number += 1
+                    yield Record(f"row {number}", size, values)
+    except (pa.ArrowInvalid, OSError) as e:
+        raise InputError(f"{path} is not a readable parquet file ({e})") from None
+
+
+def _sized(batch: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    size = batch.nbytes // max(1, batch.num_rows)
+    return ((size, row) for row in batch.to_pylist())
+
+
+def _json_lines(file: BinaryIO) -> Iterator[Record]:
+    for number, (line, size) in enumerate(_lines(file), 1):
+        if size > len(line):
+            why = f"the line has {size / 2**20:.1f} MB; at most {MAX_LINE_MB} MB can be read"
+        elif not line.strip():
+            continue
+        else:
+            values, why = _json(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
+            if not why:
+                yield Record(f"line {number}", size, values)
+                continue
+        yield Record(f"line {number}", size, None, why, line[:4000].decode("utf-8", "replace").rstrip("\r\n"))
+
+
+def _json(line: bytes) -> tuple[dict[str, Any] | None, str]:
+    if b"\0" in line:
+        return None, "a NUL byte"
+    try:
+        values = json.loads(
+            line.decode("utf-8"), parse_constant=str
+        )  # NaN has no place in the JSON of `extra`
+    except UnicodeDecodeError as e:
+        return None, f"invalid UTF-8 at byte {e.start + 1}"
+    except json.JSONDecodeError as e:
+        return None, f"not JSON: {e.msg} at character {e.pos + 1}"
+    except (ValueError, RecursionError) as e:
+        return None, f"not JSON that can be read: {e}"
+    return (values, "") if isinstance(values, dict) else (None, f"JSON, but no object: {str(values)[:40]!r}")
+
+
+def _lines(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Each line and its size; of one that is too long, only its beginning."""
+    limit = MAX_LINE_MB << 20
+    while line := file.readline(limit + 1):
+        size = len(line)
+        if size <= limit:
+            yield line, size
+            continue
+        line, last = line[:4000], line[-1:]
+        while last != b"\n" and (more := file.readline(1 << 20)):
+            size, last = size + len(more), more[-1:]
+        yield line, size
+
+
+def _csv(path: Path, file: BinaryIO) -> Iterator[Record]:
+    """CSV with a header; all values are text and an empty one is null, so that "072" stays what it is."""
+
+    def text() -> Iterator[str]:
+        for number, (line, size) in enumerate(_lines(file), 1):
+            if size > len(
+                line
+            ):  # nobody knows where its last quote is, so nothing after it can be read either
+                raise InputError(
+                    f"{path} line {number} has {size / 2**20:.1f} MB; at most {MAX_LINE_MB} MB can be read"
+                )
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8", "surrogateescape")
+
+    before = csv.field_size_limit(MAX_LINE_MB << 20)
+    try:
+        rows = csv.reader(text(), strict=True)
+        header = next(rows, [])
+        if double := [name for name in header if header.count(name) > 1]:
+            raise InputError(f"{path}: the header names {double[0]!r} twice; rename one")
+        for cells in filter(None, rows):
+            where, size, raw = f"line {rows.line_num}", sum(map(len, cells)), ",".join(cells)
+            if len(cells) == len(header):
+                yield Record(where, size, {k: v or None for k, v in zip(header, cells, strict=True)})
+            else:
+                yield Record(where, size, None, f"{len(cells)} fields under a header of {len(header)}", raw)
+    except csv.Error as e:
+        raise InputError(f"{path} line {rows.line_num} is not CSV: {e}") from None
+    finally:
+        csv.field_size_limit(before)
+
+
+def _open(path: Path) -> Any:
+    if path.suffix == ".gz":
+        return io.BufferedReader(gzip.open(path, "rb"), 1 << 20)  # type: ignore[arg-type]
+    if path.suffix == ".zst":
+        zstandard = require("zstandard", "pip install zstandard")
+        raw = zstandard.ZstdDecompressor().stream_reader(
+            path.open("rb"), read_across_frames=True, closefd=True
+        )
+        return io.BufferedReader(raw, 1 << 20)
+    return path.open("rb", 1 << 20)
+
+
+def _kind(path: Path) -> str:
+    return (path.with_suffix("") if path.suffix in PACKED else path).suffix.lower()
+
+
+def missing(path: Path) -> InputError:
+    """The error for a path that is not there, with the names that are."""
+    folder = path.parent
+    if not folder.is_dir():
+        return InputError(f"{path} does not exist, and neither does its folder {folder}")
+    names = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
+    hint = near(path.name, names)
+    if len(names) > 12 and hint.startswith("there is"):
+        hint = f"the folder holds {len(names)} other names"
+    return InputError(f"{path} does not exist; in {folder.resolve()} {hint}")

@@ -1,0 +1,333 @@
+"""`read` names a source of problems or traces; `Source.load` writes its rows as one parquet in our columns."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import polars as pl
+
+from curate import formats
+from curate.aliases import COLUMNS, BadRow, to_json, to_rows
+from curate.errors import InputError, near
+from curate.formats import Record
+from curate.schema import DROPPED, ROW, content_hash
+from curate.step import describe
+
+RAW_CHARS = 1000  # so much of an unreadable row is kept
+GROUP_BYTES, GROUP_ROWS = 16 << 20, 20_000  # a row group, and what is held in memory at once
+FEW_VALUES = (
+    "source",
+    "domain",
+    "license",
+    "model",
+    "finish",
+    "dropped_by",
+)  # columns a dictionary makes smaller
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+Input = str | Path | pl.DataFrame | pl.LazyFrame
+
+
+class Loaded(NamedTuple):
+    """What `Source.load` wrote. read: how many rows there are in both files together."""
+
+    rows: Path  # schema.ROW
+    unreadable: Path | None  # schema.ROW and DROPPED
+    read: int
+    revision: str  # a hash of the input
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Source:
+    """Where rows come from, and how its columns are called. Inert: only `load` reads."""
+
+    inputs: tuple[str | pl.LazyFrame, ...]
+    name: str | None
+    split: str | None
+    bad_rows: Literal["error", "set_aside"]
+    columns: Mapping[str, str | pl.Expr]
+    problems: int | None = None
+
+    def head(self, n: int) -> Source:
+        """The first n distinct problems: reading stops at the first row of the next one."""
+        return replace(self, problems=n if self.problems is None else min(n, self.problems))
+
+    def describe(self) -> dict[str, Any]:
+        """This source as JSON, for the recipe; paths as they were given."""
+        frames = [i if isinstance(i, str) else {"frame": i.collect_schema().names()} for i in self.inputs]
+        said = {
+            "name": self.name,
+            "split": self.split,
+            "problems": self.problems,
+            "columns": describe(self.columns),
+        }
+        return {"source": frames, "bad_rows": self.bad_rows} | {k: v for k, v in said.items() if v}
+
+    def __repr__(self) -> str:
+        shown = [
+            repr(i) if isinstance(i, str) else f"<frame of {len(i.collect_schema())} columns>"
+            for i in self.inputs
+        ]
+        said = [f"{k}={v!r}" for k, v in (("name", self.name), ("split", self.split)) if v]
+        said += [f"{k}={v if isinstance(v, pl.Expr) else repr(v)}" for k, v in self.columns.items()]
+        head = "" if self.problems is None else f".head({self.problems})"
+        return f"read({', '.join([*shown, *said])}){head}"
+
+    def load(self, folder: Path) -> Loaded:
+        """Write the rows to `folder`/rows.parquet, and those that cannot be read, with their reasons, beside it.
+
+        Raises InputError for an empty or unreadable input, and for the first bad row unless they are set aside.
+        """
+        from tqdm import tqdm
+
+        folder.mkdir(parents=True, exist_ok=True)
+        digest = hashlib.blake2b(digest_size=16)
+        with ExitStack() as stack:
+            good = stack.enter_context(_Parquet(folder / "rows.parquet", ROW))
+            bad = stack.enter_context(_Parquet(folder / "unreadable.parquet", {**ROW, **DROPPED}))
+            bar = stack.enter_context(tqdm(desc="read", unit=" rows", disable=None))
+            first = ""
+            for row in self._rows(folder, digest):
+                if "why" not in row:
+                    good.add(row)
+                elif self.bad_rows == "set_aside":
+                    bad.add(row)
+                    first = first or row["why"]
+                else:
+                    raise InputError(f'{row["why"]}; or read the others with bad_rows="set_aside"')
+                bar.update()
+            if not good.rows:
+                raise InputError(
+                    f"{self!r} has no row" + (f" that can be read: {first}" if first else ": it is empty")
+                )
+        unreadable = folder / "unreadable.parquet" if bad.rows else None
+        return Loaded(folder / "rows.parquet", unreadable, good.rows + bad.rows, digest.hexdigest())
+
+    def _rows(self, folder: Path, digest: Any) -> Iterator[dict[str, Any]]:
+        """Our rows, and with a `why` those that cannot be read, in the order of the input."""
+        seen: set[str] = set()
+        for given in self.inputs:
+            for label, where, records in self._streams(given, folder, digest):
+                for row in self._convert(label, where, records):
+                    if self.problems is not None and row["problem_id"] not in seen and "why" not in row:
+                        if len(seen) == self.problems:
+                            return
+                        seen.add(row["problem_id"])
+                    yield row
+
+    def _streams(
+        self, given: Any, folder: Path, digest: Any
+    ) -> Iterator[tuple[str | None, str, Iterable[Record]]]:
+        """The parts of one input: the name of the dataset it is, where it lies, and its records."""
+        if isinstance(given, pl.LazyFrame):
+            copy = folder / "frame.parquet.tmp"
+            given.sink_parquet(copy)
+            _hash_file(copy, digest)
+            yield None, "the frame", formats.read_file(copy.rename(folder / "frame.parquet"))
+            (folder / "frame.parquet").unlink()
+        elif not Path(given).exists():
+            records = formats.read_hub(given, self.name, self.split, streaming=self.problems is not None)
+            yield given, given, _hashed(records, digest)
+        else:
+            path = Path(given)
+            files = _files(path, self.name, self.split)
+            for file in files:
+                _hash_file(file, digest)
+            if path.is_dir() and formats.is_dataset_folder(path):
+                yield path.name, given, formats.read_folder(path, self.split)
+            else:
+                for file in files:
+                    label = path.resolve().name if path.is_dir() else path.name.partition(".")[0]
+                    yield label, str(file), formats.read_file(file)
+
+    def _convert(self, label: str | None, where: str, records: Iterable[Record]) -> Iterator[dict[str, Any]]:
+        for batch in _batches(records):
+            mapped = iter(self._mapped(where, [r.values for r in batch if r.values is not None]))
+            for record in batch:
+                if record.values is None:
+                    yield _unreadable(label, where, record, record.why)
+                    continue
+                values = next(mapped)
+                try:
+                    yield from to_rows(record.values, values, label)
+                except BadRow as e:
+                    yield _unreadable(label, where, record, str(e))
+
+    def _mapped(self, where: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """For each row, the values of the columns that the caller named, by a name or an expression."""
+        out: list[dict[str, Any]] = [{} for _ in rows]
+        names = dict.fromkeys(name for row in rows for name in row)
+        for target, said in self.columns.items() if rows else ():
+            needed = [said] if isinstance(said, str) else said.meta.root_names() or list(names)
+            if unknown := [name for name in needed if name not in names]:
+                raise InputError(
+                    f"{target}=…: {where} has no column {unknown[0]!r}; it has {', '.join(sorted(names)) or 'none'}"
+                )
+            values = (
+                [row.get(said) for row in rows]
+                if isinstance(said, str)
+                else _evaluate(target, said, rows, needed)
+            )
+            for mapped, value in zip(out, values, strict=True):
+                mapped[target] = value
+        for row in rows:
+            for said in self.columns.values():
+                if isinstance(said, str):
+                    row.pop(said, None)
+        return out
+
+
+def _evaluate(target: str, expr: pl.Expr, rows: list[dict[str, Any]], needed: list[str]) -> list[Any]:
+    try:
+        frame = pl.DataFrame([pl.Series(n, [row.get(n) for row in rows], strict=False) for n in needed])
+        frame = frame.with_columns(pl.col(pl.Null).cast(pl.String))
+        return frame.with_columns(expr.alias("\0")).get_column("\0").to_list()
+    except (pl.exceptions.PolarsError, TypeError) as e:
+        raise InputError(f"{target}={expr} fails on this input: {str(e).splitlines()[0]}") from None
+
+
+def read(
+    source: Input | Sequence[str | Path],
+    /,
+    name: str | None = None,
+    *,
+    split: str | None = None,
+    bad_rows: Literal["error", "set_aside"] = "error",
+    **columns: str | pl.Expr,
+) -> Source:
+    """A source of problems or traces: a file, a folder, several of them, a frame, or a dataset on the Hub.
+
+    JSON lines, CSV and parquet (plain, .gz, .zst), a folder of them or of `datasets`, or a hub id. The usual column
+    names are understood; others are given as our name = the input's name, or = an expression over the input's
+    columns, row by row: `answer=pl.col("answer").str.split("#### ").list.last()`. Reads nothing yet.
+
+    name: the configuration of a hub dataset, or a folder in a folder. split: without it, train or the only one.
+    bad_rows: what cannot be read stops with its line number, or is set aside with it.
+    """
+    for column in columns:
+        if column not in COLUMNS:
+            raise InputError(f"read has no column {column!r} to fill: {near(column, COLUMNS)}")
+    if bad_rows not in ("error", "set_aside"):
+        raise InputError(f"bad_rows is {bad_rows!r}; it is error or set_aside")
+    given = [source] if isinstance(source, (str, Path, pl.DataFrame, pl.LazyFrame)) else list(source)
+    if not given:
+        raise InputError("read was given no source: name a file, a folder or a hub id")
+    return Source(tuple(map(_known, given)), name, split, bad_rows, dict(columns))
+
+
+def _known(given: Input) -> str | pl.LazyFrame:
+    """The input as it is kept; a file that is not there is an error now."""
+    if isinstance(given, (pl.DataFrame, pl.LazyFrame)):
+        return given.lazy()
+    path = Path(given)
+    if not path.exists():
+        known_ending = formats.is_readable(path)
+        if isinstance(given, Path) or known_ending or path.parent.is_dir() or not HUB_ID.fullmatch(given):
+            raise formats.missing(path)
+    elif path.is_file() and not formats.is_readable(path):
+        next(formats.read_file(path))  # says which endings there are
+    return str(given)
+
+
+def _files(path: Path, name: str | None, split: str | None) -> list[Path]:
+    """The files of a folder in the order of their names; of one split, where it is given."""
+    if path.is_file():
+        return [path]
+    root = path / name if name else path
+    files = sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith("."))
+    if formats.is_dataset_folder(path):
+        return files
+    files = [p for p in files if formats.is_readable(p) and p.suffix != ".json"]
+    found = [p for p in files if split is None or p.name.startswith(split) or p.parent.name == split]
+    if not found:
+        said = f"of the split {split!r}" if files else "with JSON lines, CSV or parquet"
+        raise InputError(
+            f"{root} holds no file {said}; it has {', '.join(p.name for p in files[:10]) or 'none'}"
+        )
+    return found
+
+
+def _hash_file(path: Path, digest: Any) -> None:
+    with path.open("rb") as file:
+        digest.update(hashlib.file_digest(file, "blake2b").digest())
+
+
+def _hashed(records: Iterable[Record], digest: Any) -> Iterator[Record]:
+    for record in records:
+        digest.update(to_json(record.values or {}).encode())
+        yield record
+
+
+def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
+    batch: list[Record] = []
+    size = 0
+    for record in records:
+        batch.append(record)
+        size += record.size
+        if size >= GROUP_BYTES or len(batch) >= GROUP_ROWS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _unreadable(label: str | None, where: str, record: Record, why: str) -> dict[str, Any]:
+    raw = record.raw if record.values is None else to_json(record.values)
+    extra = {"file": where, "at": record.where, "bytes": record.size, "raw": raw[:RAW_CHARS]}
+    return {
+        "problem_id": None,
+        "source": label,
+        "extra": to_json(extra).replace("\0", ""),
+        "dropped_by": "read",
+        "why": f"{where} {record.where}: {why}",
+    }
+
+
+class _Parquet:
+    """A parquet file that is there whole or not at all, written a row group at a time."""
+
+    def __init__(self, path: Path, schema: Mapping[str, Any]) -> None:
+        self.path, self.tmp, self.rows, self.size = path, path.with_suffix(f".tmp-{os.getpid()}"), 0, 0
+        self.schema = pl.DataFrame(schema=schema).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+        self.columns: dict[str, list[Any]] = {name: [] for name in schema}
+
+    def __enter__(self) -> _Parquet:
+        import pyarrow.parquet as pq
+
+        few = [name for name in self.columns if name in FEW_VALUES]
+        self.writer = pq.ParquetWriter(self.tmp, self.schema, compression="zstd", use_dictionary=few)
+        return self
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        for name, values in self.columns.items():
+            values.append(value := row.get(name))
+            self.size += len(value) if isinstance(value, str) else 8
+        self.rows += 1
+        if self.size >= GROUP_BYTES or len(values) >= GROUP_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        self.writer.write_table(pa.Table.from_pydict(self.columns, schema=self.schema))
+        for values in self.columns.values():
+            values.clear()
+        self.size = 0
+
+    def __exit__(self, kind: object, *exc: object) -> None:
+        if self.size and kind is None:
+            self._flush()
+        self.writer.close()
+        if kind is not None or not self.rows:
+            self.tmp.unlink()
+            return
+        with self.tmp.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(self.tmp, self.path)
