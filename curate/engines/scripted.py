@@ -25,9 +25,9 @@ class Scripted(Sampled):
     """Says what `script` says; a token is a word, and every token has probability one.
 
     script: a function of the messages that answers the raw assistant turn (`<think>` and all) after the
-    prefix. It is given `seed`, `prefix`, `temperature`, … as well, if it has parameters of these names; only one
-    that uses the seed can say different things in the samples of one call. Or a list of turns, said in the order
-    asked and from the start again: plain for one conversation, but with many rows in flight use a function.
+    prefix. It is given `seed`, `prefix`, `temperature`, … as well, if it has parameters of these names;
+    only one that uses the seed can say different things in the samples of one call. Or a list of turns, said
+    in the order asked and from the start again: for one conversation, not for many rows in flight.
     Banned strings are taken out of what the script says.
     """
 

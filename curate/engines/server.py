@@ -31,9 +31,9 @@ class Server(Sampled):
     """`url` ends where `/chat/completions` begins, as in http://localhost:8000/v1.
 
     api_key: where None, the environment's OPENAI_API_KEY; it is never written down.
-    concurrency: the most requests in flight. request_timeout_s bounds one request: a long trace is one request.
-    retries: after the first try of a call, on 429, 5xx, time-outs, dropped connections and replies that are not
-    an answer; with the defaults a server may be away for about a minute. A Retry-After is honoured.
+    concurrency: the most requests in flight. request_timeout_s bounds one request, which is one whole trace.
+    retries: after the first try of a call, on 429, 5xx, time-outs, dropped connections and what is no answer;
+    with the defaults a server may be away for about a minute. A Retry-After is honoured.
     backoff_s: the first wait between two tries; it doubles up to longest_wait_s, and is jittered by half.
     give_up_after: so many calls failed in a row stop the run; where none has ever succeeded, the first does.
     """

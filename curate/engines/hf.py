@@ -1,0 +1,162 @@
+"""An engine that runs a checkpoint itself, with transformers, on the CPU or one GPU."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from curate.engines.hf_checkpoint import Checkpoint, load, revision_of
+from curate.engines.hf_jobs import Draw, Drawn, Scoring
+from curate.engines.hf_worker import Worker
+from curate.engines.sampling import Sampled, completion, sample_seed
+from curate.errors import CallFailed
+from curate.step import Completion, Message, TokenScores
+
+
+@dataclass
+class _Door:
+    worker: Worker
+    checkpoint: Checkpoint
+    users: int = 1
+
+
+@dataclass(frozen=True)
+class HF(Sampled):
+    """`model` is a checkpoint folder or a hub id; `revision` a commit, branch or tag of the latter.
+
+    What is asked at the same time is answered in batches of up to batch_size rows (None: 64 on a CPU, 256 on
+    a GPU, fewer where the memory is short). A request with a seed is answered alike in every batch, up to
+    rounding. dtype: of the weights; float32 rounds less and is slower. device: None takes a GPU if any.
+    """
+
+    revision: str | None = field(default=None, kw_only=True)
+    dtype: str = field(default="bfloat16", kw_only=True)
+    device: str | None = field(default=None, kw_only=True)
+    batch_size: int | None = field(default=None, kw_only=True)
+    _door: _Door | None = field(init=False, repr=False, compare=False, default=None)
+
+    @cached_property
+    def _revision(self) -> str:
+        return revision_of(self.model, self.revision)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """A folder counts by its content, so that a checkpoint may be moved or copied."""
+        said = super().identity
+        name = {} if self._is_folder else {"model": self.model}
+        return {"sampling": said["sampling"], "revision": self._revision, "dtype": self.dtype, **name}
+
+    @property
+    def _is_folder(self) -> bool:
+        return Path(self.model).is_dir()
+
+    async def __aenter__(self) -> HF:
+        if self._door:
+            self._door.users += 1
+            return self
+        revision = None if self._is_folder else self._revision
+        worker = Worker(lambda: load(self.model, revision, self.device, self.dtype), self.batch_size)
+        worker.start()
+        try:
+            checkpoint = await asyncio.wrap_future(worker.loaded)
+        except BaseException:
+            worker.close()
+            raise
+        object.__setattr__(self, "_door", _Door(worker, checkpoint))
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        door = self._door
+        if door is None:
+            return
+        door.users -= 1
+        if door.users == 0:
+            object.__setattr__(self, "_door", None)
+            door.worker.close()
+            await asyncio.to_thread(door.worker.join)
+
+    async def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        prefix: str = "",
+        n: int = 1,
+        stop: Sequence[str] = (),
+        ban: Sequence[str] = (),
+        logprobs: bool = False,
+        seed: int | None = None,
+        **sampling: Any,
+    ) -> list[Completion]:
+        """n turns, each drawn with the seed `sample_seed(seed, i)`. A ban holds in every tokenisation.
+
+        The token that ends the turn counts among the output tokens. Log-probabilities are the model's own, at
+        temperature 1, before top_k, top_p and bans. A turn that fills the context has finish "length".
+        """
+        door = self._opened()
+        how = self.sampling(sampling)
+        prompt, opened = door.checkpoint.render(messages, prefix)
+        ids = door.checkpoint.ids(prompt)
+        limit = min(self._room(len(ids), 1, "the prompt"), how.max_tokens or 1 << 62)
+        first = secrets.randbits(48) if seed is None else seed
+        ends, not_said = tuple(filter(None, stop)), tuple(filter(None, ban))
+        draws = [Draw(ids, limit, how, sample_seed(first, i), ends, not_said, prefix) for i in range(n)]
+        drawn: list[Drawn] = await asyncio.gather(
+            *(asyncio.wrap_future(door.worker.submit(d)) for d in draws)
+        )
+        return [
+            completion(
+                d.text,
+                d.finish,
+                prefix=prefix,
+                opened=opened,
+                prompt_tokens=len(ids),
+                output_tokens=d.output_tokens,
+                logprobs=d.logprobs if logprobs else None,
+            )
+            for d in drawn
+        ]
+
+    async def score(
+        self,
+        messages: Sequence[Message],
+        text: str,
+        *,
+        prefix: str = "",
+        entropy: bool = False,
+        top_k: int = 0,
+    ) -> TokenScores:
+        """How probable the model finds `text` after the messages and the begun turn, token by token."""
+        prompt, _ = self._opened().checkpoint.render(messages, prefix)
+        return await self.score_raw(prompt, text, entropy=entropy, top_k=top_k)
+
+    async def score_raw(
+        self, prompt: str, text: str, *, entropy: bool = False, top_k: int = 0
+    ) -> TokenScores:
+        """As `score`, after a prompt that is already rendered."""
+        door = self._opened()
+        ids, text_ids, offsets = door.checkpoint.continued(prompt, text)
+        if not text_ids:
+            return TokenScores((), (), (), (), () if entropy else None, () if top_k else None)
+        self._room(len(ids) + len(text_ids), 0, "prompt and text")
+        job = Scoring(ids, text_ids, offsets, entropy, top_k)
+        return await asyncio.wrap_future(door.worker.submit(job))
+
+    def _opened(self) -> _Door:
+        if self._door is None:
+            raise RuntimeError("the engine is closed; use it inside `async with engine`")
+        return self._door
+
+    def _room(self, tokens: int, wanted: int, what: str) -> int:
+        """How many tokens the context holds beyond these; where that is less than wanted, this call fails."""
+        context = self._opened().checkpoint.context
+        if context is None:
+            return 1 << 62
+        if context - tokens < wanted:
+            room = f"the context of {self.model!r} holds {context}"
+            raise CallFailed(f"{what} has {tokens} tokens and {room}: shorten it, or take another model.")
+        return context - tokens

@@ -1,0 +1,140 @@
+"""A checkpoint, on disk and loaded: what identifies it, its chat template, and how long its context is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from curate.engines.sampling import opening, opens
+from curate.errors import UserError
+from curate.step import Message
+
+_CONTENT = (
+    "config.json",
+    "generation_config.json",  # names the tokens that end a turn
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+    "chat_template*",
+    "*.safetensors",
+    "pytorch_model*.bin",
+)
+"""The files that a checkpoint's answers depend on; others (a README, a trainer's state) do not count."""
+
+
+def revision_of(model: str, revision: str | None) -> str:
+    """What stays the same as long as the checkpoint does: a hash of its files, or the hub's commit."""
+    folder = Path(model)
+    if folder.is_dir():
+        return _hash(_files(folder))
+    if folder.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
+        raise UserError(f"there is no model folder {model!r}, nor is that a hub id like 'Qwen/Qwen3-0.6B'.")
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    cached = try_to_load_from_cache(model, "config.json", revision=revision)
+    if isinstance(cached, str):
+        return Path(cached).parent.name
+    try:
+        return HfApi().model_info(model, revision=revision).sha or "main"
+    except (HfHubHTTPError, OfflineModeIsEnabled, OSError) as e:
+        words = (str(e).strip() or type(e).__name__).splitlines()[0]
+        raise UserError(
+            f"the model {model!r} is not a folder, not downloaded, and not to be had from the hub: {words}"
+        ) from None
+
+
+def _files(folder: Path) -> list[Path]:
+    if not (folder / "config.json").is_file():
+        raise UserError(f"the folder {str(folder)!r} is not a checkpoint: it has no config.json.")
+    return sorted({file for pattern in _CONTENT for file in folder.glob(pattern) if file.is_file()})
+
+
+def _hash(files: Sequence[Path]) -> str:
+    whole = hashlib.blake2b(digest_size=16)
+    for file in files:
+        with file.open("rb") as f:
+            part = hashlib.file_digest(f, lambda: hashlib.blake2b(digest_size=16))
+        whole.update(f"{file.name}\0{part.hexdigest()}\n".encode())
+    return whole.hexdigest()
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded model with its tokenizer. ends: the tokens that end a turn. context: None without a limit."""
+
+    name: str
+    model: Any
+    tokenizer: Any
+    ends: frozenset[int]
+    context: int | None
+
+    def render(self, messages: Sequence[Message], prefix: str) -> tuple[str, str]:
+        """The prompt up to where the model goes on, and the tag with which the template opened its thinking.
+
+        The begun turn stands after the generation prompt as if the model had written it: a template asked to
+        continue a message may cut its thinking out or trim it.
+        """
+        prompt = self.tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=True
+        )
+        opened = opening(prompt)
+        if opened and opens(prefix):
+            prompt = prompt[: -len(opened)]
+        return prompt + prefix, opened
+
+    def ids(self, text: str) -> list[int]:
+        """The tokens of a rendered prompt; the template has already put what stands at its start."""
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def continued(self, prompt: str, text: str) -> tuple[list[int], list[int], list[tuple[int, int]]]:
+        """The tokens of a prompt, those of the text after it, and the text's character offsets.
+
+        Tokenised as one, unless a token would straddle the seam: then apart, as if the model had gone on.
+        """
+        before = self.ids(prompt)
+        whole = self.tokenizer(prompt + text, add_special_tokens=False, return_offsets_mapping=True)
+        n, offsets = len(before), whole["offset_mapping"]
+        if whole["input_ids"][:n] == before and (n == len(offsets) or offsets[n][0] >= len(prompt)):
+            return (
+                before,
+                whole["input_ids"][n:],
+                [(a - len(prompt), b - len(prompt)) for a, b in offsets[n:]],
+            )
+        apart = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        return before, apart["input_ids"], [tuple(o) for o in apart["offset_mapping"]]
+
+
+def load(name: str, revision: str | None, device: str | None, dtype: str) -> Checkpoint:
+    """Read a checkpoint into memory. revision: a hub commit, None for a folder."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if not hasattr(torch, dtype):
+        raise UserError(f"dtype={dtype!r} is not one of torch's; use 'bfloat16' or 'float32'.")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+        model = AutoModelForCausalLM.from_pretrained(name, revision=revision, dtype=getattr(torch, dtype))
+    except (OSError, ValueError) as e:
+        raise UserError(f"the checkpoint {name!r} cannot be loaded: {str(e).strip().splitlines()[0]}") from e
+    if not tokenizer.chat_template:
+        raise UserError(
+            f"the model {name!r} has no chat template, so it cannot be talked to; "
+            "use an instruction-tuned model, or put a chat_template.jinja into its folder."
+        )
+    tokenizer.model_max_length = 1 << 62  # the engine compares with the context itself, and says more
+    model = model.eval().to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return Checkpoint(name, model, tokenizer, _ends(model, tokenizer), context)
+
+
+def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
+    said = [tokenizer.eos_token_id, getattr(model.generation_config, "eos_token_id", None)]
+    flat = [i for s in said for i in (s if isinstance(s, list) else [s])]
+    return frozenset(i for i in flat if i is not None)

@@ -1,0 +1,172 @@
+"""A batch in which every row draws its own sample; finished rows leave at once, and waiting ones come in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from curate.engines.hf_jobs import Draw, Drawn
+from curate.engines.hf_sampling import Knobs, pick
+from curate.engines.sampling import cut_at
+from curate.errors import CallFailed
+
+_SEAM = 4  # prompt tokens decoded along with new ones: what a token looks like may depend on those before it
+
+
+class Batch:
+    """Rows in flight, their cache, and the tokens to be fed next."""
+
+    def __init__(self, model: Any, tokenizer: Any, ends: frozenset[int], rows: Sequence[Draw]) -> None:
+        self.model, self.tokenizer, self.ends = model, tokenizer, ends
+        self.rows = list(rows)
+        self.cache: Any = DynamicCache(config=model.config)
+        self.feed, self.mask = pad_left([r.ids for r in self.rows], model.device)
+        self.at = (self.mask.cumsum(-1) - 1).clamp(min=0)
+        self._turn()
+
+    def step(self) -> None:
+        """Every row draws one token; rows that are finished are answered and leave."""
+        logits = forward(self.model, self.cache, self.feed, self.mask, self.at, keep=1)[:, -1].float()
+        own = logits.log_softmax(-1)
+        steps = torch.tensor([len(r.new) for r in self.rows], device=logits.device)
+        tokens = pick(logits, self.knobs, steps)
+        for i, row in enumerate(self.rows):
+            while row.ban and self._banned(row, int(tokens[i])):
+                logits[i, tokens[i]] = float("-inf")
+                if not bool(logits[i].isfinite().any()):
+                    row.fail(CallFailed(f"ban={list(row.ban)!r} leaves the model no token to go on with"))
+                    break
+                tokens[i] = pick(logits[i : i + 1], self.knobs.row(i), steps[i : i + 1])[0]
+        drawn, chances = tokens.tolist(), own.gather(-1, tokens.unsqueeze(-1)).squeeze(-1).tolist()
+        for row, token, chance in zip(self.rows, drawn, chances, strict=True):
+            row.new.append(token)
+            row.logprobs.append(chance)
+        self.feed, self.at = tokens.unsqueeze(-1), self.at[:, -1:] + 1
+        self.mask = torch.cat([self.mask, self.mask.new_ones(len(self.rows), 1)], dim=-1)
+        stay = [i for i, row in enumerate(self.rows) if not (row.future.done() or self._finish(row))]
+        if len(stay) < len(self.rows):
+            self._keep(stay)
+
+    @property
+    def can_join(self) -> bool:
+        """Whether two batches of this model can be made one: not where a layer remembers only a window."""
+        return all(type(layer) is DynamicLayer for layer in self.cache.layers)
+
+    def join(self, other: Batch) -> None:
+        """Take the rows of another batch that has drawn its first token."""
+        width = max(self.mask.shape[-1], other.mask.shape[-1])
+        mine, theirs = self._widen(width), other._widen(width)
+        self.mask = torch.cat([mine, theirs])
+        for layer, new in zip(self.cache.layers, other.cache.layers, strict=True):
+            layer.keys = torch.cat([layer.keys, new.keys])
+            layer.values = torch.cat([layer.values, new.values])
+        self.feed = torch.cat([self.feed, other.feed])
+        self.at = torch.cat([self.at, other.at])
+        self.rows += other.rows
+        self._turn()
+
+    def _widen(self, width: int) -> torch.Tensor:
+        """Room on the left up to `width` columns; answers the mask."""
+        missing = width - self.mask.shape[-1]
+        if missing:
+            for layer in self.cache.layers:
+                layer.keys = torch.nn.functional.pad(layer.keys, (0, 0, missing, 0))
+                layer.values = torch.nn.functional.pad(layer.values, (0, 0, missing, 0))
+        return torch.nn.functional.pad(self.mask, (missing, 0))
+
+    def _turn(self) -> None:
+        self.knobs = Knobs.of([r.sampling for r in self.rows], [r.seed for r in self.rows], self.model.device)
+
+    def _keep(self, stay: list[int]) -> None:
+        self.rows = [self.rows[i] for i in stay]
+        if not stay:
+            return
+        index = torch.tensor(stay, device=self.mask.device)
+        self.cache.reorder_cache(index)
+        self.mask, self.feed, self.at = self.mask[index], self.feed[index], self.at[index]
+        unused = int(self.mask.any(0).int().argmax())
+        if unused and self.can_join:  # columns on the left that only the rows that left had needed
+            self.mask = self.mask[:, unused:]
+            for layer in self.cache.layers:
+                layer.keys, layer.values = layer.keys[:, :, unused:], layer.values[:, :, unused:]
+        self._turn()
+
+    def _banned(self, row: Draw, token: int) -> bool:
+        """Whether a banned string would end in this token."""
+        if token in self.ends or row.future.done():
+            return False
+        reach = max(map(len, row.ban))
+        window = (reach + 1) * 4  # a character takes at most four tokens
+        text = self._text(row, row.new[-window:] + [token], whole=len(row.new) <= window)
+        seam = row.begun[-(reach - 1) :] if reach > 1 and len(row.new) <= window else ""
+        return any(b in (seam + text)[max(0, len(seam) - len(b) + 1) :] for b in row.ban)
+
+    def _finish(self, row: Draw) -> bool:
+        """Answer the row if it has come to its end."""
+        ended = row.new[-1] in self.ends
+        ids = row.new[:-1] if ended else row.new
+        stopped = None
+        if row.stop and not ended and self._stops(row):
+            stopped = cut_at(self._text(row, ids, whole=True), row.stop)
+        if not ended and stopped is None and len(row.new) < row.limit:
+            return False
+        text = self._text(row, ids, whole=True) if stopped is None else stopped
+        finish: Literal["stop", "length"] = "stop" if ended or stopped is not None else "length"
+        row.answer(Drawn(text, finish, len(row.new), tuple(row.logprobs)))
+        return True
+
+    def _stops(self, row: Draw) -> bool:
+        """Whether a stop string may stand at the end of what was drawn; looks only there."""
+        tail = row.new[-(max(map(len, row.stop)) + 1) * 4 :]
+        text = self._text(row, tail, whole=len(tail) == len(row.new))
+        return any(s in text for s in row.stop)
+
+    def _text(self, row: Draw, ids: list[int], whole: bool) -> str:
+        """The text of new tokens as it reads after the prompt, white space kept."""
+        before = row.ids[-_SEAM:] if whole else []
+        head, text = self._decode(before), self._decode(before + ids)
+        return text[len(head) :] if text.startswith(head) else self._decode(ids)
+
+    def _decode(self, ids: list[int]) -> str:
+        return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+
+def decode(
+    batch: Batch, more: Callable[[int], Sequence[Draw]], size: int, stopping: Callable[[], bool]
+) -> None:
+    """Draw until every row is answered. `more(k)` gives up to k waiting rows, once a quarter is free."""
+    with torch.inference_mode():
+        while batch.rows and not stopping():
+            batch.step()
+            free = size - len(batch.rows)
+            if batch.rows and free >= max(1, size // 4) and batch.can_join and (waiting := more(free)):
+                joining = Batch(batch.model, batch.tokenizer, batch.ends, waiting)
+                joining.step()
+                if joining.rows:
+                    batch.join(joining)
+
+
+def pad_left(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and the mask of what is not padding, both [rows, longest]."""
+    width = max(map(len, rows))
+    ids = [[0] * (width - len(r)) + list(r) for r in rows]
+    mask = [[0] * (width - len(r)) + [1] * len(r) for r in rows]
+    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
+def forward(
+    model: Any, cache: DynamicCache, ids: torch.Tensor, mask: torch.Tensor, at: torch.Tensor, keep: int
+) -> torch.Tensor:
+    """The logits of the last `keep` positions; the cache grows by all of them."""
+    return model(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=at,
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=keep,
+    ).logits

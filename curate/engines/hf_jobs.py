@@ -1,0 +1,89 @@
+"""What can be asked of a loaded checkpoint: a sample to draw, or a text to score."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from curate.engines.sampling import Sampling
+from curate.step import TokenScores
+
+
+class Drawn(NamedTuple):
+    """A finished sample. `logprobs` are the model's own, before temperature, cuts and bans."""
+
+    text: str
+    finish: Literal["stop", "length"]
+    output_tokens: int
+    logprobs: tuple[float, ...]
+
+
+@dataclass(eq=False)
+class Job:
+    """Token ids in, a future out. A job whose future is cancelled is dropped where it stands."""
+
+    ids: list[int]
+
+    @property
+    def longest(self) -> int:
+        """The most tokens this job can come to hold in the cache."""
+        raise NotImplementedError  # both kinds answer this
+
+    @property
+    def cancelled(self) -> bool:
+        return self.future.cancelled()
+
+    def answer(self, value: Drawn | TokenScores) -> None:
+        self._settle(self.future.set_result, value)
+
+    def fail(self, error: BaseException) -> None:
+        self._settle(self.future.set_exception, error)
+
+    future: Future[Any] = field(default_factory=Future, init=False)
+
+    def _settle(self, settle: Any, value: Any) -> None:
+        try:
+            settle(value)
+        except InvalidStateError:
+            assert self.cancelled, "a job is settled once"
+
+
+@dataclass(eq=False)
+class Draw(Job):
+    """One sample after the prompt `ids`: at most `limit` tokens.
+
+    begun: the begun turn, so that a banned string cannot grow out of its end.
+    """
+
+    limit: int
+    sampling: Sampling
+    seed: int
+    stop: tuple[str, ...] = ()
+    ban: tuple[str, ...] = ()
+    begun: str = ""
+    new: list[int] = field(default_factory=list, init=False)
+    logprobs: list[float] = field(default_factory=list, init=False)
+
+    @property
+    def longest(self) -> int:
+        return len(self.ids) + self.limit
+
+    def restart(self) -> None:
+        """Forget what was drawn; drawing again gives the same."""
+        self.new.clear()
+        self.logprobs.clear()
+
+
+@dataclass(eq=False)
+class Scoring(Job):
+    """The log-probability of each of `text_ids` after `ids`, with their offsets in the text."""
+
+    text_ids: list[int]
+    offsets: list[tuple[int, int]]
+    entropy: bool = False
+    top_k: int = 0
+
+    @property
+    def longest(self) -> int:
+        return len(self.ids) + len(self.text_ids)
