@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from curate.schema import ROW, problem_id, trace_id
+from curate.talk import BadRow, Talk, is_talk, kind_of, read_turns
 from curate.text import split_thinking
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -31,34 +32,11 @@ FINISH = {
     "length": ("length", "max_tokens", "max_length", "max_output_tokens"),
     "error": ("error", "content_filter"),
 }
-ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}
-KINDS = {
-    bool: "a boolean",
-    list: "a list",
-    dict: "an object",
-    int: "a number",
-    float: "a number",
-    str: "a text",
-}
 INTS = ("sample", "prompt_tokens", "output_tokens")
 LABELS = ("solution", "domain", "source", "source_id", "license", "parent_id", "model")
 
 
-class BadRow(ValueError):
-    """Why an input row cannot become one of ours."""
-
-
-class Talk(NamedTuple):
-    """A conversation: what was sent, and the assistant's last turn where it ends with one."""
-
-    name: str  # the column it came from
-    turns: list[dict[str, Any]]  # as they stood there
-    sent: list[dict[str, str]]
-    thinking: str | None
-    response: str | None
-
-
-def to_rows(values: Mapping[str, Any], mapped: Mapping[str, Any], source: str) -> list[dict[str, Any]]:
+def to_rows(values: Mapping[str, Any], mapped: Mapping[str, Any], source: str | None) -> list[dict[str, Any]]:
     """The rows of one input row: one for each of its generations, or one.
 
     mapped: values that the caller assigned to our columns; they win. source: for a row that names none.
@@ -77,7 +55,7 @@ def to_rows(values: Mapping[str, Any], mapped: Mapping[str, Any], source: str) -
     row["source"] = row["source"] or source
     row["messages"] = talk.sent if talk else None
     thinking = _text(*_take(rest, mapped, "thinking"))
-    texts = _responses(rest, mapped)
+    texts: list[str | None] = [*_responses(rest, mapped)]
     if talk and talk.response is not None:
         if texts:
             rest[talk.name] = talk.turns  # another column has the response, so this one must not be lost
@@ -141,7 +119,7 @@ def _question(rest: dict[str, Any], mapped: Mapping[str, Any], talk: Talk | None
             "name the column with question=…"
         )
     if not isinstance(value, str):
-        raise BadRow(f"the question ({name}) is {_kind(value)}; name a text column with question=…")
+        raise BadRow(f"the question ({name}) is {kind_of(value)}; name a text column with question=…")
     if not value.strip():
         raise BadRow(f"the question ({name}) is empty")
     more = rest.get("input")
@@ -155,18 +133,18 @@ def _answer(name: str, value: Any) -> str | None:
         return value
     if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
         return str(value)
-    raise BadRow(f"the answer ({name}) is {_kind(value)}; map it with answer=…")
+    raise BadRow(f"the answer ({name}) is {kind_of(value)}; map it with answer=…")
 
 
 def _text(name: str, value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    raise BadRow(f"{name} is {_kind(value)}, not a text")
+    raise BadRow(f"{name} is {kind_of(value)}, not a text")
 
 
 def _responses(rest: dict[str, Any], mapped: Mapping[str, Any]) -> list[str]:
     name, value = _take(rest, mapped, "response")
-    if isinstance(value, list) and not _is_talk(value):
+    if isinstance(value, list) and not is_talk(value):
         texts = [_response(f"{name}[{i}]", each) for i, each in enumerate(value)]
     else:
         texts = [] if value is None else [_response(name, value)]
@@ -174,10 +152,10 @@ def _responses(rest: dict[str, Any], mapped: Mapping[str, Any]) -> list[str]:
 
 
 def _response(name: str, value: Any) -> str:
-    if _is_talk(value):
-        value = _read_turns(name, value).response
+    if is_talk(value):
+        value = read_turns(name, value).response
     if not isinstance(value, str):
-        raise BadRow(f"{name} is {_kind(value)}, not a text; map it with response=…")
+        raise BadRow(f"{name} is {kind_of(value)}, not a text; map it with response=…")
     return value
 
 
@@ -211,49 +189,17 @@ def _whole(value: Any) -> int | None:
 
 
 def _talk(rest: dict[str, Any], mapped: Mapping[str, Any]) -> Talk | None:
-    """Take the conversation out of `rest`: a prompt that is a list of messages, or messages, or conversations."""
+    """Take the conversation out of `rest`: a prompt of messages, or `messages`, or `conversations`."""
     if "messages" in mapped:
-        return _read_turns("messages", mapped["messages"])
+        return read_turns("messages", mapped["messages"])
     for name in ("prompt", "messages", *ALIASES["messages"]):
-        if _is_talk(rest.get(name)):
+        if is_talk(rest.get(name)):
             turns = rest.pop(name)
-            talk = _read_turns(name, turns)
+            talk = read_turns(name, turns)
             if any(set(turn) - {"role", "content", "from", "value"} for turn in turns):
                 rest[name] = turns  # tool calls, weights and the like have no place in ours
             return talk
     return None
-
-
-def _is_talk(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(isinstance(turn, dict) and ("role" in turn or "from" in turn) for turn in value)
-    )
-
-
-def _read_turns(name: str, turns: Any) -> Talk:
-    if not _is_talk(turns):
-        raise BadRow(f"{name} is {_kind(turns)}, not a list of messages with role and content")
-    sent = []
-    for i, turn in enumerate(turns):
-        role = str(turn.get("role") or turn.get("from"))
-        content = turn.get("content") if turn.get("content") is not None else turn.get("value")
-        if isinstance(content, list) and all(
-            isinstance(p, dict) and isinstance(p.get("text"), str) for p in content
-        ):
-            content = "".join(part["text"] for part in content)
-        if content is not None and not isinstance(content, str):
-            raise BadRow(f"{name}[{i}] has {_kind(content)} for its content, not a text")
-        sent.append({"role": ROLES.get(role, role), "content": content or ""})
-    if sent[-1]["role"] != "assistant":
-        return Talk(name, turns, sent, None, None)
-    last = turns[-1]
-    thinking = next(
-        (last[k] for k in ("thinking", "reasoning_content", "reasoning") if isinstance(last.get(k), str)),
-        None,
-    )
-    return Talk(name, turns, sent[:-1], thinking, sent[-1]["content"])
 
 
 def _own_extra(rest: dict[str, Any]) -> dict[str, Any]:
@@ -299,7 +245,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(v) for v in value]
     return str(value) if isinstance(value, float) and value - value != 0 else value
-
-
-def _kind(value: Any) -> str:
-    return KINDS.get(type(value), f"a {type(value).__name__}")

@@ -1,7 +1,7 @@
-"""What people already have becomes a stream of records: JSON lines, CSV, parquet, a `datasets` folder, a hub id.
+"""What people already have becomes a stream of records: JSON lines, CSV, parquet, a folder of them.
 
-Nothing here knows what a column means. A record that cannot be read says why, with its line or row number; a whole
-input that cannot be read is an InputError. Memory is bounded: lines and batches, never a table.
+Nothing here knows what a column means. A record that cannot be read says why, with its line or row number; a
+whole input that cannot be read is an InputError. Memory is bounded: lines and batches, never a table.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import csv
 import gzip
 import io
 import json
-import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,14 +18,14 @@ from typing import Any, BinaryIO, NamedTuple
 from curate.errors import InputError, near, require
 
 MAX_LINE_MB = 64
-BATCH_BYTES = 8 << 20
+BATCH_BYTES, BATCH_ROWS = 8 << 20, 20_000
 LINES = (".jsonl", ".ndjson", ".json-lines", ".json")
 TABLES = (".csv", ".parquet")
 PACKED = (".gz", ".zst")
 
 
 class Record(NamedTuple):
-    """One input row: its values, or why there are none. `size` is in bytes, roughly where the format has no lines."""
+    """One input row: its values, or why there are none. `size` is in bytes, about."""
 
     where: str  # "line 12" or "row 12", from 1
     size: int
@@ -40,12 +39,18 @@ def is_readable(path: Path) -> bool:
     return _kind(path) in (*LINES, *TABLES)
 
 
+def is_dataset_folder(folder: Path) -> bool:
+    """Whether `Dataset.save_to_disk` wrote it."""
+    return any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
+
+
 def read_file(path: Path) -> Iterator[Record]:
     """The records of one file, in order."""
     if not is_readable(path):
         known = ", ".join((*LINES, *TABLES))
+        ending = path.suffix or "a name without an ending"
         raise InputError(
-            f"{path}: no reader for {path.suffix or 'a name without an ending'}; there is {known}, plain, .gz or .zst"
+            f"{path}: no reader for {ending}; there is {known}, lines and CSV also as .gz and .zst"
         )
     try:
         if _kind(path) == ".parquet":
@@ -55,56 +60,6 @@ def read_file(path: Path) -> Iterator[Record]:
                 yield from _csv(path, file) if _kind(path) == ".csv" else _json_lines(file)
     except (EOFError, zlib.error, gzip.BadGzipFile) as e:
         raise InputError(f"{path} is damaged ({e}); download or write it again") from None
-
-
-def read_folder(folder: Path, split: str | None) -> Iterator[Record]:
-    """The records of a folder that `Dataset.save_to_disk` wrote."""
-    datasets = require("datasets", "pip install datasets")
-    found = datasets.load_from_disk(str(folder))
-    yield from _dataset(_one_split(found, str(folder), split) if isinstance(found, dict) else found)
-
-
-def is_dataset_folder(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
-
-
-def read_hub(hub_id: str, name: str | None, split: str | None, streaming: bool) -> Iterator[Record]:
-    """The records of a dataset on the Hugging Face Hub, or of its cached copy; without `split`, those of train."""
-    datasets = require("datasets", "pip install datasets")
-    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON")
-    try:
-        found = datasets.load_dataset(hub_id, name, streaming=streaming and not offline)
-        if isinstance(found, dict):
-            found = _one_split(found, hub_id, split)
-        yield from _dataset(found)
-    except ConnectionError as e:
-        remedy = (
-            "unset HF_HUB_OFFLINE to download it, or read a local file" if offline else "check the network"
-        )
-        raise InputError(
-            f"{hub_id} is no local file, and no cached or reachable dataset ({e}); {remedy}"
-        ) from None
-    except (datasets.exceptions.DatasetsError, ValueError) as e:
-        raise InputError(f"{hub_id}: {str(e).splitlines()[0]}") from None
-
-
-def _one_split(found: dict[str, Any], where: str, split: str | None) -> Any:
-    wanted = split or ("train" if "train" in found else next(iter(found)) if len(found) == 1 else None)
-    if wanted is None or wanted not in found:
-        said = f"has no split {split!r}" if split else "has several splits"
-        raise InputError(f"{where} {said}; say split= with one of {', '.join(sorted(found))}")
-    return found[wanted]
-
-
-def _dataset(data: Any) -> Iterator[Record]:
-    if hasattr(data, "num_rows"):
-        per_row = max(1, (data.dataset_size or 0) // max(1, data.num_rows))
-        batches = data.with_format("arrow").iter(batch_size=max(1, min(1024, BATCH_BYTES // per_row)))
-        rows = (row for batch in batches for row in _sized(batch))
-    else:
-        rows = ((len(str(row)), row) for row in data)
-    for number, (size, row) in enumerate(rows, 1):
-        yield Record(f"row {number}", size, row)
 
 
 def _parquet(path: Path) -> Iterator[Record]:
@@ -117,14 +72,14 @@ def _parquet(path: Path) -> Iterator[Record]:
             total = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
             rows = max(1, min(1024, BATCH_BYTES * max(1, meta.num_rows) // max(1, total)))
             for batch in file.iter_batches(batch_size=rows):
-                for size, values in _sized(batch):
+                for size, values in sized(batch):
                     number += 1
                     yield Record(f"row {number}", size, values)
     except (pa.ArrowInvalid, OSError) as e:
         raise InputError(f"{path} is not a readable parquet file ({e})") from None
 
 
-def _sized(batch: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+def sized(batch: Any) -> Iterator[tuple[int, dict[str, Any]]]:
     size = batch.nbytes // max(1, batch.num_rows)
     return ((size, row) for row in batch.to_pylist())
 
@@ -206,7 +161,7 @@ def _csv(path: Path, file: BinaryIO) -> Iterator[Record]:
 
 def _open(path: Path) -> Any:
     if path.suffix == ".gz":
-        return io.BufferedReader(gzip.open(path, "rb"), 1 << 20)  # type: ignore[arg-type]
+        return io.BufferedReader(gzip.open(path, "rb"), 1 << 20)
     if path.suffix == ".zst":
         zstandard = require("zstandard", "pip install zstandard")
         raw = zstandard.ZstdDecompressor().stream_reader(
@@ -218,6 +173,38 @@ def _open(path: Path) -> Any:
 
 def _kind(path: Path) -> str:
     return (path.with_suffix("") if path.suffix in PACKED else path).suffix.lower()
+
+
+def batches(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """The records, as many at a time as memory is given to them."""
+    batch: list[Record] = []
+    size = 0
+    for record in records:
+        batch.append(record)
+        size += record.size
+        if size >= BATCH_BYTES or len(batch) >= BATCH_ROWS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def files_of(path: Path, name: str | None, split: str | None) -> list[Path]:
+    """The files of a folder in the order of their names; of one split, where it is given."""
+    if path.is_file():
+        return [path]
+    root = path / name if name else path
+    files = sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith("."))
+    if is_dataset_folder(path):
+        return files
+    files = [p for p in files if is_readable(p) and p.suffix != ".json"]
+    found = [p for p in files if split is None or p.name.startswith(split) or p.parent.name == split]
+    if not found:
+        said = f"of the split {split!r}" if files else "with JSON lines, CSV or parquet"
+        raise InputError(
+            f"{root} holds no file {said}; it has {', '.join(p.name for p in files[:10]) or 'none'}"
+        )
+    return found
 
 
 def missing(path: Path) -> InputError:

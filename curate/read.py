@@ -1,35 +1,27 @@
-"""`read` names a source of problems or traces; `Source.load` writes its rows as one parquet in our columns."""
+"""`read` names a source of problems or traces; `Source.load` writes its rows as one table in our columns."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
-from curate import formats
+from curate import formats, hub
 from curate.aliases import COLUMNS, BadRow, to_json, to_rows
 from curate.errors import InputError, near
 from curate.formats import Record
-from curate.schema import DROPPED, ROW, content_hash
+from curate.parts import whole
+from curate.rowfile import RowFile
+from curate.schema import DROPPED, ROW
 from curate.step import describe
 
 RAW_CHARS = 1000  # so much of an unreadable row is kept
-GROUP_BYTES, GROUP_ROWS = 16 << 20, 20_000  # a row group, and what is held in memory at once
-FEW_VALUES = (
-    "source",
-    "domain",
-    "license",
-    "model",
-    "finish",
-    "dropped_by",
-)  # columns a dictionary makes smaller
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 Input = str | Path | pl.DataFrame | pl.LazyFrame
@@ -81,34 +73,32 @@ class Source:
         return f"read({', '.join([*shown, *said])}){head}"
 
     def load(self, folder: Path) -> Loaded:
-        """Write the rows to `folder`/rows.parquet, and those that cannot be read, with their reasons, beside it.
+        """Write the rows to rows.parquet in `folder`, and what cannot be read to unreadable.parquet.
 
-        Raises InputError for an empty or unreadable input, and for the first bad row unless they are set aside.
+        Raises InputError for an empty input, and for the first bad row unless they are set aside.
         """
         from tqdm import tqdm
 
-        folder.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.blake2b(digest_size=16)
+        rows, unreadable = folder / "rows.parquet", folder / "unreadable.parquet"
+        digest, first = hashlib.blake2b(digest_size=16), ""
         with ExitStack() as stack:
-            good = stack.enter_context(_Parquet(folder / "rows.parquet", ROW))
-            bad = stack.enter_context(_Parquet(folder / "unreadable.parquet", {**ROW, **DROPPED}))
-            bar = stack.enter_context(tqdm(desc="read", unit=" rows", disable=None))
-            first = ""
-            for row in self._rows(folder, digest):
+            enter = stack.enter_context
+            good = enter(closing(RowFile(enter(whole(rows)), ROW)))
+            bad = enter(closing(RowFile(enter(whole(unreadable)), {**ROW, **DROPPED})))
+            for row in tqdm(self._rows(folder, digest), desc="read", unit=" rows", disable=None):
                 if "why" not in row:
                     good.add(row)
-                elif self.bad_rows == "set_aside":
-                    bad.add(row)
-                    first = first or row["why"]
-                else:
+                    continue
+                if self.bad_rows == "error":
                     raise InputError(f'{row["why"]}; or read the others with bad_rows="set_aside"')
-                bar.update()
+                bad.add(row)
+                first = first or row["why"]
             if not good.rows:
-                raise InputError(
-                    f"{self!r} has no row" + (f" that can be read: {first}" if first else ": it is empty")
-                )
-        unreadable = folder / "unreadable.parquet" if bad.rows else None
-        return Loaded(folder / "rows.parquet", unreadable, good.rows + bad.rows, digest.hexdigest())
+                why = f"no row that can be read: {first}" if first else "no row: it is empty"
+                raise InputError(f"{self!r} has {why}")
+        if not bad.rows:
+            unreadable.unlink()
+        return Loaded(rows, unreadable if bad.rows else None, good.rows + bad.rows, digest.hexdigest())
 
     def _rows(self, folder: Path, digest: Any) -> Iterator[dict[str, Any]]:
         """Our rows, and with a `why` those that cannot be read, in the order of the input."""
@@ -133,22 +123,22 @@ class Source:
             yield None, "the frame", formats.read_file(copy.rename(folder / "frame.parquet"))
             (folder / "frame.parquet").unlink()
         elif not Path(given).exists():
-            records = formats.read_hub(given, self.name, self.split, streaming=self.problems is not None)
+            records = hub.read_hub(given, self.name, self.split, streaming=self.problems is not None)
             yield given, given, _hashed(records, digest)
         else:
             path = Path(given)
-            files = _files(path, self.name, self.split)
+            files = formats.files_of(path, self.name, self.split)
             for file in files:
                 _hash_file(file, digest)
             if path.is_dir() and formats.is_dataset_folder(path):
-                yield path.name, given, formats.read_folder(path, self.split)
+                yield path.name, given, hub.read_folder(path, self.split)
             else:
                 for file in files:
                     label = path.resolve().name if path.is_dir() else path.name.partition(".")[0]
                     yield label, str(file), formats.read_file(file)
 
     def _convert(self, label: str | None, where: str, records: Iterable[Record]) -> Iterator[dict[str, Any]]:
-        for batch in _batches(records):
+        for batch in formats.batches(records):
             mapped = iter(self._mapped(where, [r.values for r in batch if r.values is not None]))
             for record in batch:
                 if record.values is None:
@@ -167,14 +157,12 @@ class Source:
         for target, said in self.columns.items() if rows else ():
             needed = [said] if isinstance(said, str) else said.meta.root_names() or list(names)
             if unknown := [name for name in needed if name not in names]:
-                raise InputError(
-                    f"{target}=…: {where} has no column {unknown[0]!r}; it has {', '.join(sorted(names)) or 'none'}"
-                )
-            values = (
-                [row.get(said) for row in rows]
-                if isinstance(said, str)
-                else _evaluate(target, said, rows, needed)
-            )
+                known = ", ".join(sorted(names)) or "none"
+                raise InputError(f"{target}=…: {where} has no column {unknown[0]!r}; it has {known}")
+            if isinstance(said, str):
+                values = [row.get(said) for row in rows]
+            else:
+                values = _evaluate(target, said, rows, needed)
             for mapped, value in zip(out, values, strict=True):
                 mapped[target] = value
         for row in rows:
@@ -204,16 +192,20 @@ def read(
 ) -> Source:
     """A source of problems or traces: a file, a folder, several of them, a frame, or a dataset on the Hub.
 
-    JSON lines, CSV and parquet (plain, .gz, .zst), a folder of them or of `datasets`, or a hub id. The usual column
-    names are understood; others are given as our name = the input's name, or = an expression over the input's
-    columns, row by row: `answer=pl.col("answer").str.split("#### ").list.last()`. Reads nothing yet.
+    JSON lines, CSV (both also as .gz and .zst) and parquet, a folder of them or of `datasets`, or a hub id.
+    The usual column names are understood; others are given as our name = the input's name, or = an expression
+    over the input's columns, row by row: `answer=pl.col("answer").str.split("#### ").list.last()`.
+    Reads nothing yet.
 
-    name: the configuration of a hub dataset, or a folder in a folder. split: without it, train or the only one.
+    name: the configuration of a hub dataset, or a folder in a folder.
+    split: where there are several, train unless given.
     bad_rows: what cannot be read stops with its line number, or is set aside with it.
     """
-    for column in columns:
+    for column, said in columns.items():
         if column not in COLUMNS:
             raise InputError(f"read has no column {column!r} to fill: {near(column, COLUMNS)}")
+        if not isinstance(said, (str, pl.Expr)):
+            raise InputError(f"{column}={said!r} is neither the name of a column nor a polars expression")
     if bad_rows not in ("error", "set_aside"):
         raise InputError(f"bad_rows is {bad_rows!r}; it is error or set_aside")
     given = [source] if isinstance(source, (str, Path, pl.DataFrame, pl.LazyFrame)) else list(source)
@@ -236,24 +228,6 @@ def _known(given: Input) -> str | pl.LazyFrame:
     return str(given)
 
 
-def _files(path: Path, name: str | None, split: str | None) -> list[Path]:
-    """The files of a folder in the order of their names; of one split, where it is given."""
-    if path.is_file():
-        return [path]
-    root = path / name if name else path
-    files = sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith("."))
-    if formats.is_dataset_folder(path):
-        return files
-    files = [p for p in files if formats.is_readable(p) and p.suffix != ".json"]
-    found = [p for p in files if split is None or p.name.startswith(split) or p.parent.name == split]
-    if not found:
-        said = f"of the split {split!r}" if files else "with JSON lines, CSV or parquet"
-        raise InputError(
-            f"{root} holds no file {said}; it has {', '.join(p.name for p in files[:10]) or 'none'}"
-        )
-    return found
-
-
 def _hash_file(path: Path, digest: Any) -> None:
     with path.open("rb") as file:
         digest.update(hashlib.file_digest(file, "blake2b").digest())
@@ -263,19 +237,6 @@ def _hashed(records: Iterable[Record], digest: Any) -> Iterator[Record]:
     for record in records:
         digest.update(to_json(record.values or {}).encode())
         yield record
-
-
-def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
-    batch: list[Record] = []
-    size = 0
-    for record in records:
-        batch.append(record)
-        size += record.size
-        if size >= GROUP_BYTES or len(batch) >= GROUP_ROWS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _unreadable(label: str | None, where: str, record: Record, why: str) -> dict[str, Any]:
@@ -288,46 +249,3 @@ def _unreadable(label: str | None, where: str, record: Record, why: str) -> dict
         "dropped_by": "read",
         "why": f"{where} {record.where}: {why}",
     }
-
-
-class _Parquet:
-    """A parquet file that is there whole or not at all, written a row group at a time."""
-
-    def __init__(self, path: Path, schema: Mapping[str, Any]) -> None:
-        self.path, self.tmp, self.rows, self.size = path, path.with_suffix(f".tmp-{os.getpid()}"), 0, 0
-        self.schema = pl.DataFrame(schema=schema).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
-        self.columns: dict[str, list[Any]] = {name: [] for name in schema}
-
-    def __enter__(self) -> _Parquet:
-        import pyarrow.parquet as pq
-
-        few = [name for name in self.columns if name in FEW_VALUES]
-        self.writer = pq.ParquetWriter(self.tmp, self.schema, compression="zstd", use_dictionary=few)
-        return self
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        for name, values in self.columns.items():
-            values.append(value := row.get(name))
-            self.size += len(value) if isinstance(value, str) else 8
-        self.rows += 1
-        if self.size >= GROUP_BYTES or len(values) >= GROUP_ROWS:
-            self._flush()
-
-    def _flush(self) -> None:
-        import pyarrow as pa
-
-        self.writer.write_table(pa.Table.from_pydict(self.columns, schema=self.schema))
-        for values in self.columns.values():
-            values.clear()
-        self.size = 0
-
-    def __exit__(self, kind: object, *exc: object) -> None:
-        if self.size and kind is None:
-            self._flush()
-        self.writer.close()
-        if kind is not None or not self.rows:
-            self.tmp.unlink()
-            return
-        with self.tmp.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(self.tmp, self.path)

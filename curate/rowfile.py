@@ -1,0 +1,54 @@
+"""A parquet file written row by row in bounded memory; equal rows give equal bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+GROUP_BYTES, GROUP_ROWS = 16 << 20, 20_000  # a row group, and what is held in memory at once
+FEW_VALUES = (
+    "source",
+    "domain",
+    "license",
+    "model",
+    "finish",
+    "dropped_by",
+)  # columns a dictionary makes smaller
+
+
+class RowFile:
+    """Add rows, then close; a row is a mapping, and what it lacks is null."""
+
+    def __init__(self, path: Path, schema: Mapping[str, Any]) -> None:
+        import pyarrow.parquet as pq
+
+        self.rows, self._size = 0, 0
+        self._schema = pl.DataFrame(schema=schema).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+        self._columns: dict[str, list[Any]] = {name: [] for name in schema}
+        few = [name for name in schema if name in FEW_VALUES]
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", use_dictionary=few)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        for name, values in self._columns.items():
+            values.append(value := row.get(name))
+            self._size += len(value) if isinstance(value, str) else 8
+        self.rows += 1
+        if self._size >= GROUP_BYTES or len(values) >= GROUP_ROWS:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is left and the footer."""
+        if self._size:
+            self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        self._writer.write_table(pa.Table.from_pydict(self._columns, schema=self._schema))
+        for values in self._columns.values():
+            values.clear()
+        self._size = 0
