@@ -95,13 +95,13 @@ def _render(tokenizer: PreTrainedTokenizerBase, c: Conversation, count: int) -> 
 
 
 def _learn(tokenizer: PreTrainedTokenizerBase, c: Conversation, t: Text) -> Encoded:
-    """Mark the tokens that begin inside a learnt turn and touch no masked character."""
+    """Mark the tokens that hold a character of a learnt turn and none that is masked."""
     learn, ends = np.zeros(len(t.ids), dtype=bool), set()
     turns = [i for i, m in enumerate(c.messages) if m["role"] == "assistant" and i >= c.first]
     for turn in turns:
         at = _after(_render(tokenizer, c, turn), t.text, turn, c)
         stop, pieces = _turn(t, at, turn, c)
-        learn |= (t.start >= at) & (t.start < t.end[stop])
+        learn |= (t.end > at) & (t.start < t.end[stop])
         ends.add(int(t.ids[stop]))
         for low, high in _masked(c, pieces) if turn == turns[-1] else ():
             learn &= (t.end <= low) | (t.start >= high)
@@ -114,9 +114,8 @@ def _after(head: str, text: str, turn: int, c: Conversation) -> int:
         return len(head)
     same = next((i for i, (a, b) in enumerate(zip(head, text, strict=False)) if a != b), len(text))
     raise InputError(
-        f"{c.where}: before assistant turn {turn + 1} the chat template writes {head[same:][:40]!r} at "
-        f"inference, where this row has {text[same:][:40]!r}; begin the turn as the template does, or change the "
-        "generation prompt in chat_template.jinja"
+        f"{c.where}: before assistant turn {turn + 1} the chat template writes {head[same:][:40]!r} at inference "
+        f"and {text[same:][:40]!r} here; begin the turn as the template does, or change its generation prompt"
     )
 
 
