@@ -137,14 +137,20 @@ class HF(Sampled):
     async def score_raw(
         self, prompt: str, text: str, *, entropy: bool = False, top_k: int = 0
     ) -> TokenScores:
-        """As `score`, after a prompt that is already rendered."""
+        """As `score`, after a prompt that is already rendered; without one, the first token has no score."""
         door = self._opened()
         ids, text_ids, offsets = door.checkpoint.continued(prompt, text)
+        if not ids:
+            ids, text_ids, offsets = text_ids[:1], text_ids[1:], offsets[1:]
         if not text_ids:
             return TokenScores((), (), (), (), () if entropy else None, () if top_k else None)
         self._room(len(ids) + len(text_ids), 0, "prompt and text")
         job = Scoring(ids, text_ids, offsets, entropy, top_k)
         return await asyncio.wrap_future(door.worker.submit(job))
+
+    def opened(self, messages: Sequence[Message]) -> str:
+        """The tag with which the chat template itself begins the thinking of the next turn, if it does."""
+        return self._opened().checkpoint.render(messages, "")[1]
 
     def _opened(self) -> _Door:
         if self._door is None:

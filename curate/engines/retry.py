@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import re
 import time
@@ -140,6 +141,11 @@ def _retry_after(response: httpx.Response) -> float:
 
 
 def _short(words: str) -> str:
-    """The server's words on one line, not the whole page."""
-    line = " ".join(words.split())
+    """The server's words on one line, not the whole page; the message alone where it stands in JSON."""
+    try:
+        said = json.loads(words)
+        words = said.get("message") or said["error"]["message"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    line = " ".join(str(words).split())
     return line if len(line) <= 300 else line[:297] + "..."
