@@ -49,17 +49,15 @@ class Source:
 
     def head(self, n: int) -> Source:
         """The first n distinct problems: reading stops at the first row of the next one."""
+        if n < 1:
+            raise InputError(f"head({n}) is no problem at all; ask for 1 or more")
         return replace(self, problems=n if self.problems is None else min(n, self.problems))
 
     def describe(self) -> dict[str, Any]:
         """This source as JSON, for the recipe; paths as they were given."""
         frames = [i if isinstance(i, str) else {"frame": i.collect_schema().names()} for i in self.inputs]
-        said = {
-            "name": self.name,
-            "split": self.split,
-            "problems": self.problems,
-            "columns": describe(self.columns),
-        }
+        said = {"name": self.name, "split": self.split, "problems": self.problems}
+        said |= {"columns": describe(self.columns)}
         return {"source": frames, "bad_rows": self.bad_rows} | {k: v for k, v in said.items() if v}
 
     def __repr__(self) -> str:
@@ -138,15 +136,16 @@ class Source:
                     yield label, str(file), formats.read_file(file)
 
     def _convert(self, label: str | None, where: str, records: Iterable[Record]) -> Iterator[dict[str, Any]]:
+        used = {said for said in self.columns.values() if isinstance(said, str)}
         for batch in formats.batches(records):
             mapped = iter(self._mapped(where, [r.values for r in batch if r.values is not None]))
             for record in batch:
                 if record.values is None:
                     yield _unreadable(label, where, record, record.why)
                     continue
-                values = next(mapped)
+                rest = {name: value for name, value in record.values.items() if name not in used}
                 try:
-                    yield from to_rows(record.values, values, label)
+                    yield from to_rows(rest, next(mapped), label)
                 except BadRow as e:
                     yield _unreadable(label, where, record, str(e))
 
@@ -165,10 +164,6 @@ class Source:
                 values = _evaluate(target, said, rows, needed)
             for mapped, value in zip(out, values, strict=True):
                 mapped[target] = value
-        for row in rows:
-            for said in self.columns.values():
-                if isinstance(said, str):
-                    row.pop(said, None)
         return out
 
 
