@@ -47,6 +47,9 @@ class Order(NamedTuple):
     memory_mb: int
 
 
+START = "from curate.worker import main; main()"  # not -m: importing curate may import the worker first
+
+
 class Process:
     """One process and the near ends of its pipes; one thread at a time holds it."""
 
@@ -54,7 +57,7 @@ class Process:
         home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         path = os.pathsep.join([*(os.path.abspath(p) for p in sys.path), home])
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "curate.worker", str(os.getpid()), os.environ.get("PYTHONPATH", "")],
+            [sys.executable, "-P", "-c", START, str(os.getpid()), os.environ.get("PYTHONPATH", "")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
@@ -69,7 +72,7 @@ class Process:
         self.deadline = time.monotonic() + START_S
         if not next(self._exchange(b""), None):
             raise RunError(
-                f"a worker process did not start ({self.kill()}); try {sys.executable} -m curate.worker"
+                f"a worker process did not start ({self.kill()}); try {sys.executable} -c '{START}'"
             )
 
     def work(self, order: Order, rows: list[bytes]) -> Iterator[list[Any]]:

@@ -231,8 +231,8 @@ def _check_recipe(pipeline: Pipeline, out: Path) -> None:
         return
     was = json.loads(path.read_text(encoding="utf-8"))["source"]
     now = pipeline.problems.describe()
-    if content_hash({k: v for k, v in was.items() if k != "head"}) != content_hash(
-        {k: v for k, v in now.items() if k != "head"}
+    if content_hash({k: v for k, v in was.items() if k != "problems"}) != content_hash(
+        {k: v for k, v in now.items() if k != "problems"}
     ):
         raise InputError(
             f"{out} belongs to another recipe: it was read from {_short(was)}, this one reads {_short(now)}; "

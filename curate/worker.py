@@ -1,6 +1,6 @@
 """One worker process: reads steps and rows from a pipe, answers each row by itself, and dies with its parent.
 
-process.py starts it as `python -m curate.worker`; nothing here is for users. A frame is a tag, a length and
+process.py starts it as `python -c`; nothing here is for users. A frame is a tag, a length and
 that many bytes. Frames in: STEP (key, pickled step) and WORK (key, memory limit, pickled rows). Frames out:
 READY once; for each row VALUE, MEMORY or BUG; and IMPORT whenever a row makes Python look for a module, so
 that the first use of a heavy library is not taken for a row that hangs.
@@ -123,6 +123,3 @@ class _ImportNotice:
             self.out.write(frame(IMPORT))
             self.out.flush()
 
-
-if __name__ == "__main__":
-    main()
