@@ -28,7 +28,6 @@ SHOWN = 20  # values listed of a column; the others are counted together
 COUNTED = ("domain", "source", "license", "model", "finish")
 VERDICTS = ("passed", "failed", "abstained", "absent")
 QUANTILES = (0.0, 0.1, 0.5, 0.9, 1.0)
-LENGTHS: tuple[str | float, ...] = ("known", "sum", *QUANTILES)
 
 # The identifiers of the Hub that rows of reasoning data carry; a licence with another name is `other` there.
 LICENSES = frozenset(
@@ -66,33 +65,28 @@ class Facts:
         lengths = {"output tokens": pl.col("output_tokens")} | {
             f"characters of {c}": e for c, e in texts.items()
         }
-        numbers = table.select(
+        totals = table.select(
             pl.len().alias("rows"),
             pl.col("problem_id").n_unique().alias("problems"),
             pl.col("parent_id").is_not_null().sum().alias("rewritten"),
-            *(e.alias(name) for what, length in lengths.items() for name, e in _lengths(what, length)),
             *(e.alias(name) for v in _verifiers(schema) for name, e in _verdicts(v)),
         )
-        tables = [
-            numbers,
-            *(table.group_by(c).len("rows").sort("rows", c, descending=[True, False]) for c in COUNTED),
-        ]
-        first, *counted = pl.collect_all(tables)
-        n = first.row(0, named=True)
+        by_value = [table.group_by(c).len("rows").sort("rows", c, descending=[True, False]) for c in COUNTED]
+        # lengths first, then their quantiles: in one plan, polars would gather the texts to sort them
+        numbers, measured, *counted = pl.collect_all([totals, table.select(**lengths), *by_value])
+        n = numbers.row(0, named=True)
         return cls(
             rows=n["rows"], problems=n["problems"], rewritten=n["rewritten"],
             columns={c: str(t) for c, t in schema.items()}, configs=tuple(configs),
             counts={c: frame.rows() for c, frame in zip(COUNTED, counted, strict=True)},
-            lengths={what: {k: n[f"{what} {k}"] for k in LENGTHS} for what in lengths},
+            lengths={length.name: _length(length) for length in measured},
             verdicts=[{"verifier": v, **{k: n[f"{v} {k}"] for k in VERDICTS}} for v in _verifiers(schema)],
         )  # fmt: skip
 
 
-def _lengths(what: str, length: pl.Expr) -> Iterator[tuple[str, pl.Expr]]:
-    yield f"{what} known", length.count()
-    yield f"{what} sum", length.cast(pl.Int64).sum()
-    for q in QUANTILES:
-        yield f"{what} {q}", length.quantile(q, interpolation="nearest")
+def _length(found: pl.Series) -> dict[Any, Any]:
+    quantiles = {q: found.quantile(q, interpolation="nearest") for q in QUANTILES}
+    return {"known": found.count(), "sum": found.cast(pl.Int64).sum(), **quantiles}
 
 
 def _verdicts(verifier: str) -> Iterator[tuple[str, pl.Expr]]:
