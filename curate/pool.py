@@ -28,6 +28,7 @@ from curate.worker import dumps
 __all__ = ["Abstained", "Pool", "WorkerTraceback"]
 
 TIMEOUT_S, MEMORY_MB = 60.0, 4096  # for a step that names no timeout_s or memory_mb
+LOOK_S = 0.1  # polars restarts interrupted waits, so Ctrl-C is only seen by one that ends by itself
 CHUNK_S, CHUNK_ROWS, CHUNK_BYTES = 0.03, 1024, 1 << 20  # a chunk takes about so long, and never holds more
 
 
@@ -126,7 +127,10 @@ class Pool:
                     in_flight += 1
                 if not in_flight:
                     return
-                got = done.get()
+                try:
+                    got = done.get(timeout=LOOK_S)
+                except queue.Empty:
+                    continue
                 if isinstance(got, Future):
                     in_flight -= 1
                     got.result()
@@ -140,7 +144,7 @@ class Pool:
                         if worker in job.busy:
                             worker.kill()
                 with suppress(queue.Empty):
-                    in_flight -= isinstance(done.get(timeout=0.05), Future)
+                    in_flight -= isinstance(done.get(timeout=LOOK_S), Future)
             drivers.shutdown()
 
     def _drive(self, job: _Job, chunk: list[_Item], done: queue.SimpleQueue[Any]) -> None:
