@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json as json_library
 import logging
 import sys
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Yaml
@@ -230,8 +233,30 @@ def _pipeline(verb: str, recipe: str, flags: tuple[str, ...], config: Path | Non
         version_flags=(),
         config=_values(config) if config else None,
     )
-    sub.default(_function(recipe))
+    sub.default(_as_command(_function(recipe)))
     return sub(flags, exit_on_error=False, print_error=False)
+
+
+def _as_command(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with only those types in its signature that can be typed: `str | Source` becomes `str`."""
+    plain = (str, int, float, bool, Path, type(None))
+
+    def typed(annotation: Any) -> Any:
+        if get_origin(annotation) not in (Union, UnionType):
+            return annotation
+        members = [a for a in get_args(annotation) if a in plain or get_origin(a) in (list, tuple, Literal)]
+        return Union[tuple(members)]  # noqa: UP007 - made at run time
+
+    @wraps(function)
+    def command(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    signature = inspect.signature(function, eval_str=True)
+    parameters = [p.replace(annotation=typed(p.annotation)) for p in signature.parameters.values()]
+    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    del command.__wrapped__  # type: ignore[attr-defined]
+    return command
 
 
 def _values(config: Path) -> Yaml:

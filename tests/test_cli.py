@@ -1,0 +1,296 @@
+"""The command line: results on stdout, one sentence for a mistake, and the exit codes that scripts rely on."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from curate.cli import main
+
+ECHO = '''
+import curate
+from curate.engines.scripted import Scripted
+from curate.verifiers.exact import Exact
+from curate.filters.failed import Failed
+
+
+def say(messages, seed):
+    return "<think>hm</think>" + str(seed % 3)
+
+
+def recipe(problems: str, n: int = 2, column: str = "exact"):
+    """Samples from a script, and keeps what is right.
+
+    Parameters
+    ----------
+    problems
+        a file of problems
+    n
+        samples a problem
+    """
+    teacher = Scripted(model="echo", script=say)
+    return curate.Pipeline(curate.read(problems), [curate.Sample(teacher, n=n), Exact(), Failed(column)])
+'''
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "echo_recipe.py"
+    path.write_text(ECHO)
+    return path
+
+
+@pytest.fixture
+def problems(tmp_path: Path) -> Path:
+    path = tmp_path / "problems.jsonl"
+    pl.DataFrame({"question": ["a", "b", "c"], "answer": ["0", "1", "2"]}).write_ndjson(path)
+    return path
+
+
+def refused(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
+    """Run a command that must end with exit code 2 and one sentence; answer the sentence."""
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in argv])
+    captured = capsys.readouterr()
+    said = [line for line in captured.err.replace("\r", "\n").split("\n") if line.startswith("curate: ")]
+    assert stop.value.code == 2, captured.err
+    assert len(said) == 1 and "Traceback" not in captured.err, captured.err
+    return said[0]
+
+
+def test_run_plan_look_sql_and_list(
+    recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "run")
+    flags = ["--problems", str(problems), "--n", "4", "--out", out]
+    main(["run", str(recipe), *flags, "--dry-run"])
+    assert "12" in capsys.readouterr().out and not (tmp_path / "run" / "live.parquet").exists()
+    main(["run", str(recipe), *flags, "--json"])
+    funnel = json.loads(capsys.readouterr().out)
+    assert [line["step"] for line in funnel] == ["read", "sample", "exact", "failed"] and funnel[1]["born"] == 12
+    main(["plan", str(recipe), *flags, "--json"])
+    assert json.loads(capsys.readouterr().out)["steps"][0]["known"] == 12
+    main(["look", out, "--dropped", "-k", "1"])
+    assert "dropped by failed: exact: different" in capsys.readouterr().out
+    main(["sql", out, "select count(*) as n from dropped where dropped_by = 'sample'", "--json"])
+    assert json.loads(capsys.readouterr().out) == [{"n": 3}]
+    main(["list", "verifiers"])
+    assert "math_equal" in capsys.readouterr().out
+
+
+def test_values_may_come_from_a_yaml_file(
+    recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "values.yaml").write_text(f"problems: {problems}\nn: 5\n")
+    main(["run", str(recipe), "--config", str(tmp_path / "values.yaml"), "--out", str(tmp_path / "run"), "--json"])
+    assert json.loads(capsys.readouterr().out)[1]["born"] == 15
+
+
+def test_max_samples_takes_the_first_problems(
+    recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["run", str(recipe), "--problems", str(problems), "--max-samples", "1", "--out", str(tmp_path / "r"), "--json"])
+    assert json.loads(capsys.readouterr().out)[0]["rows_out"] == 1
+
+
+def test_help_names_every_verb_and_every_flag_of_a_recipe(recipe: Path) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "curate.cli", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    for verb in ("plan", "run", "look", "sql", "publish", "train", "eval", "list", "demo"):
+        assert f" {verb} " in shown
+    of_recipe = subprocess.run(
+        [sys.executable, "-m", "curate.cli", "run", str(recipe), "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "samples a problem" in of_recipe and "--problems" in of_recipe
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = {"torch", "transformers", "datasets", "math_verify", "sympy", "httpx", "duckdb", "pandas"}
+    code = "import sys; from curate.cli import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert not heavy & set(done.stderr.split())
+
+
+# ── bad input: one sentence each, exit code 2 ─────────────────────────────────────────────────────────────────────────
+
+BAD_FILES: list[tuple[str, bytes, list[str]]] = [
+    ("broken.jsonl", b'{"question": "a", "answer": "1"}\nnot json\n', ["broken.jsonl", "line 2", "JSON"]),
+    ("question.jsonl", b'{"answer": "1"}\n', ["line 1", "question"]),
+    ("answer.jsonl", b'{"question": "a", "answer": ["1", "2"]}\n', ["line 1", "answer", "list"]),
+    ("empty.jsonl", b"", ["empty.jsonl"]),
+    ("nul.jsonl", b'{"question": "a\x00b", "answer": "1"}\n', ["line 1", "NUL"]),
+    ("escaped.jsonl", b'{"question": "a\\u0000b", "answer": "1"}\n', ["line 1", "NUL"]),
+    ("latin.jsonl", b'{"question": "\xe9t\xe9", "answer": "1"}\n', ["line 1", "UTF-8"]),
+    ("long.jsonl", b'{"question": "' + b"a" * 100_000_000 + b'"}\n', ["line 1", "64"]),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "says"), BAD_FILES, ids=[n.split(".")[0] for n, _, _ in BAD_FILES])
+def test_a_bad_file(
+    name: str, content: bytes, says: list[str], recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    said = refused(capsys, "run", recipe, "--problems", tmp_path / name, "--out", tmp_path / "run")
+    for word in says:
+        assert word in said
+    assert not (tmp_path / "run" / "live.parquet").exists()
+
+
+def test_a_missing_file(recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, "run", recipe, "--problems", tmp_path / "problem.jsonl", "--out", tmp_path / "run")
+    assert "problem.jsonl" in said and "problems.jsonl" in said, "the near name is offered"
+
+
+def test_an_unknown_column(recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ("--problems", problems, "--column", "exactly", "--out", tmp_path / "run")
+    said = refused(capsys, "run", recipe, *flags)
+    assert "'exactly'" in said and "exact," in said + "," and "question" in said
+
+
+def test_an_unknown_method_engine_room_and_flag(
+    recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ("--out", tmp_path / "run")
+    assert "rejection_sampling" in refused(capsys, "run", "rejection_samplin", *out)
+    ask = ("run", "rejection_sampling", "--problems", problems, *out)
+    assert "'hf'" in refused(capsys, *ask, "--teacher", "hff:model")
+    assert "filters" in refused(capsys, "list", "filter")
+    assert "--n" in refused(capsys, "run", recipe, "--problems", problems, "--nn", "3", *out)
+    assert "no file" in refused(capsys, "run", recipe, "--config", tmp_path / "no.yaml", *out)
+    assert "no finished run" in refused(capsys, "look", tmp_path / "nothing")
+
+
+def test_a_model_folder_that_is_missing_or_has_no_template(
+    tiny_model: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import shutil
+
+    ask = ("run", "rejection_sampling", "--problems", problems, "--out", tmp_path / "run", "--teacher")
+    assert "no-such-model" in refused(capsys, *ask, f"hf:{tmp_path / 'no-such-model'}")
+    bare = tmp_path / "bare"
+    shutil.copytree(tiny_model, bare)
+    (bare / "chat_template.jinja").unlink()
+    assert "chat template" in refused(capsys, *ask, f"hf:{bare}")
+
+
+def test_a_folder_of_another_recipe(
+    recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_bytes(problems.read_bytes())
+    main(["run", str(recipe), "--problems", str(problems), "--out", str(tmp_path / "run")])
+    capsys.readouterr()
+    said = refused(capsys, "run", recipe, "--problems", other, "--out", tmp_path / "run")
+    assert "another recipe" in said and "other.jsonl" in said
+
+
+def test_two_runs_on_one_folder(recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import fcntl
+
+    (tmp_path / "run").mkdir()
+    with open(tmp_path / "run" / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        said = refused(capsys, "run", recipe, "--problems", problems, "--out", tmp_path / "run")
+    assert "another run" in said
+
+
+def test_a_prompt_longer_than_the_context(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "long.jsonl"
+    pl.DataFrame({"question": ["word " * 3_000, "short"], "answer": ["1", "2"]}).write_ndjson(path)
+    flags = ["--problems", str(path), "--out", str(tmp_path / "run"), "--max-tokens", "4", "--n", "1"]
+    main(["run", "rejection_sampling", *flags, "--teacher", f"hf:{tiny_model}", "--json"])
+    dropped = pl.read_parquet(tmp_path / "run" / "dropped.parquet")
+    [why] = dropped.filter(pl.col("why").str.starts_with("call failed"))["why"].to_list()
+    assert "tokens" in why and "512" in why, "the row is set aside with the numbers; the others go on"
+
+
+class Faulty(BaseHTTPRequestHandler):
+    """Answers every request with the server's `answer`: (status, body)."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"] or 0))
+        status, body = self.server.answer  # type: ignore[attr-defined]
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def faulty() -> Iterator[Callable[[int, bytes], str]]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Faulty)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def url(status: int, body: bytes) -> str:
+        server.answer = (status, body)  # type: ignore[attr-defined]
+        return f"server:http://127.0.0.1:{server.server_address[1]}/v1?model=m&retries=1"
+
+    yield url
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "says"),
+    [(401, b'{"error": {"message": "bad key"}}', "bad key"), (429, b'{"error": "slow down"}', "slow down"),
+     (200, b"<html>hello</html>", "hello")],
+    ids=["unauthorised", "too many for ever", "garbage"],
+)  # fmt: skip
+def test_a_server_that_never_answers_well(
+    status: int, body: bytes, says: str, faulty: Callable[[int, bytes], str], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    path = tmp_path / "many.jsonl"
+    pl.DataFrame({"question": [f"q{i}" for i in range(40)], "answer": ["1"] * 40}).write_ndjson(path)
+    ask = ("run", "rejection_sampling", "--problems", path, "--out", tmp_path / "run", "--n", "1")
+    said = refused(capsys, *ask, "--teacher", faulty(status, body))
+    assert says in said and "127.0.0.1" in said
+
+
+def test_a_server_that_is_down(problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    teacher = f"server:http://127.0.0.1:{port}/v1?model=m&retries=1"
+    ask = ("run", "rejection_sampling", "--problems", problems, "--out", tmp_path / "run", "--n", "8")
+    assert str(port) in refused(capsys, *ask, "--teacher", teacher)
+
+
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(ECHO.replace("    return \"<think>", "    import time; time.sleep(0.02)\n    return \"<think>"))
+    rows = pl.DataFrame({"question": [f"q{i}" for i in range(500)], "answer": ["1"] * 500})
+    rows.write_ndjson(tmp_path / "p.jsonl")
+    command = [sys.executable, "-m", "curate.cli", "run", str(tmp_path / "slow.py")]
+    command += ["--problems", str(tmp_path / "p.jsonl"), "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    journal = tmp_path / "run" / "journal.sqlite-wal"
+    while not (journal.exists() and journal.stat().st_size > 50_000):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "run the same command again" in err and "Traceback" not in err
+    parts = list((tmp_path / "run" / "answers").glob("sample-*/*.parquet"))
+    known = sum(len(pl.read_parquet(p)) for p in parts)
+    assert 0 < known < 1000
+    plan = subprocess.run([*command[:3], "plan", *command[4:], "--json"], capture_output=True, text=True, check=True)
+    assert json.loads(plan.stdout)["steps"][0]["known"] == known
