@@ -15,8 +15,8 @@ from curate.step import Filter
 class Failed(Filter):
     """Sets aside what a verifier failed. It judges nothing itself, and says what the verifier said.
 
-    verdict: the name of the verifier, which is the name of its column. abstained: "keep" leaves a row without a
-    verdict (`passed` is null, or nobody judged it) in the table; "drop" sets it aside too.
+    verdict: the name of the verifier, which is the name of its column. abstained: "keep" leaves a row without
+    a verdict (`passed` is null, or nobody judged it) in the table; "drop" sets it aside too.
     """
 
     verdict: str

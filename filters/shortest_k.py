@@ -12,10 +12,11 @@ from curate.step import Filter
 
 @dataclass(frozen=True)
 class ShortestK(Filter):
-    """Length is the characters of thinking and response together; ties go by trace_id, then by place in the table.
+    """Length is the characters of thinking and response together; ties go by trace_id, then by place.
 
-    It does not ask whether a trace is right: put it after the filter that does. Characters and not tokens, because a
-    stored trace often has no count, and two models count differently. A problem that nobody has answered yet stays.
+    It does not ask whether a trace is right: put it after the filter that does. Characters and not tokens,
+    because a stored trace often has no count, and two models count differently. A problem that nobody has
+    answered yet stays.
     """
 
     k: int = 1

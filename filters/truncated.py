@@ -11,9 +11,9 @@ from curate.step import Filter
 
 @dataclass(frozen=True)
 class Truncated(Filter):
-    """Reads the finish reason, and whether anything follows the thinking; it needs no engine's word for the latter.
+    """Reads the finish reason, and whether anything follows the thinking.
 
-    A trace without a finish reason (stored traces seldom have one) goes only if its thinking is followed by nothing.
+    A trace without a finish reason (stored traces seldom have one) goes only if nothing follows its thinking.
     Not found: a response that was cut in mid-sentence and has no finish reason.
     """
 
