@@ -94,14 +94,16 @@ def student(
     """The model on its device, ready to learn; raises where it does not fit its tokenizer or cannot pack."""
     import torch
 
-    net = load_model(folder, seed).to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    net = load_model(folder, seed).to(device)  # type: ignore[arg-type]
     known = net.get_input_embeddings().num_embeddings
     if len(tokenizer) > known:
         raise InputError(f"the tokenizer in {folder} has {len(tokenizer):,} tokens, the model only {known:,}")
     if packing:
         check_packing(net)
     if gradient_checkpointing:
-        net.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        enable = getattr(net, "activation_checkpointing_enable", None)  # what newer transformers call it
+        (enable or net.gradient_checkpointing_enable)({"use_reentrant": False})
     return net.train()
 
 

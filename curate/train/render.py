@@ -114,8 +114,8 @@ def _after(head: str, text: str, turn: int, c: Conversation) -> int:
         return len(head)
     same = next((i for i, (a, b) in enumerate(zip(head, text, strict=False)) if a != b), len(text))
     raise InputError(
-        f"{c.where}: before assistant turn {turn + 1} the chat template writes {head[same:][:40]!r} at inference "
-        f"and {text[same:][:40]!r} here; begin the turn as the template does, or change its generation prompt"
+        f"{c.where}: before assistant turn {turn + 1} the chat template writes {head[same:][:40]!r} at "
+        f"inference and {text[same:][:40]!r} here; begin the turn the same way, or change the template"
     )
 
 
