@@ -193,6 +193,8 @@ def _talk(rest: dict[str, Any], mapped: Mapping[str, Any]) -> Talk | None:
     if "messages" in mapped:
         return read_turns("messages", mapped["messages"])
     for name in ("prompt", "messages", *ALIASES["messages"]):
+        if name in rest and rest[name] is None:
+            del rest[name]
         if is_talk(rest.get(name)):
             turns = rest.pop(name)
             talk = read_turns(name, turns)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from curate.errors import InputError, near, require
+from curate.errors import InputError, near
 
 MAX_LINE_MB = 64
 BATCH_BYTES, BATCH_ROWS = 8 << 20, 20_000
@@ -58,8 +58,8 @@ def read_file(path: Path) -> Iterator[Record]:
         else:
             with _open(path) as file:
                 yield from _csv(path, file) if _kind(path) == ".csv" else _json_lines(file)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as e:
-        raise InputError(f"{path} is damaged ({e}); download or write it again") from None
+    except (EOFError, zlib.error, OSError) as e:
+        raise InputError(f"{path} cannot be read to its end ({e}); download or write it again") from None
 
 
 def _parquet(path: Path) -> Iterator[Record]:
@@ -163,11 +163,9 @@ def _open(path: Path) -> Any:
     if path.suffix == ".gz":
         return io.BufferedReader(gzip.open(path, "rb"), 1 << 20)
     if path.suffix == ".zst":
-        zstandard = require("zstandard", "pip install zstandard")
-        raw = zstandard.ZstdDecompressor().stream_reader(
-            path.open("rb"), read_across_frames=True, closefd=True
-        )
-        return io.BufferedReader(raw, 1 << 20)
+        import pyarrow as pa  # it says when a file ends in the middle, which the zstandard package does not
+
+        return io.BufferedReader(pa.input_stream(str(path), compression="zstd"), 1 << 20)
     return path.open("rb", 1 << 20)
 
 
