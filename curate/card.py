@@ -206,7 +206,8 @@ def _engines(recipe: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for step in recipe.get("steps", ()):
         for value in step.values():
             if isinstance(value, Mapping) and "model" in value:
-                settings = {k: v for k, v in value.items() if k != "model" and v is not None}
+                settings = {k: v for k, v in value.items() if k not in ("model", "sampling", "fingerprint")}
+                settings |= {k: v for k, v in value.get("sampling", {}).items() if v is not None}
                 text = ", ".join(f"{k}={v}" for k, v in settings.items())
                 yield {"step": step.get("step"), "model": value["model"], "settings": text}
 

@@ -30,8 +30,8 @@ class Evaluation:
     interval: 95 %, by resampling problems. pass_at: {k: the chance that one of k samples is right}, over the
     problems with k judged samples. mean_tokens: written tokens a sample, None where nobody counted.
     truncated: the share of samples that ran into max_tokens. Neither right nor wrong, and in no share:
-    abstained (samples that the verifier could not judge), failed (calls without an answer), unjudged (problems
-    with no judged sample).
+    abstained (samples that the verifier could not judge), failed (calls without an answer), unjudged
+    (problems with no judged sample).
     """
 
     model: str

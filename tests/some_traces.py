@@ -71,7 +71,13 @@ RECIPE = {
         {
             "step": "sample",
             "version": 1,
-            "engine": {"kind": "server", "model": "Qwen3", "temperature": 0.6, "url": "http://10.0.0.7/v1"},
+            "engine": {
+                "engine": "server",
+                "model": "Qwen3",
+                "sampling": {"temperature": 0.6, "top_p": 1.0, "max_tokens": None},
+                "fingerprint": "ba9876543210",
+                "url": "http://10.0.0.7/v1",
+            },
             "n": 8,
             "fingerprint": "0123456789ab",
         },
