@@ -118,6 +118,8 @@ def load(name: str, revision: str | None, device: str | None, dtype: str) -> Che
 
     if not hasattr(torch, dtype):
         raise UserError(f"dtype={dtype!r} is not one of torch's; use 'bfloat16' or 'float32'.")
+    if Path(name).is_dir():
+        _files(Path(name))
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
         model = AutoModelForCausalLM.from_pretrained(name, revision=revision, dtype=getattr(torch, dtype))

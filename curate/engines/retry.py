@@ -17,6 +17,7 @@ from curate.errors import CallFailed, EngineDown
 if TYPE_CHECKING:
     import httpx
 
+_sleep = asyncio.sleep  # a name of its own, so that a test need not wait
 _TOO_LONG = re.compile(r"context|too long|maximum length|max_model_len|prompt has", re.IGNORECASE)
 
 
@@ -100,7 +101,7 @@ async def attempt(
             wait = asked or wait
         if tried <= retries:
             breaker.check()
-            await asyncio.sleep(wait)
+            await _sleep(wait)
             breaker.check()
     breaker.gave_up(retries + 1, words)
 

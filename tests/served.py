@@ -1,0 +1,170 @@
+"""Servers that tests talk to over HTTP: real ones over a checkpoint, and one that answers as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from curate.engines.server import Server
+from curate.step import Completion, user
+
+HELLO = user("2 + 2?")
+QUICK = {"retries": 3, "backoff_s": 0.001}
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+@contextlib.contextmanager
+def serving(model: Path) -> Iterator[str]:
+    """The address of `curate.engines.serve`, in a process of its own."""
+    command = [sys.executable, "-m", "curate.engines.serve", str(model), "--port", "0", "--dtype", "float32"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
+        try:
+            assert process.stderr
+            said = next((line for line in process.stderr if line.startswith("serving ")), None)
+            assert said, "the server ended before it served"
+            yield said.rsplit(" on ", 1)[1].strip()
+        finally:
+            process.terminate()
+        assert process.wait(30) == 0
+
+
+@contextlib.contextmanager
+def transformers_serving(model: Path) -> Iterator[str]:
+    """The address of `transformers serve`, in a process of its own."""
+    port = free_port()
+    command = [
+        str(Path(sys.executable).parent / "transformers"),
+        "serve",
+        "--device",
+        "cpu",
+        "--dtype",
+        "float32",
+    ]
+    command += ["--host", "127.0.0.1", "--port", str(port), str(model)]
+    silent = subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=silent, stderr=silent, env=ENVIRONMENT) as process:
+        try:
+            for _ in range(1200):
+                assert process.poll() is None, "transformers serve ended before it served"
+                with contextlib.suppress(OSError):
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health").close()
+                    break
+                time.sleep(0.1)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            process.terminate()
+
+
+def sampling_copy(model: Path, folder: Path) -> Path:
+    """A copy that samples unless it is told otherwise: `transformers serve` cannot be told to."""
+    shutil.copytree(model, folder)
+    config = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps({**config, "do_sample": True}))
+    return folder
+
+
+def free_port() -> int:
+    """A port at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return s.getsockname()[1]
+
+
+Answer = tuple[int, Any] | tuple[int, Any, dict[str, str]] | None
+"""Status, body (an object, or text), headers. None drops the connection."""
+
+
+@dataclass
+class Told:
+    """A server that answers each request by a function of (how many came before, its body)."""
+
+    answer: Callable[[int, dict[str, Any]], Answer]
+    url: str = ""
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def handle(self, request: BaseHTTPRequestHandler) -> None:
+        body = json.loads(request.rfile.read(int(request.headers["content-length"])))
+        with self.lock:
+            nth = len(self.bodies)
+            self.bodies.append(body)
+            self.keys.append(request.headers.get("authorization"))
+        answer = self.answer(nth, body)
+        if answer is None:
+            request.close_connection = True
+            request.connection.shutdown(socket.SHUT_RDWR)
+            return
+        status, said, *more = answer
+        data = said.encode() if isinstance(said, str) else json.dumps(said).encode()
+        request.send_response(status)
+        for name, value in {**(more[0] if more else {}), "content-length": str(len(data))}.items():
+            request.send_header(name, value)
+        request.end_headers()
+        request.wfile.write(data)
+
+
+@contextlib.contextmanager
+def told(answer: Callable[[int, dict[str, Any]], Answer]) -> Iterator[Told]:
+    """A server in a thread of this process; `GET /models` is not there, as with many servers."""
+    it = Told(answer)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            it.handle(self)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    it.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    try:
+        yield it
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def says(text: str, **choice: Any) -> Answer:
+    """A plain good answer."""
+    message = {"role": "assistant", "content": text}
+    usage = {"prompt_tokens": 5, "completion_tokens": 7}
+    return 200, {"choices": [{"message": message, "finish_reason": "stop", **choice}], "usage": usage}
+
+
+def ask(url: str, *calls: dict[str, Any], **options: Any) -> list[Any]:
+    """The completion, or the error, of each call; the calls are made at the same time."""
+
+    async def work() -> list[Any]:
+        async with Server("m", url=url, **{**QUICK, **options}) as engine:
+            asked = (engine.chat(**{"messages": HELLO, **call}) for call in calls or [{}])
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+    return asyncio.run(work())
+
+
+def one(url: str, **options: Any) -> Completion:
+    """The only completion of one call; an error is raised."""
+    [found] = ask(url, **options)
+    if isinstance(found, BaseException):
+        raise found
+    return found[0]

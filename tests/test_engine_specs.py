@@ -1,0 +1,93 @@
+"""An engine is named by a short text; a wrong one is a sentence that says what would be right."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curate.engines import engine
+from curate.engines.hf import HF
+from curate.engines.scripted import Scripted
+from curate.engines.server import Server
+from curate.errors import UserError
+
+
+def say_four(messages: Sequence[dict[str, str]]) -> str:
+    return "4"
+
+
+@dataclass(frozen=True)
+class Mine(Scripted):
+    """An engine of somebody else's, plugged in by its import path."""
+
+    script: Any = ("mine",)
+
+
+class NoEngine:
+    pass
+
+
+@pytest.mark.parametrize(
+    "spec, options, sentence",
+    [
+        ("vlm:x", {}, "no engine 'vlm:x'; did you mean 'vllm'"),
+        ("servr:http://x", {}, "did you mean 'server'"),
+        ("nothing at all", {}, "there is 'hf', 'ray', 'scripted', 'server', 'vllm'"),
+        ("Qwen/Qwen3-0.6B", {}, "did you mean 'hf:Qwen/Qwen3-0.6B'"),
+        ("hf", {}, "does not say which: .*hf:PATH_OR_ID"),
+        ("vllm:Qwen/Qwen3-0.6B", {}, "the vllm engine is not part of this version: .*vllm serve"),
+        ("ray:x", {}, "the ray engine is not part of this version"),
+        ("server:http://localhost:1/v1", {}, "which model of http://localhost:1/v1"),
+        ("hf:somewhere", {"temprature": 1}, "no option 'temprature'; did you mean 'temperature'"),
+        ("hf:somewhere?temperature=-1", {}, r"temperature=-1 .*must be 0 or more"),
+        ("scripted:no_such_module:f", {}, "'no_such_module:f' cannot be imported"),
+        ("scripted:test_engine_specs:say_for", {}, "has no 'say_for'; did you mean 'say_four'"),
+        ("test_engine_specs:NoEngine", {}, "is not an engine: a NoEngine has no `chat`"),
+        ("test_engine_specs:Mein", {}, "has no 'Mein'; did you mean 'Mine'"),
+    ],
+)
+def test_a_wrong_name_is_a_sentence(spec: str, options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        engine(spec, **options)
+
+
+def test_a_name_makes_an_engine() -> None:
+    served = engine("server:http://localhost:1/v1?model=org/m&temperature=0.5", max_tokens=7)
+    assert served == Server("org/m", url="http://localhost:1/v1", temperature=0.5, max_tokens=7)
+    assert engine("hf:org/model", top_k=3, dtype="float32") == HF("org/model", top_k=3, dtype="float32")
+    assert engine("scripted:test_engine_specs:say_four").script is say_four  # type: ignore[attr-defined]
+    assert type(engine("test_engine_specs:Mine")).__name__ == "Mine"
+
+
+def test_where_an_engine_runs_is_not_its_identity(tiny_model: Path) -> None:
+    served = engine("server:http://localhost:1/v1", model="m", api_key="secret", concurrency=3)
+    assert served.fingerprint == engine("server:http://elsewhere/v1", model="m", retries=1).fingerprint
+    assert served.fingerprint != engine("server:http://elsewhere/v1", model="other").fingerprint
+    assert "secret" not in json.dumps(served.describe()) + repr(served)
+    here = HF(str(tiny_model), batch_size=1)
+    assert here.fingerprint == replace(here, batch_size=7, device="cpu").fingerprint
+    assert here.fingerprint != replace(here, dtype="float32").fingerprint
+
+
+def test_a_script_counts_by_what_it_says() -> None:
+    one, two = Scripted(script=["a", "b"]), Scripted(script=["a", "c"])
+    assert one.fingerprint == Scripted(script=("a", "b")).fingerprint != two.fingerprint
+    named, other = Scripted(script=say_four), Scripted(script=lambda messages: "5")
+    assert named.fingerprint == Scripted(script=say_four).fingerprint != other.fingerprint
+    with pytest.raises(UserError, match="a script is a function or a list of turns, not 'just this'"):
+        Scripted(script="just this")
+
+
+def test_engines_load_nothing_heavy() -> None:
+    code = "import curate.engines, curate.engines.hf, curate.engines.server, curate.engines.serve, sys;"
+    code += "print([m for m in ('torch', 'transformers', 'httpx', 'huggingface_hub') if m in sys.modules])"
+    root = Path(__file__).resolve().parent.parent
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
+    assert found.stdout.strip() == "[]"

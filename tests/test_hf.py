@@ -1,0 +1,240 @@
+"""The hf engine: exact sampling in any company, scores that are the model's own, checkpoints by content."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_model as tiny
+
+from curate.engines.hf import HF
+from curate.errors import CallFailed, UserError
+from curate.step import TokenScores, user
+
+HELLO = user("What is 2 + 2?")
+
+
+@pytest.fixture(scope="module")
+def here(tiny_model: Path) -> HF:
+    return HF(str(tiny_model), dtype="float32", device="cpu")
+
+
+def work(engine: HF, *jobs: tuple[str, dict[str, Any]]) -> list[Any]:
+    """Open the engine and do the jobs ("chat" or "score", arguments) at the same time."""
+
+    async def inside() -> list[Any]:
+        async with engine:
+            return await asyncio.gather(*(getattr(engine, k)(**{"messages": HELLO, **v}) for k, v in jobs))
+
+    return asyncio.run(inside())
+
+
+def test_noise_and_argmax_sample_the_softmax() -> None:
+    """Frequencies over 60,000 seeds, within five standard errors, at two steps."""
+    import torch
+
+    from curate.engines.hf_sampling import Knobs, pick
+    from curate.engines.sampling import Sampling
+
+    logits, seeds = torch.tensor([2.0, 1.0, 0.5, 0.0, -1.0, -3.0]), range(60_000)
+    half = (logits / 0.5).softmax(-1)
+    cases = [
+        (Sampling(), logits.softmax(-1)),
+        (Sampling(temperature=0.5), half),
+        (Sampling(top_k=2), torch.tensor([*logits[:2].softmax(-1), 0, 0, 0, 0])),
+        (Sampling(top_p=0.8), torch.tensor([*logits[:3].softmax(-1), 0, 0, 0])),  # 0.567 + 0.209 < 0.8
+        (Sampling(temperature=0.5, top_p=0.5), torch.tensor([1.0, 0, 0, 0, 0, 0])),
+        (Sampling(temperature=0), torch.tensor([1.0, 0, 0, 0, 0, 0])),
+    ]
+    for sampling, wanted in cases:
+        knobs = Knobs.of([sampling] * len(seeds), seeds, logits.device)
+        for step in (0, 9):
+            drawn = pick(logits.expand(len(seeds), -1), knobs, torch.full((len(seeds),), step))
+            found = torch.bincount(drawn, minlength=6) / len(seeds)
+            error = (wanted * (1 - wanted) / len(seeds)).sqrt()
+            assert bool(((found - wanted).abs() <= 5 * error).all()), (sampling, step, found, wanted)
+
+
+def test_steps_and_tokens_are_independent() -> None:
+    """The noise of neighbouring seeds, steps and tokens is uncorrelated: a bad hash would show here."""
+    import torch
+
+    from curate.engines.hf_sampling import gumbel
+
+    noise = gumbel(torch.arange(2000), torch.zeros(2000, dtype=torch.int64), 400)
+    later = gumbel(torch.arange(2000), torch.ones(2000, dtype=torch.int64), 400)
+    assert abs(float(noise.mean()) - 0.57722) < 0.01 and abs(float(noise.std()) - 1.28255) < 0.01
+    for a, b in ((noise[:-1], noise[1:]), (noise[:, :-1], noise[:, 1:]), (noise, later)):
+        assert abs(float(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1])) < 0.006
+
+
+def test_the_size_of_the_batch_changes_no_answer(here: HF) -> None:
+    """Rows leave and join a batch of eight; with a batch of one there is no company at all."""
+    jobs = [("chat", {"messages": user("so " * (i % 9)), "seed": i, "logprobs": True}) for i in range(40)]
+    many, few, alone = (
+        work(HF(here.model, 1.0, max_tokens=50, dtype="float32", batch_size=size), *jobs)
+        for size in (64, 8, 1)
+    )
+    assert [r[0].text for r in many] == [r[0].text for r in few] == [r[0].text for r in alone]
+    for a, b in zip(many, alone, strict=True):
+        assert a[0].logprobs == pytest.approx(b[0].logprobs, abs=1e-4)
+
+
+def test_a_batch_that_is_too_large_is_done_in_halves(here: HF, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from curate.engines.hf_worker import Worker
+
+    jobs, answer, sizes = [("chat", {"seed": i}) for i in range(5)], Worker._answer, []
+
+    def tight(self: Worker, checkpoint: Any, batch: Any) -> None:
+        sizes.append(len(batch))
+        if len(batch) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        answer(self, checkpoint, batch)
+
+    whole = work(here, *jobs)
+    monkeypatch.setattr(Worker, "_answer", tight)
+    assert work(here, *jobs) == whole and 5 in sizes and max(sizes[1:]) < 5
+
+
+def test_a_bug_in_the_thread_is_raised_where_the_call_was_made(
+    here: HF, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from curate.engines.hf_worker import Worker
+
+    monkeypatch.setattr(Worker, "_answer", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        work(here, ("chat", {}))
+
+
+def test_scores_agree_with_what_sampling_saw(here: HF) -> None:
+    """Wherever a sample is tokenised again as it was drawn, its log-probabilities come out again."""
+    drawn = work(
+        here, *(("chat", {"seed": i, "max_tokens": 4, "logprobs": True, "prefix": "So"}) for i in range(60))
+    )
+    texts = [r[0] for r in drawn if r[0].finish == "length"]
+    scored = work(here, *(("score", {"text": r.text, "prefix": "So"}) for r in texts))
+    agreeing = [(r, s) for r, s in zip(texts, scored, strict=True) if len(s.ids) == r.output_tokens]
+    same = [(r, s) for r, s in agreeing if s.logprob == pytest.approx(r.logprobs, abs=1e-4)]
+    assert len(same) >= 15 and len(same) >= 0.8 * len(agreeing)  # equal counts may hide another cut
+
+
+def reference(model: Path, prompt: str, text: str) -> Any:
+    """Token ids of the text and log-probabilities [tokens, vocabulary], from one plain forward pass."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer, plain = AutoTokenizer.from_pretrained(model), AutoModelForCausalLM.from_pretrained(model)
+    before, after = (tokenizer(part, add_special_tokens=False)["input_ids"] for part in (prompt, text))
+    with torch.no_grad():
+        logits = plain.float()(torch.tensor([before + after])).logits[0, len(before) - 1 : -1]
+    return after, logits.log_softmax(-1)
+
+
+@pytest.mark.parametrize("cells", [1, 5000, 1 << 26])
+def test_scores_are_those_of_a_plain_forward_pass(
+    here: HF, cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a batch of unequal prompts and texts, whole or in pieces of one or a few positions."""
+    import torch
+
+    from curate.engines import hf_score
+
+    monkeypatch.setattr(hf_score, "_CELLS", cells)
+    texts = ["Wait, the sum is 4.", "two", "Let us find the sum of 8, 9, 6 and 13 step by step: é 😀"]
+    jobs = [({"messages": user("x" * 9**i), "text": text}, "") for i, text in enumerate(texts)]
+    jobs += [({"messages": HELLO, "text": texts[2], "entropy": True, "top_k": 3, "prefix": "So: "}, "So: ")]
+    found = work(here, *(("score", job) for job, _ in jobs))
+    for (job, prefix), scores in zip(jobs, found, strict=True):
+        asked = (
+            f"<|im_start|>user\n{job['messages'][0]['content']}<|im_end|>\n<|im_start|>assistant\n{prefix}"
+        )
+        ids, chances = reference(Path(here.model), asked, job["text"])
+        assert list(scores.ids) == ids
+        assert scores.logprob == pytest.approx(chances[range(len(ids)), ids].tolist(), abs=1e-4)
+        stretches = dict.fromkeys(zip(scores.start, scores.end, strict=True))  # a character's bytes share one
+        assert "".join(job["text"][a:b] for a, b in stretches) == job["text"]
+    full = found[-1]
+    assert full.entropy == pytest.approx((-chances.exp() * chances).sum(-1).tolist(), abs=1e-4)
+    best = torch.topk(chances, 3)
+    assert [[i for i, _ in pairs] for pairs in full.top] == best.indices.tolist()
+    assert [[x for _, x in pairs] for pairs in full.top] == [
+        pytest.approx(v, abs=1e-4) for v in best.values.tolist()
+    ]
+    assert scores.entropy is not None and found[0].entropy is None and found[0].top is None
+
+
+def test_a_score_at_the_seam_and_of_nothing(here: HF) -> None:
+    """A token never straddles the seam: the text is what the model would go on with."""
+    straddling, nothing = work(here, ("score", {"text": "it", "prefix": "Wa"}), ("score", {"text": ""}))
+    assert straddling.start[0] == 0 and straddling.end[-1] == 2
+    assert nothing == TokenScores((), (), (), ())
+    with pytest.raises(CallFailed, match=r"prompt and text has \d+ tokens and the context of .* holds 512"):
+        work(here, ("score", {"text": "sum " * 600}))
+
+
+def test_a_ban_holds_across_the_seam(here: HF) -> None:
+    """Greedily, the first character after "So" is forbidden by way of the "o" before it."""
+    [[free]] = work(here, ("chat", {"prefix": "So", "temperature": 0}))
+    banned = "o" + free.text[0]
+    [[other]] = work(here, ("chat", {"prefix": "So", "temperature": 0, "ban": [banned]}))
+    assert free.text and banned in free.response and banned not in other.response
+
+
+def test_where_everything_is_banned_the_turn_ends(here: HF, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And where it cannot end either, the call fails."""
+    everything = {"ban": [*map(chr, range(128)), "\ufffd"], "seed": 1}
+    [[nothing]] = work(here, ("chat", everything))
+    assert nothing.text == "" and nothing.finish == "stop"
+    monkeypatch.setattr("curate.engines.hf_checkpoint._ends", lambda *_: frozenset())
+    with pytest.raises(CallFailed, match="no token to go on with"):
+        work(here, ("chat", everything))
+
+
+def test_thinking_that_the_template_opens_is_thinking(here: HF, tmp_path: Path) -> None:
+    model = shutil.copytree(here.model, tmp_path / "thinking")
+    (model / "chat_template.jinja").write_text(tiny.THINKING_TEMPLATE)
+    engine = HF(str(model), dtype="float32")
+    [[cut], [begun], [done]] = work(
+        engine,
+        ("chat", {"seed": 1, "max_tokens": 5}),
+        ("chat", {"seed": 1, "max_tokens": 5, "prefix": "<think>\n"}),
+        ("chat", {"seed": 1, "max_tokens": 5, "prefix": "Two.\n</think>\n\n"}),
+    )
+    assert cut.thinking and cut.thinking == cut.text.lstrip() and cut.response == ""
+    assert begun.text == cut.text and begun.prompt_tokens == cut.prompt_tokens
+    assert done.thinking == "Two." and done.response == done.text.lstrip()
+
+
+def test_a_checkpoint_counts_by_its_content(here: HF, tmp_path: Path) -> None:
+    copy = shutil.copytree(here.model, tmp_path / "copy")
+    (copy / "README.md").write_text("moved")
+    assert HF(str(copy), dtype="float32").fingerprint == here.fingerprint
+    (copy / "chat_template.jinja").write_text(tiny.THINKING_TEMPLATE)
+    assert HF(str(copy), dtype="float32").fingerprint != here.fingerprint
+
+
+def test_a_model_that_is_not_one_is_a_sentence(here: HF, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no model folder './nowhere'"):
+        work(HF("./nowhere"), ("chat", {}))
+    with pytest.raises(UserError, match="'some/model' is not a folder, not downloaded, and not to be had"):
+        work(HF("some/model"), ("chat", {}))
+    with pytest.raises(UserError, match="is not a checkpoint: it has no config.json"):
+        work(HF(str(tmp_path)), ("chat", {}))
+    mute = shutil.copytree(here.model, tmp_path / "mute")
+    (mute / "chat_template.jinja").unlink()
+    with pytest.raises(UserError, match="has no chat template.*use an instruction-tuned model"):
+        work(HF(str(mute)), ("chat", {}))
+    config = json.loads((mute / "config.json").read_text())
+    (mute / "config.json").write_text(json.dumps({**config, "model_type": "nonsense"}))
+    with pytest.raises(UserError, match="cannot be loaded"):
+        work(HF(str(mute)), ("chat", {}))
+    with pytest.raises(UserError, match="dtype='float33' is not one of torch's"):
+        work(HF(here.model, dtype="float33"), ("chat", {}))
+    with pytest.raises(RuntimeError, match="the engine is closed"):
+        asyncio.run(here.chat(HELLO))

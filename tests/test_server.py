@@ -1,0 +1,163 @@
+"""What the server engine does when a server is slow, broken, closed to us, or gone; over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import threading
+import time
+from typing import Any
+
+import pytest
+from served import Answer, ask, free_port, one, says, told
+
+from curate.engines import retry
+from curate.errors import CallFailed, EngineDown
+from curate.step import user
+
+
+def test_a_server_that_is_not_there_is_named_at_once() -> None:
+    url = f"http://127.0.0.1:{free_port()}/v1"
+    with pytest.raises(EngineDown, match=f"no server answers at {url}.*is it running"):
+        one(url)
+
+
+@pytest.mark.parametrize(
+    "status, remedy", [(401, "is the key .* right"), (403, "is the key"), (404, "is the model's name right")]
+)
+def test_a_refusal_stops_at_once_with_the_servers_words(status: int, remedy: str) -> None:
+    with told(lambda nth, body: (status, {"error": {"message": "not for you"}})) as server:
+        with pytest.raises(EngineDown, match=f"refuses us with {status}: not for you; {remedy}"):
+            one(server.url)
+        assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        ((429, "slow down", {"Retry-After": "0"}), "429 slow down"),
+        ((500, {"error": {"message": "out of memory"}}), "500 out of memory"),
+        ((200, "<html>welcome to the proxy</html>"), "not JSON: <html>welcome"),
+        ((200, {"hello": 1}), "no choices"),
+        ((200, {"choices": []}), "no choices"),
+        ((200, {"choices": [{"text": "not a chat"}]}), "no choices"),
+        (None, "RemoteProtocolError|ReadError"),
+    ],
+)
+def test_no_answer_for_ever_stops_in_bounded_time(answer: Answer, words: str) -> None:
+    with told(lambda nth, body: answer) as server:
+        with pytest.raises(EngineDown, match=f"no answer in 4 tries; the last time: ({words}).*start again"):
+            one(server.url)
+        assert len(server.bodies) == 4
+
+
+def test_a_server_that_hangs_is_left() -> None:
+    wait = threading.Event()
+    with told(lambda nth, body: (wait.wait(20), says("late"))[1]) as server:
+        with pytest.raises(EngineDown, match="no answer in 2 tries; the last time: ReadTimeout"):
+            one(server.url, request_timeout_s=0.2, retries=1)
+        wait.set()
+
+
+def test_trouble_that_passes_is_not_seen() -> None:
+    trouble = [(500, "oops"), (429, ""), None, (200, "{"), (503, "")]
+    with told(lambda nth, body: trouble[nth] if nth < len(trouble) else says("4")) as server:
+        assert one(server.url, retries=5).text == "4"
+        assert len(server.bodies) == 6
+        assert len({json.dumps(body) for body in server.bodies}) == 1  # the same seed in every try
+
+
+@pytest.mark.parametrize(
+    "said, low, high", [("7", 7, 7), ("+30 s", 30, 31), ("soon", 0, 0.01), ("-3", 0, 0.01)]
+)
+def test_retry_after_is_honoured(said: str, low: float, high: float, monkeypatch: Any) -> None:
+    slept, sleep = [], asyncio.sleep
+    if said == "+30 s":
+        monkeypatch.setattr(retry.time, "time", lambda: 1_700_000_000.0)
+        said = "Tue, 14 Nov 2023 22:13:50 GMT"
+
+    async def count(seconds: float) -> None:
+        slept.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(retry, "_sleep", count)
+    with told(lambda nth, body: says("4") if nth else (429, "", {"Retry-After": said})) as server:
+        assert one(server.url).text == "4"
+    assert len(slept) == 1 and low <= slept[0] <= high
+
+
+def test_a_wait_that_is_too_long_is_not_waited() -> None:
+    with told(lambda nth, body: (429, "quota", {"Retry-After": "86400"})) as server:
+        with pytest.raises(EngineDown, match="429 quota; it asks us to wait 86400 s"):
+            one(server.url)
+        assert len(server.bodies) == 1
+
+
+def test_waits_double_and_are_jittered(monkeypatch: Any) -> None:
+    slept, sleep = [], asyncio.sleep
+
+    async def count(seconds: float) -> None:
+        slept.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(retry, "_sleep", count)
+    with told(lambda nth, body: (500, "")) as server:
+        ask(server.url, retries=8, backoff_s=1.0, longest_wait_s=20.0)
+    for wait, middle in zip(slept, [1, 2, 4, 8, 16, 20, 20, 20], strict=True):
+        assert 0.5 * middle <= wait <= 1.5 * middle
+    assert len(set(slept)) == 8
+
+
+def test_one_bad_request_fails_alone() -> None:
+    def answer(nth: int, body: dict[str, Any]) -> Answer:
+        return (400, "bad word") if body["messages"][0]["content"] == "bad" else says("4")
+
+    with told(answer) as server:
+        good, bad, more = ask(server.url, {}, {"messages": user("bad")}, {})
+    assert good[0].text == more[0].text == "4"
+    assert isinstance(bad, CallFailed) and "rejects the request with 400: bad word" in str(bad)
+
+
+def test_requests_that_are_all_rejected_stop_the_run() -> None:
+    with told(lambda nth, body: (400, "unknown field top_k")) as server:
+        found = ask(server.url, *[{}] * 6, give_up_after=3, concurrency=1)
+        assert [type(e) for e in found] == [CallFailed] * 2 + [EngineDown] * 4
+        assert "unknown field top_k; so it did 3 times in a row" in str(found[-1])
+        assert len(server.bodies) == 3
+
+
+def test_prompts_that_are_too_long_never_stop_the_run() -> None:
+    with told(lambda nth, body: (400, "maximum context length is 9 tokens")) as server:
+        found = ask(server.url, *[{}] * 6, give_up_after=3, concurrency=1)
+    assert [type(e) for e in found] == [CallFailed] * 6
+
+
+def test_failures_in_a_row_stop_the_run_and_one_success_forgives() -> None:
+    good = {0, 3}  # requests, with retries=0
+
+    with told(lambda nth, body: says("4") if nth in good else (500, "broken")) as server:
+        found = ask(server.url, *[{}] * 9, give_up_after=3, concurrency=1, retries=0)
+        kinds = [type(e) if isinstance(e, Exception) else "4" for e in found]
+        assert kinds == ["4", CallFailed, CallFailed, "4", CallFailed, CallFailed] + [EngineDown] * 3
+        assert "500 broken; 3 calls failed in a row" in str(found[-1])
+        assert len(server.bodies) == 7  # nothing is sent once the server is given up
+
+
+def test_no_more_requests_at_a_time_than_asked_for() -> None:
+    inside, most = itertools.count(), []
+    present, lock = set(), threading.Lock()
+
+    def answer(nth: int, body: dict[str, Any]) -> Answer:
+        me = next(inside)
+        with lock:
+            present.add(me)
+            most.append(len(present))
+        time.sleep(0.01)
+        with lock:
+            present.remove(me)
+        return says("4")
+
+    with told(answer) as server:
+        ask(server.url, *[{}] * 20, concurrency=4)
+    assert 1 < max(most) <= 4 and len(most) == 20

@@ -1,0 +1,87 @@
+"""What the server engine asks of a server, and what it makes of the answers; over real HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from served import HELLO, ask, one, says, told
+
+from curate.engines.sampling import sample_seed
+from curate.engines.server import Server
+from curate.errors import CallFailed, EngineDown, UserError
+
+
+def test_choices_that_were_left_out_are_asked_for_with_their_seeds() -> None:
+    with told(lambda nth, body: says(str(body["seed"]))) as server:
+        [found] = ask(server.url, {"n": 3, "seed": 5})
+        assert [reply.text for reply in found] == [str(sample_seed(5, i)) for i in range(3)]
+        assert sorted(body.get("n", 1) for body in server.bodies) == [1, 1, 3]
+
+
+def test_thinking_that_the_server_cut_out_comes_back() -> None:
+    for name in ("reasoning", "reasoning_content"):
+        message = {"role": "assistant", "content": "\n\n4", name: "\nTwo and two.\n"}
+        with told(lambda nth, body, message=message: says("", message=message)) as server:  # type: ignore[misc]
+            reply = one(server.url)
+            [[begun]] = ask(server.url, {"prefix": "<think>\nSo: "})
+        assert (reply.thinking, reply.response) == ("Two and two.", "4")
+        assert (begun.thinking, begun.response) == ("So: Two and two.", "4")
+    unfinished = {"role": "assistant", "content": None, "reasoning": "Two and"}
+    with told(lambda nth, body: says("", message=unfinished, finish_reason="length")) as server:
+        reply = one(server.url)
+    assert (reply.thinking, reply.response, reply.finish) == ("Two and", "", "length")
+
+
+def test_tokens_of_several_choices_add_up_to_what_the_server_counted() -> None:
+    choices = [{"message": {"content": "x" * k}, "finish_reason": "stop"} for k in (3, 10, 7)]
+    with told(lambda nth, body: (200, {"choices": choices, "usage": {"completion_tokens": 11}})) as server:
+        [found] = ask(server.url, {"n": 3})
+    assert [reply.output_tokens for reply in found] == [2, 5, 4]
+
+
+def test_log_probabilities_that_do_not_come_stop_the_run() -> None:
+    with told(lambda nth, body: says("4")) as server:
+        [found] = ask(server.url, {"logprobs": True})
+    assert isinstance(found, EngineDown) and "gives no log-probabilities" in str(found)
+
+
+def test_a_withheld_answer_fails_alone() -> None:
+    with told(lambda nth, body: says("", finish_reason="content_filter")) as server:
+        [found] = ask(server.url)
+    assert isinstance(found, CallFailed) and "withheld" in str(found)
+
+
+def test_the_key_is_sent_and_never_shown(monkeypatch: Any) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "from the environment")
+    with told(lambda nth, body: (401, "no")) as server:
+        for key, sent in ((None, "Bearer from the environment"), ("sesame", "Bearer sesame")):
+            [error] = ask(server.url, api_key=key)
+            engine = Server("m", url=server.url, api_key=key)
+            assert server.keys[-1] == sent
+            assert sent.split(maxsplit=1)[1] not in f"{error} {engine!r} {engine.describe()}"
+
+
+def test_the_request_says_what_was_asked() -> None:
+    with told(lambda nth, body: says("4 five six")) as server:
+        call = dict(prefix="<think>\nSo", stop=["five"], ban=["Wait"], logprobs=False, seed=1, max_tokens=9)
+        [[reply]] = ask(server.url, call, temperature=0.5)
+        assert reply.text == "4 "  # a server that keeps the stop string does not fool us
+        [body] = server.bodies
+    assert body == {
+        "model": "m",
+        "messages": [*HELLO, {"role": "assistant", "content": "<think>\nSo"}],
+        "temperature": 0.5,
+        "top_p": 1.0,
+        "max_tokens": 9,
+        "stop": ["five"],
+        "bad_words": ["Wait"],
+        "add_generation_prompt": False,
+        "continue_final_message": True,
+        "seed": 1,
+    }
+
+
+def test_an_address_is_an_address() -> None:
+    with pytest.raises(UserError, match="'localhost:8000' is not the address of a server"):
+        Server("m", url="localhost:8000")
