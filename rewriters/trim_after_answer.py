@@ -7,26 +7,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from curate.answers import final_answer, letter, plain
+from curate.answers import final_answer, letters, plain
 from curate.schema import Row
 from curate.step import Rewriter, Text
 
 
 @dataclass(frozen=True)
 class TrimAfterAnswer(Rewriter):
-    r"""Cuts what a trace goes on thinking after the answer stands; no text is changed, only its end moves
-    forward.
+    r"""Cuts what a trace goes on thinking after the answer stands; the text before the cut is not touched.
 
     A thought is a paragraph (up to a blank line), or a line where the thinking has no blank line. It states
     the answer if it marks one as final (`\boxed{}`, "the answer is") that is the gold answer, if an equals
-    sign leads to it, or if it names it at all. Naming does not count where the question names it too, nor
-    for option letters and words of up to five letters, operands ("18 + 2"), exponents, list numbers ("18.
-    "), parts of a number.
+    sign leads to it, or if it names it at all. Naming does not count where the question names it too; nor
+    for single digits, option letters and words of up to five letters; nor for operands ("18 + 2"),
+    exponents, the numbers of a list ("18. ") and parts of a longer number.
 
     The trace stays (None) where nothing follows that thought, where no thought states the answer, and where
     there is no gold answer or one over 200 characters. Put it after `Failed`: it takes the gold answer for
     the trace's own. It does not ask whether the reasoning was complete by then: a running total that equals
-    the answer by chance ends it too.
+    the answer by chance ends the child too.
     """
 
     reads = ("question", "thinking", "response", "answer")
@@ -54,7 +53,7 @@ class TrimAfterAnswer(Rewriter):
         thinking, gold = row["thinking"] or "", _tidy(row["answer"] or "")
         if not gold or len(gold) > 200:
             return None
-        named = _SHORT_WORD.fullmatch(gold) is None and not any(_mentions(_tidy(row["question"] or ""), gold))
+        named = _SHORT.fullmatch(gold) is None and not any(_mentions(_tidy(row["question"] or ""), gold))
         for end, thought in thoughts(thinking):
             said, mentions = final_answer(thought), list(_mentions(_tidy(thought), gold))
             if (said and _same(_tidy(said.text), gold)) or _RESULT in mentions or (named and mentions):
@@ -75,18 +74,17 @@ def thoughts(thinking: str) -> Iterator[tuple[int, str]]:
         start = gap.end() if gap else stop
 
 
-_SHORT_WORD = re.compile(
-    r"\(?[A-Za-z]{1,5}\)?"
-)  # option letters, yes, no, true, false: said in passing all the time
+_SHORT = re.compile(r"\(?[A-Za-z]{1,5}\)?|-?\d(?:\.0+)?")  # B, yes, false, 2: said in passing all the time
 _NUMBER = re.compile(r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|(?<!\d)\.\d+")
 _EXACT = re.compile(rf"([-−]?)\\?[$€£]?({_NUMBER.pattern})")
 _SIGN = re.compile(r"(?<![\w)}\]])(?<![\w)}\]] )[-−]\\?[$€£]?\Z|(?<=[=(:a-z{] )[-−]\\?[$€£]?\Z")
 _OPERAND_BEFORE = re.compile(
     r"(?:[\w.^]|[_^]\{|\}\s?\{|frac\{|(?:[\d)}\]]|\b[a-z])\s{0,3}[-−+*/×·÷]\s{0,3}|\\(?:times|cdot|div)\s{0,3}"
-    r"|\b(?:step|case|option|choice|part|equation|problem|figure|way)s?\s)\(?\Z", re.IGNORECASE,
+    r"|\b(?:step|case|option|choice|part|equation|problem|figure|way)s?\s)\(?\Z",
+    re.IGNORECASE,
 )
 _OPERAND_AFTER = re.compile(
-    r"\w|\.\d|,\d{3}|\s?%|\s{0,3}(?:[-−+*/^×·÷]\s?[\w(\\]|\\(?:times|cdot|div)\b|\}\s?\{|[_^])"
+    r"\w|\.\d|,\d{3}|\s?%|\s{0,3}(?:[-−+*/^×·÷]\s?[\w(\\]|\\(?:times|cdot|div|cos|sin|tan|log|ln|sqrt|frac|pi)\b|\}\s?\{|[_^])"
 )
 _LIST_NUMBER = re.compile(r"[.):]\s+\S")
 _EQUALS = re.compile(r"(?:=|≈|→|\\approx|\\Rightarrow)\s{0,3}[({$]{0,2}\s?\Z")
@@ -109,11 +107,11 @@ def _same(said: str, gold: str) -> bool:
     if _value(gold) is not None or _value(said) is not None:
         return _value(said) == _value(gold)
     words = ["".join(text.split()).casefold() for text in (said, gold)]
-    return words[0] == words[1] or (letter(gold) is not None and letter(said) == letter(gold))
+    return words[0] == words[1] or (len(letters(gold)) == 1 and letters(said) == letters(gold))
 
 
 def _mentions(text: str, gold: str) -> Iterator[str]:
-    """How the text names the gold answer, wherever it does not calculate with it: as a result, or in passing."""
+    """How the text names the gold answer where it does not calculate with it: as a result, or in passing."""
     value = _value(gold)
     letters = r"\s{0,3}".join(re.escape(c) for c in gold if not c.isspace())
     pattern = _NUMBER if value is not None else re.compile(letters, re.IGNORECASE)
