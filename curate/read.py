@@ -61,10 +61,7 @@ class Source:
         return {"source": frames, "bad_rows": self.bad_rows} | {k: v for k, v in said.items() if v}
 
     def __repr__(self) -> str:
-        shown = [
-            repr(i) if isinstance(i, str) else f"<frame of {len(i.collect_schema())} columns>"
-            for i in self.inputs
-        ]
+        shown = [repr(i) if isinstance(i, str) else "<frame>" for i in self.inputs]
         said = [f"{k}={v!r}" for k, v in (("name", self.name), ("split", self.split)) if v]
         said += [f"{k}={v if isinstance(v, pl.Expr) else repr(v)}" for k, v in self.columns.items()]
         head = "" if self.problems is None else f".head({self.problems})"
@@ -137,8 +134,11 @@ class Source:
 
     def _convert(self, label: str | None, where: str, records: Iterable[Record]) -> Iterator[dict[str, Any]]:
         used = {said for said in self.columns.values() if isinstance(said, str)}
+        names: set[str] = set()
         for batch in formats.batches(records):
-            mapped = iter(self._mapped(where, [r.values for r in batch if r.values is not None]))
+            rows = [record.values for record in batch if record.values is not None]
+            names.update(name for row in rows for name in row)
+            mapped = iter(self._mapped(where, rows, names))
             for record in batch:
                 if record.values is None:
                     yield _unreadable(label, where, record, record.why)
@@ -149,12 +149,11 @@ class Source:
                 except BadRow as e:
                     yield _unreadable(label, where, record, str(e))
 
-    def _mapped(self, where: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _mapped(self, where: str, rows: list[dict[str, Any]], names: set[str]) -> list[dict[str, Any]]:
         """For each row, the values of the columns that the caller named, by a name or an expression."""
         out: list[dict[str, Any]] = [{} for _ in rows]
-        names = dict.fromkeys(name for row in rows for name in row)
         for target, said in self.columns.items() if rows else ():
-            needed = [said] if isinstance(said, str) else said.meta.root_names() or list(names)
+            needed = [said] if isinstance(said, str) else said.meta.root_names() or sorted(names)
             if unknown := [name for name in needed if name not in names]:
                 known = ", ".join(sorted(names)) or "none"
                 raise InputError(f"{target}=…: {where} has no column {unknown[0]!r}; it has {known}")
@@ -168,12 +167,16 @@ class Source:
 
 
 def _evaluate(target: str, expr: pl.Expr, rows: list[dict[str, Any]], needed: list[str]) -> list[Any]:
-    try:
-        frame = pl.DataFrame([pl.Series(n, [row.get(n) for row in rows], strict=False) for n in needed])
-        frame = frame.with_columns(pl.col(pl.Null).cast(pl.String))
-        return frame.with_columns(expr.alias("\0")).get_column("\0").to_list()
-    except (pl.exceptions.PolarsError, TypeError) as e:
-        raise InputError(f"{target}={expr} fails on this input: {str(e).splitlines()[0]}") from None
+    frame = pl.DataFrame([pl.Series(n, [row.get(n) for row in rows], strict=False) for n in needed])
+    for unknown in (pl.Null, pl.String):  # a batch in which a column is all null has lost the column's type
+        try:
+            typed = frame.with_columns(pl.col(pl.Null).cast(unknown))
+            return typed.with_columns(expr.alias("\0")).get_column("\0").to_list()
+        except pl.exceptions.PolarsError as e:
+            why = str(e).splitlines()[0]
+    if all(dtype == pl.Null for dtype in frame.dtypes):
+        return [None] * len(rows)
+    raise InputError(f"{target}={expr} fails on this input: {why}")
 
 
 def read(

@@ -267,6 +267,21 @@ def test_a_mapped_column_that_is_not_there(tmp_path: Path) -> None:
         one(tmp_path, {"question": Q, "a": 1}, answer=pl.col("key").str.strip_chars())
 
 
+@pytest.mark.parametrize(
+    ("value", "expr"), [("a b", pl.col("x").str.split(" ").list.last()), (["b"], pl.col("x").list.get(0))]
+)
+def test_a_column_may_be_null_or_missing_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: Any, expr: pl.Expr
+) -> None:
+    """A batch that holds nothing of it has not lost its type."""
+    monkeypatch.setattr(formats, "BATCH_ROWS", 2)
+    some = [{"x": value}, {}, {"x": None}, {"x": None}, {}, {}, {"x": value}]
+    file = lines(tmp_path / "in.jsonl", *({"question": Q, **row} for row in some))
+    assert [r["answer"] for r in load(read(file, answer=expr), tmp_path)] == ["b", *[None] * 5, "b"]
+    if isinstance(value, str):
+        assert load(read(file, answer="x"), tmp_path)[5]["answer"] is None
+
+
 def test_an_expression_that_fails(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^answer=.*fails on this input"):
         one(tmp_path, {"question": Q, "a": 1}, answer=pl.col("a").str.split("x"))
