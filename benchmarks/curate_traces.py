@@ -1,12 +1,13 @@
-"""`curate run curate_traces` over all real traces, beside the same work as a plain script over `datasets.map`.
+"""`curate run curate_traces` over all real traces, beside the same work as a plain script over
+`datasets.map`.
 
     python benchmarks/curate_traces.py            all 22,975 traces; needs the shared data (CURATE_DATA)
     python benchmarks/curate_traces.py --few      two files of them
 
-Both sides run on two processes, in a process of their own; the memory is that of the whole process tree, sampled
-ten times a second (proportional set size, so that shared pages count once). The live rows of both are compared.
-The plain script uses the same verifiers, called directly under `signal.alarm`; it keeps no answers, no reasons and no
-dropped rows, and starts again from nothing when it is killed.
+Both sides run on two processes, in a process of their own; the memory is that of the whole process tree,
+sampled ten times a second (proportional set size, so that shared pages count once). The live rows of both are
+compared. The plain script uses the same verifiers, called directly under `signal.alarm`; it keeps no answers,
+no reasons and no dropped rows, and starts again from nothing when it is killed.
 """
 
 from __future__ import annotations
@@ -33,13 +34,27 @@ REPEATS = 3
 
 def main() -> None:
     few = "--few" in sys.argv
-    names = ["farel", "rgym_multisample"] if few else [p.name.split(".")[0] for p in sorted((DATA / "traces").iterdir())]
+    names = (
+        ["farel", "rgym_multisample"]
+        if few
+        else [p.name.split(".")[0] for p in sorted((DATA / "traces").iterdir())]
+    )
     traces = [DATA / "traces" / f"{name}.jsonl.gz" for name in names]
     ours, theirs, again = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         for i in range(1 if few else REPEATS):
             out, plain = Path(folder) / f"run{i}", Path(folder) / f"plain{i}.parquet"
-            command = [sys.executable, "-m", "curate.cli", "run", "curate_traces", "--out", out, "--traces", *traces]
+            command = [
+                sys.executable,
+                "-m",
+                "curate.cli",
+                "run",
+                "curate_traces",
+                "--out",
+                out,
+                "--traces",
+                *traces,
+            ]
             command += ["--benchmarks", *BENCHMARKS]
             ours.append(measured(command, folder))
             again.append(measured(command, folder))
@@ -48,7 +63,11 @@ def main() -> None:
         rows = _rows(out)
     print(f"{rows:,} traces, {os.cpu_count()} cores, medians of {len(ours)}")
     print(f"{'':34s} {'seconds':>8s} {'rows/s':>8s} {'peak MB':>8s}")
-    for name, runs in (("curate run", ours), ("the same command again", again), ("plain loop, datasets.map", theirs)):
+    for name, runs in (
+        ("curate run", ours),
+        ("the same command again", again),
+        ("plain loop, datasets.map", theirs),
+    ):
         seconds, peak = (statistics.median(r[i] for r in runs) for i in (0, 1))
         print(f"{name:34s} {seconds:8.1f} {rows / seconds:8,.0f} {peak:8,.0f}")
     times = [statistics.median(r[0] for r in runs) for runs in (ours, theirs)]
@@ -59,7 +78,9 @@ def measured(command: list[Any], folder: str) -> tuple[float, float]:
     """Seconds and peak megabytes of a command and all its children."""
     started, peak = time.monotonic(), 0.0
     env = {**os.environ, "HF_HOME": folder, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([str(c) for c in command], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [str(c) for c in command], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     errors: list[bytes] = []
     reader = threading.Thread(target=lambda: errors.append(process.stderr.read()))  # type: ignore[union-attr]
     reader.start()
@@ -91,7 +112,10 @@ def compare(out: Path, plain: Path) -> None:
 
     live = set(pl.read_parquet(out / "live.parquet", columns=["source_id"])["source_id"])
     theirs = set(pl.read_parquet(plain, columns=["id"])["id"])
-    print(f"kept: ours {len(live):,}, plain {len(theirs):,}, only ours {len(live - theirs)}, only plain {len(theirs - live)}")
+    print(
+        f"kept: ours {len(live):,}, plain {len(theirs):,}, "
+        f"only ours {len(live - theirs)}, only plain {len(theirs - live)}"
+    )
 
 
 def _rows(out: Path) -> int:
@@ -100,7 +124,8 @@ def _rows(out: Path) -> int:
     return int(pl.read_parquet(out / "funnel.parquet")["rows_in"][0])
 
 
-# ── the plain script ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the plain script
+# ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def plain(target: str, files: list[str]) -> None:

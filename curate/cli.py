@@ -1,4 +1,4 @@
-"""The command line: each verb is a function of the same name; results on stdout, progress and errors on stderr."""
+"""The command line: each verb is a function of the same name. Results on stdout, all else on stderr."""
 
 from __future__ import annotations
 
@@ -35,13 +35,16 @@ app.command("curate.evaluate:evaluate", name="eval", help="Sample and verify: ac
 
 
 @app.command
-def plan(recipe: str, *flags: _rest, out: Path | None = None, config: Path | None = None, json: bool = False) -> None:
+def plan(
+    recipe: str, *flags: _rest, out: Path | None = None, config: Path | None = None, json: bool = False
+) -> None:
     """Print what a run would ask and cost; spend nothing.
 
     Parameters
     ----------
     recipe
-        a method's name (`curate list methods`) or a Python file with a function `recipe`; its arguments are flags
+        a method's name (`curate list methods`) or a Python file with a function `recipe`; its arguments
+        are flags
     out
         the run folder whose answers are known already
     config
@@ -69,7 +72,8 @@ def run(
     Parameters
     ----------
     recipe
-        a method's name (`curate list methods`) or a Python file with a function `recipe`; its arguments are flags
+        a method's name (`curate list methods`) or a Python file with a function `recipe`; its arguments
+        are flags
     out
         the run folder
     config
@@ -183,7 +187,8 @@ def list_(room: str | None = None, *, json: bool = False) -> None:
         raise UserError(f"there is no room {room!r}; {near(room, ROOMS)}")
     found = {name: _files(name) for name in ([room] if room else ROOMS)}
     if json:
-        print(json_library.dumps({name: {f: _first_line(p) for f, p in files.items()} for name, files in found.items()}))
+        lines = {name: {f: _first_line(p) for f, p in files.items()} for name, files in found.items()}
+        print(json_library.dumps(lines))
         return
     for name, files in found.items():
         print(name)
@@ -280,7 +285,9 @@ def _function(recipe: str) -> Callable[..., Any]:
     else:
         methods = _files("methods")
         if recipe not in methods:
-            raise UserError(f"there is no method {recipe!r}; {near(recipe, methods)} A recipe may also be a .py file")
+            raise UserError(
+                f"there is no method {recipe!r}; {near(recipe, methods)} A recipe may also be a .py file"
+            )
         module, name = importlib.import_module(f"curate.methods.{recipe}"), recipe
     if not callable(getattr(module, name, None)):
         raise InputError(f"{path} has no function {name!r}; a recipe is a function that returns a Pipeline")

@@ -1,7 +1,9 @@
-"""The whole road on the demo world, measured: sample, verify, trim, publish, train, evaluate before and after.
+"""The whole road on the demo world, measured: sample, verify, trim, publish, train, evaluate before and
+after.
 
-Nothing here knows that the teacher and the student are special; they are ordinary `hf:` engines and checkpoints.
-What this proves is the plumbing and the measurement; see docs/demo-world.md for what it does not.
+Nothing here knows that the teacher and the student are special; they are ordinary `hf:` engines and
+checkpoints. What this proves is the plumbing and the measurement; see docs/demo-world.md for what it does
+not.
 """
 
 from __future__ import annotations
@@ -66,14 +68,21 @@ class Demo:
         }
 
     def __str__(self) -> str:
-        lines = [str(self.funnel), "", f"{'student':26s} {'traces':>7s} {'accuracy at T=1':>24s} {'greedy':>8s} {'tokens':>7s}"]
+        lines = [
+            str(self.funnel),
+            "",
+            f"{'student':26s} {'traces':>7s} {'accuracy at T=1':>24s} {'greedy':>8s} {'tokens':>7s}",
+        ]
         for arm in (self.before, *self.arms):
             low, high = arm.sampled.interval
             accuracy = f"{arm.sampled.accuracy:6.1%}  [{low:.1%}, {high:.1%}]"
             greedy, tokens = f"{arm.greedy.accuracy:.1%}", f"{arm.sampled.mean_tokens:.0f}"
             lines.append(f"{arm.name:26s} {arm.traces:7,d} {accuracy:>24s} {greedy:>8s} {tokens:>7s}")
         gain = self.after.sampled.accuracy - self.before.sampled.accuracy
-        lines += ["", f"{gain * 100:+.0f} points at T=1 in {self.seconds:.0f} s; everything is in {self.folder}"]
+        lines += [
+            "",
+            f"{gain * 100:+.0f} points at T=1 in {self.seconds:.0f} s; everything is in {self.folder}",
+        ]
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -108,8 +117,19 @@ def demo(out: Path | None = None, *, compare: bool = False) -> Demo:
 def _arms(teacher: Engine) -> dict[str, list[Step | Function]]:
     """Three pipelines over the same samples: what is sampled once is remembered for the others."""
     sample = Sample(teacher, n=SAMPLES)
-    verified = [sample, Truncated(), MathEqual(), Failed("math_equal", abstained="drop"), ExactDuplicates()]
-    trimmed = [*verified, TrimAfterAnswer(), MathEqual(), Failed("math_equal", abstained="drop")]
+    verified: list[Step | Function] = [
+        sample,
+        Truncated(),
+        MathEqual(),
+        Failed("math_equal", abstained="drop"),
+        ExactDuplicates(),
+    ]
+    trimmed: list[Step | Function] = [
+        *verified,
+        TrimAfterAnswer(),
+        MathEqual(),
+        Failed("math_equal", abstained="drop"),
+    ]
     return {"raw": [sample], "verified": verified, "verified + trimmed": trimmed}
 
 

@@ -1,8 +1,8 @@
 """Every completed model call is on disk before anybody uses its answer, until its row's answer is in a part.
 
-One sqlite file a run (WAL, group commit: all calls that finished while the last commit was under way go into the next).
-After `kill -9` a long `ask` starts again and finds its earlier calls here. The ledger lives in the same file, so
-that what was spent and what was bought are one transaction.
+One sqlite file a run (WAL, group commit: all calls that finished while the last commit was under way go into
+the next). After `kill -9` a long `ask` starts again and finds its earlier calls here. The ledger lives in the
+same file: a call and its cost are one transaction.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ import asyncio
 import contextvars
 import json
 import sqlite3
-import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -48,12 +47,25 @@ _ADDED = ("rows_paid", "calls", "failed", "prompt_tokens", "output_tokens", "sec
 _row: contextvars.ContextVar[tuple[str, Counter[str]]] = contextvars.ContextVar("row")
 
 
+class Call(NamedTuple):
+    """One completed call, and what it cost."""
+
+    key: str
+    step: str
+    row: str
+    reply: str
+    fingerprint: str  # of the step
+    engine: str
+    prompt_tokens: int
+    output_tokens: int
+
+
 class Journal:
     """The calls and the ledger of one run folder. All of sqlite happens in one thread of its own."""
 
     def __init__(self, path: Path) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        self._pending: list[tuple[tuple[str, str, str, str], asyncio.Future[None]]] = []
+        self._pending: list[tuple[Call, asyncio.Future[None]]] = []
         self._committing = False
         self._db: sqlite3.Connection = self._thread.submit(self._open, path).result()
 
@@ -74,10 +86,10 @@ class Journal:
         query = "select key, reply from calls where step = ?"
         return dict(self._thread.submit(lambda: self._db.execute(query, (step,)).fetchall()).result())
 
-    async def keep(self, step: str, row: str, key: str, reply: str) -> None:
-        """Returns once the call is committed. Until then it counts as in flight."""
+    async def keep(self, call: Call) -> None:
+        """Returns once the call and what it cost are committed. Until then it counts as in flight."""
         done = asyncio.get_running_loop().create_future()
-        self._pending.append(((key, step, row, reply), done))
+        self._pending.append((call, done))
         if not self._committing:
             await self._commit_pending()
         await done
@@ -100,9 +112,13 @@ class Journal:
         finally:
             self._committing = False
 
-    def _insert(self, calls: Sequence[tuple[str, str, str, str]]) -> None:
+    def _insert(self, calls: Sequence[Call]) -> None:
         with self._db:
-            self._db.executemany("insert or replace into calls values (?, ?, ?, ?)", calls)
+            rows = [(c.key, c.step, c.row, c.reply) for c in calls]
+            self._db.executemany("insert or replace into calls values (?, ?, ?, ?)", rows)
+            for c in calls:
+                spent = {"calls": 1, "prompt_tokens": c.prompt_tokens, "output_tokens": c.output_tokens}
+                self._db.execute(*_ledger_line(c.step, c.fingerprint, c.engine, None, spent))
 
     def forget(self, step: str, rows: Iterable[str]) -> None:
         """Drop the calls of rows whose answer is now in a part."""
@@ -113,15 +129,9 @@ class Journal:
         with self._db:
             self._db.executemany(query, values)
 
-    def spend(self, step: str, fingerprint: str, engine: str, cached: int = 0, **spent: float) -> None:
-        """Add to one line of the ledger; `cached` replaces what the last run said."""
-        values = (step, fingerprint, engine, cached, *(spent.get(name, 0) for name in _ADDED))
-        sums = ", ".join(f"{name} = {name} + excluded.{name}" for name in _ADDED)
-        query = (
-            "insert into ledger (step, fingerprint, engine, rows_cached, " + ", ".join(_ADDED) + ")"
-            f" values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set {sums},"
-            " rows_cached = excluded.rows_cached"
-        )
+    def spend(self, step: str, fingerprint: str, engine: str, cached: int, **spent: float) -> None:
+        """Add to one line of the ledger what is not a call; `cached` replaces what the last run said."""
+        query, values = _ledger_line(step, fingerprint, engine, cached, spent)
         self._thread.submit(self._execute, query, [values]).result()
 
     def ledger(self) -> pl.DataFrame:
@@ -131,35 +141,29 @@ class Journal:
         return pl.DataFrame(rows, schema=LEDGER, orient="row")
 
 
-@dataclass
-class Spent:
-    """What one door has spent since its last part."""
-
-    calls: int = 0
-    failed: int = 0
-    prompt_tokens: int = 0
-    output_tokens: int = 0
-    since: float = 0.0
-
-    def take(self) -> dict[str, float]:
-        """The numbers so far, with the seconds they took; counting starts again."""
-        now = time.monotonic()
-        out = {**asdict(self), "seconds": now - self.since}
-        del out["since"]
-        self.calls = self.failed = self.prompt_tokens = self.output_tokens = 0
-        self.since = now
-        return out
+def _ledger_line(
+    step: str, fingerprint: str, engine: str, cached: int | None, spent: Mapping[str, float]
+) -> tuple[str, tuple[Any, ...]]:
+    """The query that adds `spent` to one line of the ledger, and sets rows_cached where it is given."""
+    sums = ", ".join(f"{name} = {name} + excluded.{name}" for name in _ADDED)
+    query = (
+        "insert into ledger (step, fingerprint, engine, rows_cached, " + ", ".join(_ADDED) + ")"
+        f" values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set {sums}"
+        + ("" if cached is None else ", rows_cached = excluded.rows_cached")
+    )
+    return query, (step, fingerprint, engine, cached or 0, *(spent.get(name, 0) for name in _ADDED))
 
 
 @dataclass(frozen=True)
 class Journalled:
-    """An engine that never buys the same call of a row twice; put in an engine's place while its door is open."""
+    """An engine that never buys the same call of a row twice; it stands in for one while its door is open."""
 
     engine: Engine
     journal: Journal
     step: str
+    fingerprint_of_step: str
     known: dict[str, str]
-    spent: Spent
+    told: Callable[[int], None]  # of the output tokens of every call that was paid
 
     @property
     def model(self) -> str:
@@ -180,10 +184,8 @@ class Journalled:
         if key not in self.known:
             chosen = int(key[:12], 16) if seed is None else seed
             replies = await self.engine.chat(messages, seed=chosen, **options)
-            self.spent.calls += 1
-            self.spent.prompt_tokens += replies[0].prompt_tokens if replies else 0
-            self.spent.output_tokens += sum(r.output_tokens for r in replies)
-            await self._keep(key, [asdict(r) for r in replies])
+            tokens = replies[0].prompt_tokens, sum(r.output_tokens for r in replies)
+            await self._keep(key, [asdict(r) for r in replies], *tokens)
         found = json.loads(self.known.pop(key))
         return [Completion(**{**r, "logprobs": _tuple(r["logprobs"])}) for r in found]
 
@@ -192,9 +194,7 @@ class Journalled:
         key = self._key("score", messages, text, options)
         if key not in self.known:
             scores = await self.engine.score(messages, text, **options)  # type: ignore[attr-defined]
-            self.spent.calls += 1
-            self.spent.prompt_tokens += len(scores.ids)
-            await self._keep(key, asdict(scores))
+            await self._keep(key, asdict(scores), len(scores.ids), 0)
         return TokenScores(**{k: _tuple(v) for k, v in json.loads(self.known.pop(key)).items()})
 
     def _key(self, *call: Any) -> str:
@@ -203,9 +203,22 @@ class Journalled:
         seen[asked] += 1  # the same call again within one row is another call
         return content_hash(row, asked, seen[asked])
 
-    async def _keep(self, key: str, reply: Any) -> None:
+    async def _keep(self, key: str, reply: Any, prompt_tokens: int, output_tokens: int) -> None:
         self.known[key] = json.dumps(reply, ensure_ascii=False)
-        await self.journal.keep(self.step, _row.get()[0], key, self.known[key])
+        self.told(output_tokens)
+        row, engine = _row.get()[0], self.engine.model
+        await self.journal.keep(
+            Call(
+                key,
+                self.step,
+                row,
+                self.known[key],
+                self.fingerprint_of_step,
+                engine,
+                prompt_tokens,
+                output_tokens,
+            )
+        )
 
 
 def begin_row(key: str) -> None:

@@ -16,7 +16,9 @@ import polars as pl
 
 from curate.errors import RunError
 
-ROWS_PER_GROUP = 2_000  # small enough that a group of the longest traces fits in memory, and fixed, so bytes repeat
+ROWS_PER_GROUP = (
+    2_000  # small enough that a group of the longest traces fits in memory, and fixed, so bytes repeat
+)
 logger = logging.getLogger(__name__)
 
 
@@ -47,7 +49,7 @@ def sink(frame: pl.LazyFrame, path: Path) -> pl.LazyFrame:
     """A lazy sink of `frame` into `path`, for pl.collect_all; the same rows give the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     options = {"compression": "zstd", "row_group_size": ROWS_PER_GROUP, "maintain_order": True}
-    return frame.sink_parquet(path, lazy=True, **options)  # type: ignore[call-overload, no-any-return]
+    return frame.sink_parquet(path, lazy=True, **options)  # type: ignore[call-overload]
 
 
 def add_part(folder: Path, rows: list[dict[str, Any]], schema: dict[str, Any]) -> None:

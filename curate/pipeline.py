@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """`problems` (a Source, or what `curate.read` takes) through `steps`, in order. Building it touches no data.
+    """`problems` (a Source, or what `curate.read` takes) through `steps`, in order. Building it touches no
+    data.
 
     A step is a Step, or any function LazyFrame → LazyFrame that neither adds nor loses rows.
     """
@@ -52,8 +53,8 @@ class Pipeline:
     def plan(self, out: str | Path | None = None) -> Plan:
         """Steps, columns, and for each paying step how many answers are known and how many are new.
 
-        `out` is the run folder whose answers and ledger count; without it nothing is known. Reads the source; spends
-        nothing.
+        `out` is the run folder whose answers and ledger count; without it nothing is known. Reads the source;
+        spends nothing.
         """
         if out is not None:
             return make_plan(self, Path(out))
@@ -68,8 +69,8 @@ class Pipeline:
 
     def __repr__(self) -> str:
         lines = [f"Pipeline: {self.problems!r}"]
-        lines += [f"  {i:2d}. {role(s):9s} {s!r}" if isinstance(s, Step) else f"  {i:2d}. function  {step_name(s)}"
-                  for i, s in enumerate(self.steps, 1)]  # fmt: skip
+        for i, s in enumerate(self.steps, 1):
+            lines.append(f"  {i:2d}. {role(s):9s} {repr(s) if isinstance(s, Step) else step_name(s)}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class PlannedStep:
     """One step of a plan. Counts are null where they depend on answers that nobody has yet.
 
-    rows: rows that arrive, an upper bound where `at_most`; known, new: answers; tokens, seconds: what the new ones
-    will cost, from the ledger of earlier runs on this folder, null where it has none.
+    rows: rows that arrive, an upper bound where `at_most`; known, new: answers; tokens, seconds: what the new
+    ones will cost, from the ledger of earlier runs on this folder, null where it has none.
     """
 
     name: str
@@ -54,7 +54,8 @@ class Plan:
         return {"read": self.read, "steps": [vars(s) | {"columns": list(s.columns)} for s in self.steps]}
 
     def __str__(self) -> str:
-        head = f"{'':2s}  {'step':24s} {'role':9s} {'rows':>10s} {'known':>10s} {'new':>10s} {'tokens':>12s} {'time':>9s}"
+        line = "{:>2s}  {:24s} {:9s} {:>10s} {:>10s} {:>10s} {:>12s} {:>9s}"
+        head = line.format("", "step", "role", "rows", "known", "new", "tokens", "time")
         lines = [f"{self.read:,} rows read", head]
         for i, s in enumerate(self.steps, 1):
             rows = ("≤ " if s.at_most else "") + f"{s.rows:,}"
@@ -63,7 +64,7 @@ class Plan:
                 new = "≤ " + new
             tokens = "" if not s.new else ("?" if s.tokens is None else f"~{s.tokens:,}")
             took = "" if not s.new else ("?" if s.seconds is None else f"~{s.seconds:,.0f} s")
-            lines.append(f"{i:2d}  {s.name:24s} {s.role:9s} {rows:>10s} {known:>10s} {new:>10s} {tokens:>12s} {took:>9s}")
+            lines.append(line.format(str(i), s.name, s.role, rows, known, new, tokens, took))
             if s.columns:
                 lines.append(f"      + {', '.join(s.columns)}")
         return "\n".join(lines)
@@ -71,9 +72,9 @@ class Plan:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from html import escape
+        from curate.picture import plan_html
 
-        return f"<pre>{escape(str(self))}</pre>"
+        return plan_html(self.as_json())
 
 
 def _number(n: int | None) -> str:
@@ -81,14 +82,16 @@ def _number(n: int | None) -> str:
 
 
 def make_plan(pipeline: Pipeline, out: Path) -> Plan:
-    """Walk as far as the known answers reach, and bound the rest from above. Writes only to a temporary folder."""
+    """Walk as far as the known answers reach, and bound the rest from above; nothing in `out` is touched."""
     added = _added_columns(pipeline)
     ledger = _ledger(out)
-    with tempfile.TemporaryDirectory(prefix="curate-plan-") as folder, closing(
-        Journal(Path(folder) / "journal.sqlite")
-    ) as journal:
+    with (
+        tempfile.TemporaryDirectory(prefix="curate-plan-") as folder,
+        closing(Journal(Path(folder) / "journal.sqlite")) as journal,
+    ):
         loaded = pipeline.problems.load(Path(folder))
-        memory = Memory(out, Path(folder), journal, Pool)  # a door opens only where nothing is new: no pool starts
+        # a door opens only where nothing is new, so no pool is ever started
+        memory = Memory(out, Path(folder), journal, Pool)
         walk = Walk(memory, loaded.rows, pl.scan_parquet(loaded.rows))
         steps, rows, certain = [], count(loaded.rows), True
         for step, columns in zip(pipeline.steps, added, strict=True):
@@ -134,5 +137,6 @@ def _cost(ledger: pl.DataFrame, step: Step, new: int) -> dict[str, Any]:
     paid = int(mine["rows_paid"].sum())
     if not paid:
         return {}
-    tokens = int(mine["prompt_tokens"].sum() + mine["output_tokens"].sum())
-    return {"tokens": round(tokens / paid * new), "seconds": float(mine["seconds"].sum()) / paid * new}
+    tokens, seconds = (pl.col("prompt_tokens") + pl.col("output_tokens")).sum(), pl.col("seconds").sum()
+    spent = mine.select(tokens=tokens, seconds=seconds).row(0, named=True)
+    return {"tokens": round(spent["tokens"] / paid * new), "seconds": spent["seconds"] / paid * new}

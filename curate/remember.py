@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from curate.errors import CallFailed, CurateError, Interrupted, RunError
-from curate.journal import Journal, Journalled, Spent, begin_row
+from curate.journal import Journal, Journalled, begin_row
 from curate.parts import add_part, count, iter_rows, scan_parts, sink
 from curate.pool import Abstained, Pool
 from curate.progress import Meter
@@ -125,8 +125,7 @@ class Writer:
         self.schema = {"key": pl.String, **step.writes}
         self.engine = ", ".join(e.model for e in engines(step).values())
         self.cached = cached
-        self.spent = Spent(since=time.monotonic())
-        self.meter = Meter(step.name, new, cached, self.spent)
+        self.meter = Meter(step.name, new, cached)
         self.rows: list[dict[str, Any]] = []
         self.failed: list[dict[str, Any]] = []
         self.written_at = time.monotonic()
@@ -137,7 +136,6 @@ class Writer:
 
     def fail(self, key: str, why: str) -> None:
         self.failed.append({"key": key, "why": why})
-        self.spent.failed += 1
         self._one_more()
 
     def _one_more(self) -> None:
@@ -154,12 +152,10 @@ class Writer:
                 self.journal.forget(self.step.name, [row["key"] for row in self.rows])
         if self.failed:
             add_part(self.failures, self.failed, FAILED)
-        paid = len(self.rows)
-        self.journal.spend(
-            self.step.name, self.step.fingerprint, self.engine, self.cached,
-            rows_paid=paid, **self.spent.take(),
-        )  # fmt: skip
-        self.rows, self.failed, self.written_at = [], [], time.monotonic()
+        now = time.monotonic()
+        spent = {"rows_paid": len(self.rows), "failed": len(self.failed), "seconds": now - self.written_at}
+        self.journal.spend(self.step.name, self.step.fingerprint, self.engine, self.cached, **spent)
+        self.rows, self.failed, self.written_at = [], [], now
 
     def close(self) -> None:
         self.meter.close()
@@ -167,13 +163,15 @@ class Writer:
 
 
 async def _ask_all(step: Step, todo: Path, writer: Writer) -> None:
-    """Ask for every row, as many at once as the engines take; stop at the first error that is not one row's."""
+    """Ask for every row, as many at once as the engines take; an error that is not one row's stops it all."""
     async with AsyncExitStack() as doors:
         known = writer.journal.replies(step.name)
         opened = {}
         for name, engine in engines(step).items():
             inner = await doors.enter_async_context(engine)
-            opened[name] = Journalled(inner, writer.journal, step.name, known, writer.spent)
+            opened[name] = Journalled(
+                inner, writer.journal, step.name, step.fingerprint, known, writer.meter.tokens
+            )
         asked = replace(step, **opened)
         width = max((getattr(e, "concurrency", 256) for e in engines(step).values()), default=256)
         rows = iter_rows(todo)
@@ -193,7 +191,9 @@ async def _ask_some(step: Any, rows: Iterator[dict[str, Any]], writer: Writer) -
         except (CurateError, OSError):
             raise
         except Exception as e:  # noqa: BLE001 - a bug in a step: named, with its row, and the run stops
-            raise RunError(f"{step.name} failed on the row with {_shown(row)}: {type(e).__name__}: {e}") from e
+            raise RunError(
+                f"{step.name} failed on the row with {_shown(row)}: {type(e).__name__}: {e}"
+            ) from e
 
 
 def _shown(row: dict[str, Any]) -> str:

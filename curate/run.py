@@ -87,11 +87,16 @@ class Run:
                 raise UserError(f"SQL: {e}") from None
 
     def publish(self, out: str | Path, **options: Any) -> Publication:
-        """Write the live rows as a Hugging Face dataset with its card; options are those of curate.publish."""
+        """Write the live rows as a Hugging Face dataset with its card; options: see curate.publish."""
         from curate.publish import publish
 
         return publish(
-            self.traces, Path(out), recipe=self.recipe, funnel=self.funnel().table, ledger=self.ledger, **options
+            self.traces,
+            Path(out),
+            recipe=self.recipe,
+            funnel=self.funnel().table,
+            ledger=self.ledger,
+            **options,
         )
 
     def __repr__(self) -> str:
@@ -127,8 +132,9 @@ class Funnel:
 def execute(pipeline: Pipeline, out: Path) -> Run:
     """Run a pipeline into a folder. What the folder already knows is not asked again.
 
-    Raises InputError for a column that nobody writes and for a folder of another recipe, UserError when another run
-    writes here, EngineDown, RunError (a bug in a step, a broken invariant, a full disk), Interrupted.
+    Raises InputError for a column that nobody writes and for a folder of another recipe, UserError when
+    another run writes here, EngineDown, RunError (a bug in a step, a broken invariant, a full disk),
+    Interrupted.
     """
     schema_after(pipeline.steps)
     with ExitStack() as stack:

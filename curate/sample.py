@@ -14,8 +14,9 @@ class Sample(Step):
     """Asks the engine n times for each problem. The problem's own row is set aside as "sampled".
 
     Rows that already hold a trace pass through untouched. `prompt` is filled with the problem's question
-    (`{question}`); `system` is sent before it where it is given. Sample i of a problem has a seed of its own, made
-    from the question and i: raising n later asks only for the new ones, and no order of work changes a trace.
+    (`{question}`); `system` is sent before it where it is given. Sample i of a problem has a seed of its own,
+    made from the question and i: raising n later asks only for the new ones, and no order of work changes a
+    trace.
     """
 
     engine: Engine

@@ -18,9 +18,7 @@ SPANS = pl.List(
 )
 """Sentences, steps, thoughts, chunks, ownership, loss masks: character offsets [start, end) into `field`."""
 
-VERDICT = pl.Struct(
-    {"passed": pl.Boolean, "score": pl.Float64, "extracted": pl.String, "why": pl.String}
-)
+VERDICT = pl.Struct({"passed": pl.Boolean, "score": pl.Float64, "extracted": pl.String, "why": pl.String})
 """One column per verifier, named after it. `passed` null means that the verifier abstains."""
 
 PROBLEM: dict[str, Any] = {

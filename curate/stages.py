@@ -1,7 +1,7 @@
 """A list of steps, walked: free steps are fused into one lazy plan, paying steps are doors between plans.
 
-The walk keeps two promises. Rows are only born (sampled, rewritten) or set aside with a reason, and it counts them at
-every door; and the order of rows is that of the input, so that the same answers give the same bytes.
+The walk keeps two promises. Rows are only born (sampled, rewritten) or set aside with a reason, and it counts
+them at every door; and the order of rows is that of the input, so that the same answers give the same bytes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,13 @@ def step_name(step: Step | Function) -> str:
 
 def role(step: Step | Function) -> str:
     """verifier, score, filter, rewriter, sample or function."""
-    roles = ((Verifier, "verifier"), (Score, "score"), (Filter, "filter"), (Rewriter, "rewriter"), (Sample, "sample"))
+    roles = (
+        (Verifier, "verifier"),
+        (Score, "score"),
+        (Filter, "filter"),
+        (Rewriter, "rewriter"),
+        (Sample, "sample"),
+    )
     return next((name for kind, name in roles if isinstance(step, kind)), "function")
 
 
@@ -117,7 +123,9 @@ class Walk:
         else:
             self.door(step)
 
-    def _then(self, step: Step | Function, live: pl.LazyFrame, gone: pl.LazyFrame | None = None, born: int = 0) -> None:
+    def _then(
+        self, step: Step | Function, live: pl.LazyFrame, gone: pl.LazyFrame | None = None, born: int = 0
+    ) -> None:
         self.pending.append(Pending(step, self.live, gone, born))
         self.live = live
 
@@ -135,7 +143,9 @@ class Walk:
         rows = self.live.with_row_index("row")
         marks = step.mark(rows.select("row", *step.columns))  # type: ignore[attr-defined]
         marks = marks.select(pl.col("row").cast(pl.UInt32), pl.col("why").cast(pl.String)).collect()
-        self._set_aside(step, rows.join(marks.lazy(), on="row", how="left", maintain_order="left").drop("row"))
+        self._set_aside(
+            step, rows.join(marks.lazy(), on="row", how="left", maintain_order="left").drop("row")
+        )
 
     def close(self, door: Step | None = None) -> int:
         """Run the plan so far: live rows into one file, dropped rows into others, every step counted.
@@ -146,9 +156,13 @@ class Walk:
             return count(self.source)
         self.number += 1
         target = self.memory.scratch / f"{self.number:03d}.live.parquet"
-        gone = [target.with_name(f"{self.number:03d}.{i:02d}.dropped.parquet") for i in range(len(self.pending))]
+        gone = [
+            target.with_name(f"{self.number:03d}.{i:02d}.dropped.parquet") for i in range(len(self.pending))
+        ]
         sinks = [sink(with_key(door, self.live) if door else self.live, target)]
-        sinks += [sink(p.gone, path) for p, path in zip(self.pending, gone, strict=True) if p.gone is not None]
+        sinks += [
+            sink(p.gone, path) for p, path in zip(self.pending, gone, strict=True) if p.gone is not None
+        ]
         pl.collect_all(sinks)
         rows = count(self.source)
         self._check_functions(rows + sum(p.born for p in self.pending), count(target), gone)
@@ -168,10 +182,12 @@ class Walk:
             had, has = (int(f.select(pl.len()).collect().item()) for f in (p.before, following))
             if had != has:
                 raise RunError(
-                    f"the function {step_name(p.step)} turned {had} rows into {has}; a plain function may not lose or "
-                    "add rows: set rows aside with a filter, which gives each a reason"
+                    f"the function {step_name(p.step)} turned {had} rows into {has}; a plain function may "
+                    "not lose or add rows: set rows aside with a filter, which gives each a reason"
                 )
-        raise RunError(f"{before} rows went in and {after} + {aside} came out: a step's expression is not stable")
+        raise RunError(
+            f"{before} rows went in and {after} + {aside} came out: a step's expression is not stable"
+        )
 
     def _counted(self, step: Step | Function, rows_in: int, born: int, dropped: Path | None) -> int:
         reasons = _reasons(dropped) if dropped else []
@@ -205,7 +221,11 @@ class Walk:
         failed = failed.with_columns(dropped_by=pl.lit(step.name)).drop("key")
         ok = joined.join(answers.failed, on="key", how="anti", maintain_order="left").drop("key")
         live, aside = _outcome(step, ok, self.live)
-        born = count(keyed) if isinstance(step, Sample) else sum(int(f.select(pl.len()).collect().item()) for f in aside)
+        born = (
+            count(keyed)
+            if isinstance(step, Sample)
+            else sum(int(f.select(pl.len()).collect().item()) for f in aside)
+        )
         self._then(step, live, pl.concat([*aside, failed], how="diagonal_relaxed"), born)
 
 
@@ -247,10 +267,14 @@ def with_trace_id(frame: pl.LazyFrame) -> pl.LazyFrame:
     return frame.with_columns(trace_id=value)
 
 
+def kind_of_reason() -> pl.Expr:
+    """`why` with every word that holds a digit as #: reasons that differ in a number or an id are one."""
+    return pl.col("why").str.replace_all(r"[\w.,-]*\d[\w.,-]*", "#").alias("why")
+
+
 def _reasons(dropped: Path) -> list[dict[str, Any]]:
-    """How many rows went for each reason, numbers and ids in a reason counted as one; the 20 most frequent."""
-    kind = pl.col("why").str.replace_all(r"\b[0-9a-f]{8,}\b|[0-9][0-9,.]*", "#").alias("why")
-    found = pl.scan_parquet(dropped).group_by(kind).agg(rows=pl.len().cast(pl.Int64))
+    """How many rows went for each kind of reason; the 20 most frequent, and the rest in one line."""
+    found = pl.scan_parquet(dropped).group_by(kind_of_reason()).agg(rows=pl.len().cast(pl.Int64))
     top = found.sort(["rows", "why"], descending=[True, False]).collect().to_dicts()
     rest = sum(r["rows"] for r in top[20:])
     return top[:20] + ([{"why": "other reasons", "rows": rest}] if rest else [])

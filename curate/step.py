@@ -1,8 +1,8 @@
 """The step: a frozen dataclass that says what it reads, what it writes, and one body.
 
-A body is an expression (`expr`: free, fused into the plan), a row function (`row`: CPU, in a worker process that can
-be killed, remembered), a question to a model (`ask`: money, remembered), or, for a filter, a look at the whole
-table (`mark`). The role (Verifier, Score, Filter, Rewriter, Sampler) only fixes what the value means.
+A body is an expression (`expr`: free, fused into the plan), a row function (`row`: CPU, in a worker process
+that can be killed, remembered), a question to a model (`ask`: money, remembered), or, for a filter, a look at
+the whole table (`mark`). The role (Verifier, Score, Filter, Rewriter) only fixes what the value means.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import polars as pl
 
-from curate.schema import VERDICT, Row, content_hash
+from curate.schema import VERDICT, content_hash
 
 Message = dict[str, str]
 Why = Literal[
@@ -38,7 +38,7 @@ NOT_IDENTITY = {
 
 
 class Verdict(NamedTuple):
-    """What a verifier says of one row. `passed` None abstains: it never fails a trace and never passes one."""
+    """What a verifier says of one row. `passed` None abstains: it neither fails a trace nor passes one."""
 
     passed: bool | None
     why: str
@@ -58,7 +58,8 @@ class Text(NamedTuple):
 class Completion:
     """One answer of a model, the begun turn (`prefix`) included in `thinking` and `response`.
 
-    text: what the model itself wrote, raw, after the prefix. logprobs: one natural logarithm per output token.
+    text: what the model itself wrote, raw, after the prefix. logprobs: one natural logarithm per output
+    token.
     """
 
     thinking: str | None
@@ -148,7 +149,9 @@ class Step:
         """The one body this step defines."""
         found = [b for b in ("expr", "row", "ask", "mark") if callable(getattr(type(self), b, None))]
         if len(found) != 1:
-            raise TypeError(f"{type(self).__name__} must define one of expr, row, ask and mark; it has {found}")
+            raise TypeError(
+                f"{type(self).__name__} must define one of expr, row, ask and mark; it has {found}"
+            )
         return found[0]  # type: ignore[return-value]
 
     @property
@@ -188,8 +191,8 @@ class Score(Step):
 class Filter(Step):
     """Says why a row goes; null means it stays. Never edits.
 
-    `expr` answers a string expression. `mark(frame)` looks at the whole table: it is given `row` (an index) and
-    the columns this step needs, and answers a LazyFrame of `row` and `why` for the rows that go.
+    `expr` answers a string expression. `mark(frame)` looks at the whole table: it is given `row` (an index)
+    and the columns this step needs, and answers a LazyFrame of `row` and `why` for the rows that go.
     """
 
 

@@ -18,7 +18,9 @@ def data() -> Path:
     """The folder of real problems and traces; it is not part of the repository."""
     folder = Path(os.environ.get("CURATE_DATA", ROOT.parent / "shared" / "data"))
     if not (folder / "traces").is_dir():
-        pytest.skip(f"no real data at {folder}; set CURATE_DATA to the folder that holds traces/ and problems/")
+        pytest.skip(
+            f"no real data at {folder}; set CURATE_DATA to the folder that holds traces/ and problems/"
+        )
     return folder
 
 

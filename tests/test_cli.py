@@ -1,4 +1,5 @@
-"""The command line: results on stdout, one sentence for a mistake, and the exit codes that scripts rely on."""
+"""The command line: results on stdout, one sentence for a mistake, and the exit codes that scripts rely
+on."""
 
 from __future__ import annotations
 
@@ -78,7 +79,9 @@ def test_run_plan_look_sql_and_list(
     assert "12" in capsys.readouterr().out and not (tmp_path / "run" / "live.parquet").exists()
     main(["run", str(recipe), *flags, "--json"])
     funnel = json.loads(capsys.readouterr().out)
-    assert [line["step"] for line in funnel] == ["read", "sample", "exact", "failed"] and funnel[1]["born"] == 12
+    assert [line["step"] for line in funnel] == ["read", "sample", "exact", "failed"] and funnel[1][
+        "born"
+    ] == 12
     main(["plan", str(recipe), *flags, "--json"])
     assert json.loads(capsys.readouterr().out)["steps"][0]["known"] == 12
     main(["look", out, "--dropped", "-k", "1"])
@@ -93,14 +96,36 @@ def test_values_may_come_from_a_yaml_file(
     recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "values.yaml").write_text(f"problems: {problems}\nn: 5\n")
-    main(["run", str(recipe), "--config", str(tmp_path / "values.yaml"), "--out", str(tmp_path / "run"), "--json"])
+    main(
+        [
+            "run",
+            str(recipe),
+            "--config",
+            str(tmp_path / "values.yaml"),
+            "--out",
+            str(tmp_path / "run"),
+            "--json",
+        ]
+    )
     assert json.loads(capsys.readouterr().out)[1]["born"] == 15
 
 
 def test_max_samples_takes_the_first_problems(
     recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main(["run", str(recipe), "--problems", str(problems), "--max-samples", "1", "--out", str(tmp_path / "r"), "--json"])
+    main(
+        [
+            "run",
+            str(recipe),
+            "--problems",
+            str(problems),
+            "--max-samples",
+            "1",
+            "--out",
+            str(tmp_path / "r"),
+            "--json",
+        ]
+    )
     assert json.loads(capsys.readouterr().out)[0]["rows_out"] == 1
 
 
@@ -111,7 +136,10 @@ def test_help_names_every_verb_and_every_flag_of_a_recipe(recipe: Path) -> None:
     for verb in ("plan", "run", "look", "sql", "publish", "train", "eval", "list", "demo"):
         assert f" {verb} " in shown
     of_recipe = subprocess.run(
-        [sys.executable, "-m", "curate.cli", "run", str(recipe), "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "curate.cli", "run", str(recipe), "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     assert "samples a problem" in of_recipe and "--problems" in of_recipe
 
@@ -123,7 +151,8 @@ def test_help_imports_nothing_heavy() -> None:
     assert not heavy & set(done.stderr.split())
 
 
-# ── bad input: one sentence each, exit code 2 ─────────────────────────────────────────────────────────────────────────
+# ── bad input: one sentence each, exit code 2
+# ─────────────────────────────────────────────────────────────────────────
 
 BAD_FILES: list[tuple[str, bytes, list[str]]] = [
     ("broken.jsonl", b'{"question": "a", "answer": "1"}\nnot json\n', ["broken.jsonl", "line 2", "JSON"]),
@@ -137,9 +166,16 @@ BAD_FILES: list[tuple[str, bytes, list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "content", "says"), BAD_FILES, ids=[n.split(".")[0] for n, _, _ in BAD_FILES])
+@pytest.mark.parametrize(
+    ("name", "content", "says"), BAD_FILES, ids=[n.split(".")[0] for n, _, _ in BAD_FILES]
+)
 def test_a_bad_file(
-    name: str, content: bytes, says: list[str], recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str,
+    content: bytes,
+    says: list[str],
+    recipe: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / name).write_bytes(content)
     said = refused(capsys, "run", recipe, "--problems", tmp_path / name, "--out", tmp_path / "run")
@@ -148,12 +184,16 @@ def test_a_bad_file(
     assert not (tmp_path / "run" / "live.parquet").exists()
 
 
-def test_a_missing_file(recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file(
+    recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     said = refused(capsys, "run", recipe, "--problems", tmp_path / "problem.jsonl", "--out", tmp_path / "run")
     assert "problem.jsonl" in said and "problems.jsonl" in said, "the near name is offered"
 
 
-def test_an_unknown_column(recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_column(
+    recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     flags = ("--problems", problems, "--column", "exactly", "--out", tmp_path / "run")
     said = refused(capsys, "run", recipe, *flags)
     assert "'exactly'" in said and "exact," in said + "," and "question" in said
@@ -196,7 +236,9 @@ def test_a_folder_of_another_recipe(
     assert "another recipe" in said and "other.jsonl" in said
 
 
-def test_two_runs_on_one_folder(recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_runs_on_one_folder(
+    recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     import fcntl
 
     (tmp_path / "run").mkdir()
@@ -276,7 +318,9 @@ def test_a_server_that_is_down(problems: Path, tmp_path: Path, capsys: pytest.Ca
 
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
-    (tmp_path / "slow.py").write_text(ECHO.replace("    return \"<think>", "    import time; time.sleep(0.02)\n    return \"<think>"))
+    (tmp_path / "slow.py").write_text(
+        ECHO.replace('    return "<think>', '    import time; time.sleep(0.02)\n    return "<think>')
+    )
     rows = pl.DataFrame({"question": [f"q{i}" for i in range(500)], "answer": ["1"] * 500})
     rows.write_ndjson(tmp_path / "p.jsonl")
     command = [sys.executable, "-m", "curate.cli", "run", str(tmp_path / "slow.py")]
@@ -292,5 +336,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
     parts = list((tmp_path / "run" / "answers").glob("sample-*/*.parquet"))
     known = sum(len(pl.read_parquet(p)) for p in parts)
     assert 0 < known < 1000
-    plan = subprocess.run([*command[:3], "plan", *command[4:], "--json"], capture_output=True, text=True, check=True)
+    plan = subprocess.run(
+        [*command[:3], "plan", *command[4:], "--json"], capture_output=True, text=True, check=True
+    )
     assert json.loads(plan.stdout)["steps"][0]["known"] == known

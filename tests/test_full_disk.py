@@ -1,4 +1,5 @@
-"""A full disk stops a run with one sentence; with more room the same command ends as if nothing had happened."""
+"""A full disk stops a run with one sentence; with more room the same command ends as if nothing had
+happened."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-RECIPE = '''
+RECIPE = """
 import random
 import curate
 from curate.engines.scripted import Scripted
@@ -23,8 +24,9 @@ def say(messages, seed):
 
 
 def recipe(problems: str):
-    return curate.Pipeline(curate.read(problems), [curate.Sample(Scripted(model="noise", script=say), n=2), Exact()])
-'''
+    steps = [curate.Sample(Scripted(model="noise", script=say), n=2), Exact()]
+    return curate.Pipeline(curate.read(problems), steps)
+"""
 
 
 @pytest.fixture
@@ -47,7 +49,9 @@ def test_a_full_disk_loses_nothing(small_disk: Path, tmp_path: Path) -> None:
 
     def run(out: Path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "curate.cli", "run", str(tmp_path / "recipe.py"), "--out", str(out)]
-        return subprocess.run([*command, "--problems", str(tmp_path / "p.jsonl")], capture_output=True, text=True)
+        return subprocess.run(
+            [*command, "--problems", str(tmp_path / "p.jsonl")], capture_output=True, text=True
+        )
 
     full = run(small_disk / "run")
     said = [line for line in full.stderr.replace("\r", "\n").split("\n") if line.startswith("curate: ")]

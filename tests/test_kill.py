@@ -1,4 +1,5 @@
-"""Nothing is lost: a run against a real HTTP server, killed again and again, ends as if nobody had touched it."""
+"""Nothing is lost: a run against a real HTTP server, killed again and again, ends as if nobody had touched
+it."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 KILLS, CONCURRENCY, PROBLEMS, SAMPLES, TURNS = 20, 8, 30, 3, 6
@@ -110,7 +112,9 @@ def shop() -> Iterator[Shop]:
 def start(folder: Path, shop: Shop, out: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "curate.cli", "run", str(folder / "recipe.py"), "--out", str(out)]
     command += ["--url", shop.url, "--problems", str(folder / "problems.jsonl")]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+    )
 
 
 def finish(process: subprocess.Popen[bytes]) -> None:
@@ -147,6 +151,8 @@ def test_a_run_killed_twenty_times_ends_like_one_that_never_was(tmp_path: Path, 
     assert inside_ask >= 5, "the kills never hit the many-call step"
     assert set(shop.sold) == once, "another call was asked than in the quiet run"
     assert shop.total - calls <= KILLS * CONCURRENCY, "more was bought twice than was in flight"
+    ledger = pl.read_parquet(tmp_path / "killed" / "ledger.parquet")
+    assert ledger["calls"].sum() == calls, "the ledger forgot or doubled what a killed run had bought"
     for table in ("live.parquet", "dropped.parquet"):
         quiet, killed = (tmp_path / run / table for run in ("quiet", "killed"))
         assert quiet.read_bytes() == killed.read_bytes(), f"{table} differs from the uninterrupted run"

@@ -113,7 +113,16 @@ def problems(n: int, answer: str = "1") -> pl.DataFrame:
 
 
 def road(engine: Counting, rows: pl.DataFrame, n: int = 3) -> curate.Pipeline:
-    steps = [curate.Sample(engine, n=n), Says(), Wrong(), Length(), Shorter(), Says(), Wrong(), ExactDuplicates()]
+    steps = [
+        curate.Sample(engine, n=n),
+        Says(),
+        Wrong(),
+        Length(),
+        Shorter(),
+        Says(),
+        Wrong(),
+        ExactDuplicates(),
+    ]
     return curate.Pipeline(rows, steps)
 
 
@@ -128,7 +137,9 @@ def test_every_row_is_live_or_dropped_with_a_reason(tmp_path: Path) -> None:
     assert live["says"].struct.field("passed").all()
     parents = dropped.filter(pl.col("why") == "rewritten")
     children = live.filter(pl.col("parent_id").is_not_null())
-    assert set(children["parent_id"]) <= set(parents["trace_id"]) and children["thinking"].unique().to_list() == ["ok"]
+    assert set(children["parent_id"]) <= set(parents["trace_id"]) and children[
+        "thinking"
+    ].unique().to_list() == ["ok"]
     assert children["length"].null_count() == len(children), "a child's scores start empty"
 
 
@@ -151,7 +162,9 @@ def test_a_changed_field_asks_only_what_changed(tmp_path: Path) -> None:
     run = road(engine, problems(10), n=5).run(tmp_path / "run")
     assert len(engine.calls) == 50, "samples 0 and 1 were known"
     fingerprints = set(run.ledger["fingerprint"])
-    changed = curate.Pipeline(problems(10), [*road(engine, problems(10), n=5).steps[:4], Shorter("fine"), Says()])
+    changed = curate.Pipeline(
+        problems(10), [*road(engine, problems(10), n=5).steps[:4], Shorter("fine"), Says()]
+    )
     again = changed.run(tmp_path / "run")
     assert len(engine.calls) == 50
     assert set(again.ledger["fingerprint"]) - fingerprints == {Shorter("fine").fingerprint}
@@ -304,7 +317,9 @@ def test_recipe_records_what_was_asked(tmp_path: Path) -> None:
     def mine(frame: pl.LazyFrame) -> pl.LazyFrame:
         return frame.with_columns(mine=pl.lit(1))
 
-    run = curate.Pipeline(problems(2), [curate.Sample(Counting(), n=2), mine, Shorter("w")]).run(tmp_path / "run")
+    run = curate.Pipeline(problems(2), [curate.Sample(Counting(), n=2), mine, Shorter("w")]).run(
+        tmp_path / "run"
+    )
     sample, function, shorter = run.recipe["steps"]
     assert sample["step"] == "sample" and sample["engine"]["model"] == "counting" and sample["n"] == 2
     assert function["function"] == "mine" and "pl.lit(1)" in function["source"]

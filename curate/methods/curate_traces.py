@@ -1,8 +1,8 @@
 """Traces that somebody else generated become a verified, filtered, decontaminated set.
 
-Each row is verified by what its gold answer is: an option of the question by `choice`, a number or an expression by
-`math_equal`, any other text by `exact`. The first verifier that calls the gold its own decides; the column `verdict`
-holds what it said.
+Each row is verified by what its gold answer is: an option of the question by `choice`, a number or an
+expression by `math_equal`, any other text by `exact`. The first verifier that calls the gold its own decides;
+the column `verdict` holds what it said.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
 from curate.read import Source, read
 from curate.rewriters.trim_after_answer import TrimAfterAnswer
+from curate.stages import Function
 from curate.step import Step
 from curate.verifiers.choice import Choice
 from curate.verifiers.exact import Exact
@@ -29,7 +30,11 @@ def verdict(frame: pl.LazyFrame) -> pl.LazyFrame:
         return ~pl.col(name).struct.field("why").fill_null("unsupported").str.starts_with("unsupported")
 
     return frame.with_columns(
-        verdict=pl.when(theirs("choice")).then("choice").when(theirs("math_equal")).then("math_equal").otherwise("exact")
+        verdict=pl.when(theirs("choice"))
+        .then("choice")
+        .when(theirs("math_equal"))
+        .then("math_equal")
+        .otherwise("exact")
     )
 
 
@@ -50,8 +55,14 @@ def curate_traces(
     trim
         cut each thinking after the first thought that states the verified answer, and verify the result again
     """
-    judge: list[Step | object] = [Choice(), MathEqual(), Exact(), verdict, Failed("verdict", abstained="drop")]
-    steps = [Truncated(), ExactDuplicates()]
+    judge: list[Step | Function] = [
+        Choice(),
+        MathEqual(),
+        Exact(),
+        verdict,
+        Failed("verdict", abstained="drop"),
+    ]
+    steps: list[Step | Function] = [Truncated(), ExactDuplicates()]
     if benchmarks:
         steps.append(Contamination(tuple(benchmarks)))
     steps += judge

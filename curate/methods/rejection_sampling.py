@@ -1,8 +1,8 @@
 """n traces a problem, the k shortest correct ones kept.
 
-Rejection sampling fine-tuning: Yuan et al. 2023, "Scaling Relationship on Learning Mathematical Reasoning with Large
-Language Models" (arXiv 2308.01825), which keeps every distinct correct path; keeping the shortest is this method's default
-because a student copies length as readily as skill.
+Rejection sampling fine-tuning: Yuan et al. 2023, "Scaling Relationship on Learning Mathematical Reasoning
+with Large Language Models" (arXiv 2308.01825), which keeps every distinct correct path; keeping the shortest
+is this method's default because a student copies length as readily as skill.
 """
 
 from __future__ import annotations
