@@ -9,6 +9,7 @@ stops the publication.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -127,9 +128,11 @@ def _check_names(split: str, push_to: str | None) -> None:
 
 
 def _public(value: Any) -> Any:
-    """A recipe without the addresses of servers: they do not change what a model says, and are private."""
+    """A recipe without the addresses of servers and this machine's folders: both are private."""
     if isinstance(value, Mapping):
         return {k: _public(v) for k, v in value.items() if k not in ("url", "api_key")}
+    if isinstance(value, str) and os.path.isabs(value) and os.path.exists(value):
+        return Path(value).name
     return [_public(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
@@ -215,13 +218,10 @@ def _check_rows(table: pl.LazyFrame) -> None:
         )
 
 
-def _summary(
-    out: Path, building: Path, facts: Facts, push_to: str | None, private: bool, dry_run: bool
-) -> Publication:
+def _summary(out: Path, building: Path, facts: Facts, *sent: Any) -> Publication:
     files = sorted(p for p in building.rglob("*") if p.is_file())
     names = tuple(p.relative_to(building).as_posix() for p in files)
-    size = sum(p.stat().st_size for p in files)
-    return Publication(out, facts.rows, facts.configs, names, size, push_to, private, dry_run)
+    return Publication(out, facts.rows, facts.configs, names, sum(p.stat().st_size for p in files), *sent)
 
 
 def _push(done: Publication, api: Any) -> None:
@@ -244,5 +244,5 @@ def _push(done: Publication, api: Any) -> None:
         why = str(e).strip().split("\n")[0]
         raise UserError(
             f"{done.folder} is complete, but the Hub did not take it as {done.push_to} "
-            f"({type(e).__name__}: {why}); check the name, log in with `hf auth login`, and publish again"
+            f"({type(e).__name__}: {why}); log in with `hf auth login` and publish again"
         ) from None

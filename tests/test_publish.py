@@ -326,8 +326,11 @@ def test_the_hub_out_of_reach_is_one_sentence_and_the_folder_is_whole(tmp_path: 
 
 
 def test_the_recipe_lies_beside_the_data_without_private_addresses(tmp_path: Path) -> None:
-    done = publish(table(), tmp_path / "set", recipe=RECIPE, name="sums")
+    recipe = RECIPE | {"source": {"source": [str(tmp_path)]}, "prompt": "/no_think {question}"}
+    done = publish(table(), tmp_path / "set", recipe=recipe, name="sums")
     saved = json.loads((Path(done) / "recipe.json").read_text())
     assert saved["published"] == {"name": "sums", "form": "messages", "split": "train"}
     assert saved["steps"][0]["n"] == 8 and saved["steps"][0]["engine"]["model"] == "Qwen3"
-    assert "10.0.0.7" not in "".join(p.read_text() for p in done.folder.iterdir() if p.is_file())
+    text = "".join(p.read_text() for p in done.folder.iterdir() if p.is_file())
+    assert "10.0.0.7" not in text and str(tmp_path) not in text
+    assert saved["source"] == {"source": [tmp_path.name]} and saved["prompt"] == recipe["prompt"]
