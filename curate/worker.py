@@ -122,4 +122,3 @@ class _ImportNotice:
         if os.getpid() == self.pid:  # a forked child has the pipe too
             self.out.write(frame(IMPORT))
             self.out.flush()
-
