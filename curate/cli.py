@@ -31,7 +31,6 @@ app = App(
     result_action="return_value",
 )
 app.command("curate.train:train", name="train", help="Train a student on a published folder.")
-app.command("curate.evaluate:evaluate", name="eval", help="Sample and verify: accuracy with its interval.")
 
 
 @app.command
@@ -172,6 +171,57 @@ def publish(
     print(Run(run).publish(folder, form=form, push_to=push_to_hub, private=private, dry_run=dry_run))
 
 
+@app.command(name="eval")
+def eval_(
+    model: str,
+    problems: str,
+    *,
+    out: Path | None = None,
+    k: int = 1,
+    temperature: float | None = None,
+    max_tokens: int | None = None,
+    seed: int = 0,
+    max_samples: int | None = None,
+    json: bool = False,
+) -> None:
+    """Sample and verify: accuracy with its 95 % interval.
+
+    Parameters
+    ----------
+    model
+        a checkpoint folder, or an engine: hf:PATH, server:URL?model=NAME
+    problems
+        a file, folder or hub id with questions and answers
+    out
+        keep the run in this folder: what it knows is not asked again
+    k
+        samples a problem
+    temperature
+        1 if not given, or what the engine itself says; 0 takes the most probable token
+    max_tokens
+        the longest answer; without it, what the model's context allows
+    seed
+        another seed draws other samples
+    max_samples
+        only the first so many problems
+    json
+        the result as JSON
+    """
+    from curate.evaluate import evaluate
+
+    found = evaluate(
+        model,
+        problems,
+        out=out,
+        k=k,
+        temperature=temperature,
+        max_tokens=max_tokens,
+        seed=seed,
+        limit=max_samples,
+    )
+    print(json_library.dumps(found.as_json()) if json else found)
+
+
 @app.command(name="list")
 def list_(room: str | None = None, *, json: bool = False) -> None:
     """List what there is, a line each: every file of a room.
@@ -260,7 +310,7 @@ def _as_command(function: Callable[..., Any]) -> Callable[..., Any]:
     parameters = [p.replace(annotation=typed(p.annotation)) for p in signature.parameters.values()]
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
-    del command.__wrapped__  # type: ignore[attr-defined]
+    del command.__wrapped__
     return command
 
 
@@ -303,7 +353,9 @@ def main(argv: list[str] | None = None) -> None:
         if len(argv) > 2 and argv[0] in ("run", "plan") and argv[-1] in ("--help", "-h"):
             _pipeline(argv[0], argv[1], ("--help",), None)
         else:
-            app(argv, exit_on_error=False, print_error=False)
+            result = app(argv, exit_on_error=False, print_error=False)
+            if result is not None:
+                print(result)
     except CurateError as e:
         print(f"curate: {e}", file=sys.stderr)
         sys.exit(e.exit_code)
