@@ -22,7 +22,7 @@ from typing import Any
 from curate.engines.server import Server
 from curate.step import Completion, user
 
-HELLO = user("2 + 2?")
+HELLO = user("What is 2 + 2?")
 QUICK = {"retries": 3, "backoff_s": 0.001}
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -168,3 +168,13 @@ def one(url: str, **options: Any) -> Completion:
     if isinstance(found, BaseException):
         raise found
     return found[0]
+
+
+def work(engine: Any, *jobs: tuple[str, dict[str, Any]]) -> list[Any]:
+    """Open the engine and do the jobs ("chat" or "score", arguments) at the same time."""
+
+    async def inside() -> list[Any]:
+        async with engine:
+            return await asyncio.gather(*(getattr(engine, k)(**{"messages": HELLO, **v}) for k, v in jobs))
+
+    return asyncio.run(inside())

@@ -52,9 +52,7 @@ def serve_url(tiny_model: Path) -> Iterator[str]:
 def transformers_url(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """The address of `transformers serve`, and the name of its model: a copy that samples by default."""
     for needed in ("openai", "accelerate"):
-        pytest.importorskip(
-            needed, reason="transformers serve is missing: pip install 'transformers[serving]'"
-        )
+        pytest.importorskip(needed, reason="pip install 'transformers[serving]'")
     model = sampling_copy(tiny_model, tmp_path_factory.mktemp("sampling") / "model")
     with transformers_serving(model) as url:
         yield url, str(model)
@@ -88,7 +86,6 @@ def ask(engine: Any, *calls: dict[str, Any]) -> list[Any]:
 
 
 def one_by_one(engine: Any, *calls: dict[str, Any]) -> list[Any]:
-    """As `ask`, one call after the other, in one opening."""
 
     async def work() -> list[Any]:
         async with engine as opened:
@@ -116,14 +113,12 @@ def test_without_a_seed_answers_differ(make: Any) -> None:
 
 
 def test_n_is_as_many_samples(make: Any) -> None:
-    """Also where the server leaves some out."""
     [four] = ask(make(), {"n": 4, "seed": 5})
     assert len(four) == 4 and len({reply.text for reply in four}) > 1
 
 
 @pytest.mark.parametrize("make", ONE_SEED_EACH, indirect=True)
 def test_n_samples_are_n_seeds(make: Any) -> None:
-    """The first of four is what n=1 gives, and the others are what their own seeds give."""
     four, *single = one_by_one(make(), {"n": 4, "seed": 5}, *({"seed": sample_seed(5, i)} for i in range(4)))
     assert len(four) == 4 and len({reply.text for reply in four}) == 4
     assert [reply.text for reply in four] == [replies[0].text for replies in single]
@@ -180,7 +175,6 @@ def test_one_log_probability_for_each_token(make: Any) -> None:
 
 @pytest.mark.parametrize("make", ONE_SEED_EACH, indirect=True)
 def test_company_changes_no_answer(make: Any) -> None:
-    """Thirty calls of many lengths at the same time, and each of them alone."""
     calls = [{"messages": user(f"{i} + {i} = ?" * (1 + i % 7)), "seed": i, "top_p": 0.95} for i in range(30)]
     assert ask(make(), *calls) == one_by_one(make(), *calls)
 
@@ -205,6 +199,7 @@ def test_two_fields_may_hold_one_engine(make: Any) -> None:
     assert asyncio.run(work(engine)) == ask(engine, {"seed": 5})[0][0].text
 
 
+@pytest.mark.parametrize("make", ONE_SEED_EACH, indirect=True)
 def test_a_cancelled_call_harms_no_other(make: Any) -> None:
     async def work(engine: Any) -> str:
         async with engine:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny_model as tiny
+from served import work
 
 from curate.engines.hf import HF
-from curate.errors import CallFailed, UserError
+from curate.errors import CallFailed
 from curate.step import TokenScores, user
 
 HELLO = user("What is 2 + 2?")
@@ -21,16 +18,6 @@ HELLO = user("What is 2 + 2?")
 @pytest.fixture(scope="module")
 def here(tiny_model: Path) -> HF:
     return HF(str(tiny_model), dtype="float32", device="cpu")
-
-
-def work(engine: HF, *jobs: tuple[str, dict[str, Any]]) -> list[Any]:
-    """Open the engine and do the jobs ("chat" or "score", arguments) at the same time."""
-
-    async def inside() -> list[Any]:
-        async with engine:
-            return await asyncio.gather(*(getattr(engine, k)(**{"messages": HELLO, **v}) for k, v in jobs))
-
-    return asyncio.run(inside())
 
 
 def test_noise_and_argmax_sample_the_softmax() -> None:
@@ -82,6 +69,24 @@ def test_the_size_of_the_batch_changes_no_answer(here: HF) -> None:
     assert [r[0].text for r in many] == [r[0].text for r in few] == [r[0].text for r in alone]
     for a, b in zip(many, alone, strict=True):
         assert a[0].logprobs == pytest.approx(b[0].logprobs, abs=1e-4)
+
+
+def test_rows_that_outgrow_the_memory_are_drawn_again(here: HF, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room for 200 tokens, for eight rows of forty and more that may grow to 500: some must be given back."""
+    from curate.engines.hf_worker import Worker
+
+    given_back, give_back = [], Worker.give_back
+
+    def count(self: Worker, rows: Any) -> None:
+        given_back.extend(rows)
+        give_back(self, rows)
+
+    jobs = [("chat", {"messages": user("so " * i), "seed": i}) for i in range(8)]
+    whole = work(here, *jobs)
+    monkeypatch.setattr(Worker, "give_back", count)
+    monkeypatch.setattr("curate.engines.hf_worker._AHEAD", 1)
+    monkeypatch.setattr("curate.engines.hf_worker._free_bytes", lambda device: 2 * 512 * 200)
+    assert work(here, *jobs) == whole and given_back
 
 
 def test_a_batch_that_is_too_large_is_done_in_halves(here: HF, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,47 +199,3 @@ def test_where_everything_is_banned_the_turn_ends(here: HF, monkeypatch: pytest.
     monkeypatch.setattr("curate.engines.hf_checkpoint._ends", lambda *_: frozenset())
     with pytest.raises(CallFailed, match="no token to go on with"):
         work(here, ("chat", everything))
-
-
-def test_thinking_that_the_template_opens_is_thinking(here: HF, tmp_path: Path) -> None:
-    model = shutil.copytree(here.model, tmp_path / "thinking")
-    (model / "chat_template.jinja").write_text(tiny.THINKING_TEMPLATE)
-    engine = HF(str(model), dtype="float32")
-    [[cut], [begun], [done]] = work(
-        engine,
-        ("chat", {"seed": 1, "max_tokens": 5}),
-        ("chat", {"seed": 1, "max_tokens": 5, "prefix": "<think>\n"}),
-        ("chat", {"seed": 1, "max_tokens": 5, "prefix": "Two.\n</think>\n\n"}),
-    )
-    assert cut.thinking and cut.thinking == cut.text.lstrip() and cut.response == ""
-    assert begun.text == cut.text and begun.prompt_tokens == cut.prompt_tokens
-    assert done.thinking == "Two." and done.response == done.text.lstrip()
-
-
-def test_a_checkpoint_counts_by_its_content(here: HF, tmp_path: Path) -> None:
-    copy = shutil.copytree(here.model, tmp_path / "copy")
-    (copy / "README.md").write_text("moved")
-    assert HF(str(copy), dtype="float32").fingerprint == here.fingerprint
-    (copy / "chat_template.jinja").write_text(tiny.THINKING_TEMPLATE)
-    assert HF(str(copy), dtype="float32").fingerprint != here.fingerprint
-
-
-def test_a_model_that_is_not_one_is_a_sentence(here: HF, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no model folder './nowhere'"):
-        work(HF("./nowhere"), ("chat", {}))
-    with pytest.raises(UserError, match="'some/model' is not a folder, not downloaded, and not to be had"):
-        work(HF("some/model"), ("chat", {}))
-    with pytest.raises(UserError, match="is not a checkpoint: it has no config.json"):
-        work(HF(str(tmp_path)), ("chat", {}))
-    mute = shutil.copytree(here.model, tmp_path / "mute")
-    (mute / "chat_template.jinja").unlink()
-    with pytest.raises(UserError, match="has no chat template.*use an instruction-tuned model"):
-        work(HF(str(mute)), ("chat", {}))
-    config = json.loads((mute / "config.json").read_text())
-    (mute / "config.json").write_text(json.dumps({**config, "model_type": "nonsense"}))
-    with pytest.raises(UserError, match="cannot be loaded"):
-        work(HF(str(mute)), ("chat", {}))
-    with pytest.raises(UserError, match="dtype='float33' is not one of torch's"):
-        work(HF(here.model, dtype="float33"), ("chat", {}))
-    with pytest.raises(RuntimeError, match="the engine is closed"):
-        asyncio.run(here.chat(HELLO))

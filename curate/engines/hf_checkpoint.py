@@ -81,9 +81,14 @@ class Checkpoint:
         The begun turn stands after the generation prompt as if the model had written it: a template asked to
         continue a message may cut its thinking out or trim it.
         """
-        prompt = self.tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=True
-        )
+        from jinja2 import TemplateError
+
+        render = self.tokenizer.apply_chat_template
+        try:
+            prompt = render(list(messages), tokenize=False, add_generation_prompt=True)
+        except TemplateError as e:
+            roles = ", ".join(m["role"] for m in messages)
+            raise UserError(f"the chat template of {self.name!r} refuses messages of {roles}: {e}") from e
         opened = opening(prompt)
         if opened and opens(prefix):
             prompt = prompt[: -len(opened)]

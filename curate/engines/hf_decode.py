@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
 
 import torch
 from transformers import DynamicCache
@@ -52,13 +52,25 @@ class Batch:
             self._keep(stay)
 
     @property
+    def width(self) -> int:
+        """The tokens of the longest row, padding included."""
+        return self.mask.shape[-1]
+
+    def shed(self, keep: int) -> list[Draw]:
+        """Take out all rows but the `keep` that have drawn most."""
+        order = sorted(range(len(self.rows)), key=lambda i: -len(self.rows[i].new))
+        out = [self.rows[i] for i in sorted(order[keep:])]
+        self._keep(sorted(order[:keep]))
+        return out
+
+    @property
     def can_join(self) -> bool:
         """Whether two batches of this model can be made one: not where a layer remembers only a window."""
         return all(type(layer) is DynamicLayer for layer in self.cache.layers)
 
     def join(self, other: Batch) -> None:
         """Take the rows of another batch that has drawn its first token."""
-        width = max(self.mask.shape[-1], other.mask.shape[-1])
+        width = max(self.width, other.width)
         mine, theirs = self._widen(width), other._widen(width)
         self.mask = torch.cat([mine, theirs])
         for layer, new in zip(self.cache.layers, other.cache.layers, strict=True):
@@ -71,7 +83,7 @@ class Batch:
 
     def _widen(self, width: int) -> torch.Tensor:
         """Room on the left up to `width` columns; answers the mask."""
-        missing = width - self.mask.shape[-1]
+        missing = width - self.width
         if missing:
             for layer in self.cache.layers:
                 layer.keys = torch.nn.functional.pad(layer.keys, (0, 0, missing, 0))
@@ -135,19 +147,36 @@ class Batch:
         return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
 
-def decode(
-    batch: Batch, more: Callable[[int], Sequence[Draw]], size: int, stopping: Callable[[], bool]
-) -> None:
-    """Draw until every row is answered. `more(k)` gives up to k waiting rows, once a quarter is free."""
+class Source(Protocol):
+    """Where rows come from, and how many there may be."""
+
+    @property
+    def closing(self) -> bool: ...
+    def capacity(self, width: int) -> int: ...
+    def more(self, free: int) -> Sequence[Draw]: ...
+    def give_back(self, rows: Sequence[Draw]) -> None: ...
+
+
+def decode(batch: Batch, source: Source) -> None:
+    """Draw until every row is answered. Waiting rows come in once a quarter of the places is free.
+
+    Nobody knows beforehand how long answers become: where the cache outgrows its memory, the rows that have
+    drawn least are given back, to be drawn again when there is room.
+    """
     with torch.inference_mode():
-        while batch.rows and not stopping():
+        while batch.rows and not source.closing:
             batch.step()
-            free = size - len(batch.rows)
-            if batch.rows and free >= max(1, size // 4) and batch.can_join and (waiting := more(free)):
-                joining = Batch(batch.model, batch.tokenizer, batch.ends, waiting)
+            if len(batch.rows) > source.capacity(batch.width):
+                source.give_back(batch.shed(source.capacity(2 * batch.width)))
+            places = source.capacity(2 * batch.width)  # room to double in
+            free = places - len(batch.rows)
+            if batch.rows and free >= max(1, places // 4) and batch.can_join and (new := source.more(free)):
+                joining = Batch(batch.model, batch.tokenizer, batch.ends, new)
                 joining.step()
                 if joining.rows:
                     batch.join(joining)
+    for row in batch.rows:
+        row.future.cancel()
 
 
 def pad_left(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -35,18 +36,16 @@ class Job:
         return self.future.cancelled()
 
     def answer(self, value: Drawn | TokenScores) -> None:
-        self._settle(self.future.set_result, value)
+        """Hand over the answer; a job that was cancelled meanwhile does not want it."""
+        with contextlib.suppress(InvalidStateError):
+            self.future.set_result(value)
 
     def fail(self, error: BaseException) -> None:
-        self._settle(self.future.set_exception, error)
+        """Hand over the reason why there is no answer, unless there is one."""
+        with contextlib.suppress(InvalidStateError):
+            self.future.set_exception(error)
 
     future: Future[Any] = field(default_factory=Future, init=False)
-
-    def _settle(self, settle: Any, value: Any) -> None:
-        try:
-            settle(value)
-        except InvalidStateError:
-            assert self.cancelled, "a job is settled once"
 
 
 @dataclass(eq=False)

@@ -15,7 +15,8 @@ from curate.errors import CallFailed
 
 _GATHER_S = 0.003  # what is asked within this time of the first request goes into the first batch
 _MASK_CELLS = 1 << 28  # rows x length x length of one attention mask
-_SHARE = 0.5  # of the free memory, for the cache
+_SHARE = 0.5  # of the memory that is free once the model is loaded, for the cache
+_AHEAD = 512  # a row is let in where it has room for so many tokens, or for all it asks
 
 
 class Worker(threading.Thread):
@@ -24,10 +25,11 @@ class Worker(threading.Thread):
     def __init__(self, load: Callable[[], Checkpoint], batch_size: int | None) -> None:
         super().__init__(name="hf-engine", daemon=True)
         self.loaded: Future[Checkpoint] = Future()
+        self.closing = False
         self._load, self._batch_size = load, batch_size
         self._waiting: list[Job] = []
+        self._batch: list[Job] = []  # the jobs that are being answered
         self._changed = threading.Condition()
-        self._closing = False
 
     def submit(self, job: Job) -> Future[Any]:
         """The future of the job's answer; cancelling it takes the job out."""
@@ -37,49 +39,52 @@ class Worker(threading.Thread):
         return job.future
 
     def close(self) -> None:
-        """Stop after the present token; what is still waiting is cancelled."""
+        """Stop after the present token; what has no answer yet is cancelled."""
         with self._changed:
-            self._closing = True
+            self.closing = True
             self._changed.notify()
 
     def run(self) -> None:
         try:
             checkpoint = self._load()
+            self._size = self._batch_size or (256 if checkpoint.model.device.type == "cuda" else 64)
+            self._room = int(_SHARE * _free_bytes(checkpoint.model.device)) // cache_bytes(checkpoint.model)
         except BaseException as e:  # noqa: BLE001  the one who opens the engine is in another thread
             self.loaded.set_exception(e)
             return
         self.loaded.set_result(checkpoint)
         while self._wait():
             time.sleep(_GATHER_S)
-            batch = self._take(checkpoint)
+            self._batch = self._take(Job, self._size)
             try:
-                self._work(checkpoint, batch)
+                self._answer_all(checkpoint)
             except Exception as e:  # noqa: BLE001  the callers wait in another thread: it is theirs to raise
-                for job in batch:
+                for job in self._batch:
                     job.fail(e)
-        for job in self._waiting:
+        for job in [*self._batch, *self._waiting]:
             job.future.cancel()
 
     def _wait(self) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closing)
-            return not self._closing
+            self._changed.wait_for(lambda: self._waiting or self.closing)
+            return not self.closing
 
-    def _work(self, checkpoint: Checkpoint, batch: Sequence[Job]) -> None:
-        """Answer a batch; one that does not fit into the GPU is done in halves."""
+    def _answer_all(self, checkpoint: Checkpoint) -> None:
+        """Answer the batch and whatever joins it; what does not fit into the GPU is done in halves."""
         import torch
 
         try:
-            self._answer(checkpoint, batch)
+            self._answer(checkpoint, self._batch)
         except torch.OutOfMemoryError as e:
             torch.cuda.empty_cache()
-            left = [job for job in batch if not job.future.done()]
+            left = [job for job in self._batch if not job.future.done()]
             if len(left) == 1:
-                left[0].fail(
-                    CallFailed(f"{left[0].longest} tokens do not fit into the memory of the GPU: {e}")
-                )
-            for half in (left[: len(left) // 2], left[len(left) // 2 :]) if len(left) > 1 else ():
-                self._work(checkpoint, half)
+                words = f"{left[0].longest} tokens do not fit into the memory of the GPU: {e}"
+                left[0].fail(CallFailed(words))
+                return
+            for half in (left[: len(left) // 2], left[len(left) // 2 :]):
+                self._batch = half
+                self._answer_all(checkpoint)
 
     def _answer(self, checkpoint: Checkpoint, batch: Sequence[Job]) -> None:
         from curate.engines.hf_decode import Batch, decode
@@ -90,40 +95,44 @@ class Worker(threading.Thread):
         if scorings:
             score(checkpoint.model, scorings)
         if draws:
-            joined: list[Draw] = []
-
-            def more(free: int) -> Sequence[Draw]:
-                new = [job for job in self._take(checkpoint, Draw, free) if isinstance(job, Draw)]
-                joined.extend(new)
-                return new
-
             for draw in draws:
                 draw.restart()
-            first = Batch(checkpoint.model, checkpoint.tokenizer, checkpoint.ends, draws)
-            try:
-                decode(first, more, self._size(checkpoint, draws), lambda: self._closing)
-            except BaseException as e:
-                for job in joined:
-                    job.fail(e)
-                raise
+            decode(Batch(checkpoint.model, checkpoint.tokenizer, checkpoint.ends, draws), self)
 
-    def _take(self, checkpoint: Checkpoint, kind: type[Job] = Job, most: int | None = None) -> list[Job]:
-        """The longest waiting jobs of one kind, as many as fit together."""
+    def capacity(self, width: int) -> int:
+        """How many rows of so many tokens may be in flight at once."""
+        return max(1, min(self._size, self._room // width))
+
+    def more(self, free: int) -> list[Draw]:
+        """Waiting samples that may join the batch; none while a text waits to be scored."""
+        if any(isinstance(job, Scoring) for job in self._waiting):
+            return []
+        new = [job for job in self._take(Draw, free) if isinstance(job, Draw)]
+        for draw in new:
+            draw.restart()
+        self._batch += new
+        return new
+
+    def give_back(self, rows: Sequence[Draw]) -> None:
+        """Let rows of the batch wait again."""
+        gone = set(map(id, rows))
+        self._batch = [job for job in self._batch if id(job) not in gone]
+        with self._changed:
+            self._waiting += rows
+
+    def _take(self, kind: type[Job], most: int) -> list[Job]:
+        """The longest waiting jobs of one kind, up to `most`, as many as fit together."""
         with self._changed:
             self._waiting = [job for job in self._waiting if not job.cancelled]
             able = sorted((j for j in self._waiting if isinstance(j, kind)), key=lambda j: -len(j.ids))
-            able = [job for job in able if type(job) is type(able[0])]
-            taken = able[: min(self._size(checkpoint, able), most or len(able))] if able else []
+            able = [job for job in able if type(job) is type(able[0])][:most]
+            if not able:
+                return []
+            width = max(min(job.longest, len(job.ids) + _AHEAD) for job in able)
+            taken = able[: min(self.capacity(width), max(1, _MASK_CELLS // len(able[0].ids) ** 2))]
             gone = set(map(id, taken))
             self._waiting = [job for job in self._waiting if id(job) not in gone]
             return taken
-
-    def _size(self, checkpoint: Checkpoint, jobs: Sequence[Job]) -> int:
-        """How many rows may be in flight at once: as asked, as the cache allows, as the masks allow."""
-        longest, prompt = max(job.longest for job in jobs), max(len(job.ids) for job in jobs)
-        asked = self._batch_size or (256 if checkpoint.model.device.type == "cuda" else 64)
-        fits = int(_SHARE * _free_bytes(checkpoint.model.device) / (cache_bytes(checkpoint.model) * longest))
-        return max(1, min(asked, fits, _MASK_CELLS // prompt**2))
 
 
 def cache_bytes(model: Any) -> int:

@@ -63,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._reply(404, _error(f"the model here is {self.server.engine.model!r}"))
             answer = asyncio.run_coroutine_threadsafe(work(self.server.engine, body), self.server.loop)
             self._reply(200, answer.result())
-        except (CurateError, ValueError, TypeError, KeyError) as e:
+        except (CurateError, ValueError, TypeError, KeyError, AttributeError) as e:
             self._reply(400, _error(f"{type(e).__name__}: {e}" if isinstance(e, KeyError) else str(e)))
 
     def _reply(self, status: int, value: Any) -> None:
