@@ -104,31 +104,13 @@ def evaluate(
     verifier: Verifier | None = None,
     limit: int | None = None,
 ) -> Evaluation:
-    """Ask a model every problem k times and verify the answers.
+    """Ask `model` every problem k times, and verify the answers.
 
-    A source that holds traces gives its problems; its traces are not looked at. A problem that is there twice
-    counts once.
-
-    Parameters
-    ----------
-    model
-        a checkpoint folder, an engine as in `curate list engines`, or an engine itself
-    problems
-        a file or folder of problems, or a dataset on the hub
-    out
-        keep the run in this folder: what it knows is not asked again; a temporary one if not given
-    k
-        samples a problem
-    temperature
-        1 if not given, or what the engine itself says; 0 takes the most probable token
-    max_tokens
-        at most so many tokens a sample
-    seed
-        another seed draws other samples
-    verifier
-        who judges; math_equal if not given
-    limit
-        only the first so many problems
+    model: a checkpoint folder, an engine's name (`hf:PATH`), or an engine. problems: what `curate.read`
+    takes; of a source that holds traces only the problems count, each once. out: the run's folder, whose
+    answers are not asked again; a temporary one where it is None. temperature, max_tokens: None leaves them to
+    the engine (temperature 1, up to the end of the context). seed: another seed draws other samples.
+    verifier: who judges, math_equal where it is None. limit: only the first so many problems.
     """
     if k < 1:
         raise UserError(f"k={k} samples a problem cannot be evaluated; ask for 1 or more")

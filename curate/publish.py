@@ -83,10 +83,9 @@ def publish(
     """Write `table` (schema.ROW, verdicts, whatever steps added) to the folder `out`; push it where asked.
 
     form: `messages` (the turns as sent and the assistant's, reasoning in <think> tags) or `prompt_completion`
-    (the same, cut before the assistant's turn). recipe, funnel, ledger: a run's, printed in the card.
-    push_to: a dataset on the Hub. dry_run: write and send nothing, and say what would have been. api: a
-    huggingface_hub.HfApi; made when needed. Raises InputError for an empty table, a row without a response,
-    reasoning that the form cannot hold, and a folder with something else in it.
+    (the same, cut before the assistant's turn). recipe, funnel, ledger: a run's, printed in the card. dry_run:
+    write and send nothing. Raises InputError for an empty table, a row without a response, reasoning that the
+    form cannot hold, and a folder with something else in it.
     """
     out, lazy = Path(out), table.lazy()
     _check_names(split, push_to)
@@ -94,16 +93,11 @@ def publish(
         shards.settle(out)
     shards.check_folder(out, split)
     columns = _columns(lazy.collect_schema(), form)
-    name = name or out.resolve().name
-    recipe = {**_public(recipe or {}), "published": {"name": name, "form": form, "split": split}}
+    published = {"name": name or out.resolve().name, "form": form, "split": split}
+    recipe = {**_public(recipe or {}), "published": published}
     with shards.building(out) as building:
         facts = _write_data(lazy.select(columns), building, split)
-        text = json.dumps(recipe, indent=2, ensure_ascii=False, default=str)
-        (building / "recipe.json").write_text(text + "\n", encoding="utf-8")
-        old = out / "README.md"
-        before = old.read_text(encoding="utf-8") if old.exists() else f"# {name}\n\n{HINT}\n"
-        now = readme(before, block(facts, recipe, funnel, ledger), metadata(facts, split))
-        (building / "README.md").write_text(now, encoding="utf-8")
+        _write_papers(building, out / "README.md", block(facts, recipe, funnel, ledger), facts, recipe)
         done = _summary(out, building, facts, push_to, private, dry_run)
         if not dry_run:
             shards.install(out)
@@ -216,6 +210,16 @@ def _check_rows(table: pl.LazyFrame) -> None:
             f"the reasoning of {m:,} rows holds '</think>' and would be cut there by every reader "
             f"(the first: {first}); filter them out before publishing"
         )
+
+
+def _write_papers(building: Path, card: Path, body: str, facts: Facts, recipe: Mapping[str, Any]) -> None:
+    """The recipe, and the card merged with the one that is there."""
+    text = json.dumps(recipe, indent=2, ensure_ascii=False, default=str)
+    (building / "recipe.json").write_text(text + "\n", encoding="utf-8")
+    is_new = not card.exists()
+    old = f"# {recipe['published']['name']}\n\n{HINT}\n" if is_new else card.read_text(encoding="utf-8")
+    now = readme(old, body, metadata(facts, recipe["published"]["split"]))
+    (building / "README.md").write_text(now, encoding="utf-8")
 
 
 def _summary(out: Path, building: Path, facts: Facts, *sent: Any) -> Publication:
