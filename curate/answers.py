@@ -1,9 +1,9 @@
 r"""The final answer of a response, as it stands there, and the place it was found.
 
-A response may state its answer several times and in several ways. The last complete *marked* answer counts:
-`\boxed{}`, an `<ANSWER>` tag (also with a damaged or missing partner), the answer field of a JSON object (also of a
-broken one), or the line after `####`. Where nothing is marked, the last "the answer is ..." or "A: ..." counts.
-Everything is linear in the text: no pattern holds two unbounded repeats that can share characters.
+The last complete *marked* answer counts: `\boxed{}`, an `<ANSWER>` tag (also with a damaged or missing
+partner), the answer field of a JSON object (also of a broken one), or what follows `####`. Where nothing is
+marked, the last "the answer is ..." or "A: ..." near the end counts. No text takes more than linear time: no
+pattern holds two unbounded repeats that can share characters.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def final_answer(response: str) -> Answer | None:
 def last_value(response: str) -> Answer | None:
     """The last number or piece of mathematics: a guess, for responses that mark no answer."""
     tail = response[-4000:]
-    found = [f for f in (*_maths(tail), *_numbers(tail)) if f.text.strip()]
+    numbers = (_Found(n.start(), n.end(), n.group(), "last value") for n in _NUMBER.finditer(tail))
+    found = [f for f in (*_maths(tail), *numbers) if f.text.strip()]
     if not found:
         return None
     last = max(found, key=lambda f: (f.end, -f.start))
@@ -64,41 +65,47 @@ def last_words(response: str) -> Answer | None:
 
 
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
-_TOKEN = re.compile(r"\\(?:boxed|fbox)\s{0,9}\{|\\boxed\s{1,9}(?=[^\s{\\$])|\\.|[{}]", re.DOTALL)
+_TOKEN = re.compile(
+    r"\\(?:(boxed|fbox)\s{0,9}\{|boxed\s{1,9}([-+]?\w[\w.,/]{0,40}(?<=\w))|.)|[{}]", re.DOTALL
+)
+_BOX = re.compile(r"\\boxed|\\fbox")
 _JOINS = re.compile(
     r"(?:[\s$.;]|\\[()\[\],; ])*(?:,|and|,\s?and|\\text\{\s?and\s?\})(?:[\s$]|\\[()\[\],; ]|[a-z]\s?=)*"
 )
 
 
 def _boxed(text: str) -> Iterator[_Found]:
-    """Complete boxes, outermost only; boxes joined by "and" or a comma are one list. One pass with a stack."""
-    boxes: list[_Found] = []
-    stack: list[tuple[int, int] | None] = []
-    for token in _TOKEN.finditer(text):
-        word = token.group()
-        if word.startswith(("\\boxed", "\\fbox")):
-            if word.endswith("{"):
-                stack.append((token.start(), token.end()))
-            else:
-                bare = re.compile(r"[^\s$\\{}]{1,40}").match(text, token.end())
-                if bare:
-                    boxes.append(_Found(token.start(), bare.end(), bare.group().rstrip(".,;"), "boxed"))
-        elif word == "{":
-            stack.append(None)
-        elif word == "}" and stack:
-            opened = stack.pop()
-            if opened:
-                while boxes and boxes[-1].start > opened[0]:
-                    boxes.pop()
-                boxes.append(_Found(opened[0], token.end(), text[opened[1] : token.start()], "boxed"))
+    """Complete boxes, outermost only; different boxes joined by "and" or a comma are one list."""
     joined: _Found | None = None
-    for box in boxes:
-        gap = text[joined.end : box.start] if joined else ""
-        if joined and len(gap) <= 40 and len(joined.text) <= LONGEST and _JOINS.fullmatch(gap):
-            joined = _Found(joined.start, box.end, f"{joined.text}, {box.text}", "boxed")
-        else:
-            joined = box
+    for start, opened, closed, end in _boxes(text):
+        inside = text[opened:closed]
+        gap = text[joined.end : start] if joined and start - joined.end <= 40 else "."
+        if joined and len(joined.text) <= LONGEST and _JOINS.fullmatch(gap) and inside != joined.text:
+            inside, start = f"{joined.text}, {inside}", joined.start
+        joined = _Found(start, end, inside, "boxed")
         yield joined
+
+
+def _boxes(text: str) -> list[tuple[int, int, int, int]]:
+    """Start, start and end of the inside, and end of every complete outermost box, in one pass."""
+    boxes: list[tuple[int, int, int, int]] = []
+    stack: list[tuple[int, int] | None] = []
+    first = _BOX.search(text)  # what stands before the first box cannot close it
+    for token in _TOKEN.finditer(text, first.start()) if first else ():
+        word = token.group()
+        if word == "{":
+            stack.append(None)
+        elif word == "}":
+            opened = stack.pop() if stack else None
+            if opened:
+                while boxes and boxes[-1][0] > opened[0]:
+                    boxes.pop()
+                boxes.append((*opened, token.start(), token.end()))
+        elif token.group(1):
+            stack.append((token.start(), token.end()))
+        elif token.group(2):
+            boxes.append((token.start(), token.start(2), token.end(), token.end()))
+    return boxes
 
 
 _TAG = re.compile(r"<(/?) ?(?:final_)?answers? ?>", re.IGNORECASE)
@@ -166,17 +173,19 @@ def _hashes(text: str) -> Iterator[_Found]:
 
 
 _PHRASE = re.compile(
-    r"(?:\banswers?(?: option| number| choice)?(?: to [^.:\n]{1,80}?)?\*{0,2} ?(?:is|are|should be|would be|must be|:|=)"
-    r"|^A:|\bfinal answer\*{0,2}\s{0,3}\n)"
+    r"(?:\banswers?(?: option| number| choice)?(?: to [^.:\n]{1,80}?)?\*{0,2} ?"
+    r"(?:(?:is|are|should be|would be|must be)\b|:|=)"
+    r"|^A:|\bfinal answer\*{0,2}\s{0,3}\n|【答案】|答案(?:是|为|：))"
     r"(?: ?(?:indeed|definitely|therefore|thus|simply|option)\b)?[:*\s]{0,9}",
     re.IGNORECASE | re.MULTILINE,
 )
 _SENTENCE = re.compile(r"[^\n]{1,400}")
-_END = re.compile(r"[.!?](?=\s+[A-Z(]|\*{0,2}\s*$)")
+_END = re.compile(r"[.!?](?=\s+[A-Z(]|\*{0,2}\s*$)|\s?<(?=/?[a-z|]\w{0,9}>)")
 
 
 def _phrases(text: str) -> Iterator[_Found]:
-    """What follows "the answer is", "Answer:" or "A:", to the end of the sentence."""
+    """What follows "the answer is", "Answer:" or "A:" near the end, to the end of its sentence."""
+    text = text[-3000:]
     for phrase in _PHRASE.finditer(text):
         rest = _SENTENCE.match(text, phrase.end())
         if rest is None:
@@ -185,7 +194,11 @@ def _phrases(text: str) -> Iterator[_Found]:
             rest = _SENTENCE.match(text, rest.end() + 1) or rest
         stop = _END.search(rest.group())
         said = rest.group()[: stop.start()] if stop and stop.start() else rest.group()
-        yield _Found(phrase.start(), rest.start() + len(said), said, "phrase")
+        after = len(text) - rest.start() - len(said)
+        if (
+            after <= 150 or after <= 1000 and said.count(" ") < 5
+        ):  # else the response went on to something else
+            yield _Found(phrase.start(), rest.start() + len(said), said, "phrase")
 
 
 _MATHS = re.compile(
@@ -205,11 +218,6 @@ def _maths(text: str) -> Iterator[_Found]:
             yield _Found(found.start(), found.end(), inside, "last value")
 
 
-def _numbers(text: str) -> Iterator[_Found]:
-    for found in _NUMBER.finditer(text):
-        yield _Found(found.start(), found.end(), found.group(), "last value")
-
-
 def _inner(text: str) -> str:
     """The marked answer inside a marked answer: a box in a JSON field, a tag in a box."""
     for _ in range(3):
@@ -225,16 +233,20 @@ _NOISE = re.compile(r"\\[()\[\]]|(?<!\\)\$|\*\*|`|\\[,!;: ]")
 
 
 def plain(text: str) -> str:
-    r"""Without what only sets the type: `$`, `\text{}`, `**`, thin spaces, a last full stop, outer white space."""
+    r"""Without what only sets the type (`$`, `\text{}`, `**`, thin spaces) and a last full stop."""
     return _NOISE.sub(" ", _WRAP.sub(r"\1", text)).strip().rstrip(".").strip()
 
 
-_LETTER = re.compile(
-    r"(?:(?i:option|choice|answer|the|is|:)\s?){0,4}\(?([A-J])(?:\)|\s?[).:,]\s?.{0,400})?", re.DOTALL
-)
+_SAYS = r"(?:(?i:option|choice|answer|the|correct|is|:)\s?){0,5}"
+_LETTER = re.compile(_SAYS + r"(?:\(([A-Ja-j])\)|([A-J])(?=\s?[).:,]|\Z))(?:[\s).:,].{0,400})?", re.DOTALL)
+_MORE = re.compile(r"(?:,|\band|\bor|&)\s{0,3}\(?([A-J])(?:\)|(?=[\s,.]|\Z))")
 
 
-def letter(text: str) -> str | None:
-    """The option letter A to J that a short answer names, as in "(E)", "C. 12" or "option B"; else None."""
-    named = _LETTER.fullmatch(plain(text))
-    return named.group(1) if named else None
+def letters(text: str) -> set[str]:
+    """The option letters A to J that a short answer names: "(E)", "C. 12", "option B", "A and C"."""
+    text = plain(text)
+    if len(text) == 1 and text in "abcdefghij":
+        return {text.upper()}
+    named = _LETTER.fullmatch(text)
+    more = _MORE.findall(text) if named and len(text) <= 40 else ()
+    return {(named.group(1) or named.group(2)).upper(), *more} if named else set()

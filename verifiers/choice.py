@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from curate.answers import final_answer, letter, plain
+from curate.answers import final_answer, letters, plain
 from curate.schema import Row
 from curate.step import Verdict, Verifier
 
@@ -14,9 +14,9 @@ from curate.step import Verdict, Verifier
 class Choice(Verifier):
     r"""Abstains as unsupported unless the gold is the label of an option that the question lists.
 
-    Options are lines or runs like "A. x", "A) x", "(A) x", "A ) x , B ) y", "Answer1: x", and numbered lines "1. x" after
-    "Select the correct answer". A response chooses by label or by the whole text of one option. Several
-    different labels are no choice.
+    Options are lines or runs like "A. x", "A) x", "(A) x", "A ) x , B ) y", "Answer1: x", and numbered lines
+    "1. x" after "Select the correct answer". A response chooses by label or by the whole text of one option;
+    its last line counts where it marks no answer. Several labels are no choice: the verdict is false.
     """
 
     reads = ("question", "response", "answer")
@@ -112,9 +112,9 @@ _NAMED = re.compile(
 def _chosen(text: str, options: dict[str, str]) -> set[str] | None:
     """The labels a short text names: one label, a label with its option, an option's text, or "option B"."""
     short = plain(text)
-    named = letter(text)
-    if named and named.casefold() in options:
-        return {named.casefold()}
+    named = {letter.casefold() for letter in letters(text)} & set(options)
+    if named:
+        return named
     number = _LABEL.fullmatch(short)
     if number and number.group(1).casefold() in options:
         return {number.group(1).casefold()}

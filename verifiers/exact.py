@@ -16,9 +16,9 @@ _EDGES = re.compile(r"^[\s\"'“”‘’.,;:!?()\[\]{}*_]+|[\s\"'“”‘’.,
 class Exact(Verifier):
     r"""Decides every row that has a gold answer. Nothing is understood: 0.5 and 1/2 differ.
 
-    Not counted: case, runs of white space, punctuation and brackets around the whole, and what only sets the type
-    (`$`, `\text{}`, `**`). Counted: articles, inner punctuation, signs, order. Where the response marks no answer, the
-    last emphasis of its last paragraph is taken, or a response of one line whole.
+    Not counted: case, runs of white space, punctuation and brackets around the whole, and what only sets the
+    type (`$`, `\text{}`, `**`). Counted: articles, inner punctuation, signs, order. Where the response marks
+    no answer, the last emphasis of its last paragraph is taken, or a response of one line whole.
     """
 
     reads = ("response", "answer")
