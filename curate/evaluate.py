@@ -108,8 +108,8 @@ def evaluate(
 
     model: a checkpoint folder, an engine's name (`hf:PATH`), or an engine. problems: what `curate.read`
     takes; of a source that holds traces only the problems count, each once. out: the run's folder, whose
-    answers are not asked again; a temporary one where it is None. temperature, max_tokens: None leaves them to
-    the engine (temperature 1, up to the end of the context). seed: another seed draws other samples.
+    answers are not asked again; a temporary one where it is None. temperature, max_tokens: None leaves them
+    to the engine (temperature 1, up to the end of the context). seed: another seed draws other samples.
     verifier: who judges, math_equal where it is None. limit: only the first so many problems.
     """
     if k < 1:

@@ -83,8 +83,8 @@ def publish(
     """Write `table` (schema.ROW, verdicts, whatever steps added) to the folder `out`; push it where asked.
 
     form: `messages` (the turns as sent and the assistant's, reasoning in <think> tags) or `prompt_completion`
-    (the same, cut before the assistant's turn). recipe, funnel, ledger: a run's, printed in the card. dry_run:
-    write and send nothing. Raises InputError for an empty table, a row without a response, reasoning that the
+    (the same, cut before the assistant's turn). recipe, funnel, ledger: a run's, for the card. dry_run: write
+    and send nothing. Raises InputError for an empty table, a row without a response, reasoning that the
     form cannot hold, and a folder with something else in it.
     """
     out, lazy = Path(out), table.lazy()
@@ -195,20 +195,16 @@ def _check_rows(table: pl.LazyFrame) -> None:
     )
     no_response = pl.col("response").is_null()
     lost = pl.col("thinking").is_not_null() & ~survives
-    found = table.select(
-        no_response=no_response.sum(),
-        lost=lost.sum(),
-        first=pl.col("trace_id").filter(no_response | lost).first(),
-    ).collect()
-    n, m, first = found.row(0)
+    first = pl.col("trace_id").filter(no_response | lost).first().alias("first")
+    n, m, first_id = table.select(n=no_response.sum(), m=lost.sum(), first=first).collect().row(0)
     if n:
         raise InputError(
-            f"{n:,} rows have no response (the first: {first}); filter them out before publishing"
+            f"{n:,} rows have no response (the first: {first_id}); filter them out before publishing"
         )
     if m:
         raise InputError(
             f"the reasoning of {m:,} rows holds '</think>' and would be cut there by every reader "
-            f"(the first: {first}); filter them out before publishing"
+            f"(the first: {first_id}); filter them out before publishing"
         )
 
 
