@@ -144,7 +144,7 @@ def publish(
     run: Path,
     folder: Path,
     *,
-    form: str = "messages",
+    form: Literal["messages", "prompt_completion"] = "messages",
     push_to_hub: Annotated[str | None, Parameter(alias="--push-to")] = None,
     private: bool = False,
     dry_run: bool = False,
@@ -158,13 +158,13 @@ def publish(
     folder
         the dataset's folder
     form
-        messages or prompt_completion
+        whole conversations, or prompt and completion apart
     push_to_hub
         also upload it, to this name on the Hub
     private
         make the uploaded dataset private
     dry_run
-        write the folder, and print what would be uploaded
+        print what would be written and uploaded; neither happens
     """
     from curate.run import Run
 

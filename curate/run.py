@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
@@ -86,18 +86,25 @@ class Run:
             except duckdb.Error as e:
                 raise UserError(f"SQL: {e}") from None
 
-    def publish(self, out: str | Path, **options: Any) -> Publication:
-        """Write the live rows as a Hugging Face dataset with its card; options: see curate.publish."""
+    def publish(
+        self,
+        out: str | Path,
+        *,
+        form: Literal["messages", "prompt_completion"] = "messages",
+        push_to: str | None = None,
+        private: bool = False,
+        dry_run: bool = False,
+    ) -> Publication:
+        """Write the live rows as a Hugging Face dataset, with a card made of recipe, funnel and ledger.
+
+        push_to: a name on the Hub to upload to as well; dry_run: write and upload nothing, say what would be.
+        """
         from curate.publish import publish
 
-        return publish(
-            self.traces,
-            Path(out),
-            recipe=self.recipe,
-            funnel=self.funnel().table,
-            ledger=self.ledger,
-            **options,
-        )
+        made_of = {"recipe": self.recipe, "funnel": self.funnel().table, "ledger": self.ledger}
+        where = {"push_to": push_to, "private": private, "dry_run": dry_run}
+        with full_disk_in_one_sentence(Path(out)):
+            return publish(self.traces, Path(out), form=form, **made_of, **where)  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         return f"Run {self.folder}\n{self.funnel()}"
