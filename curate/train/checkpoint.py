@@ -64,5 +64,5 @@ def refuse_other(known: dict[str, Any], identity: dict[str, Any], what: str) -> 
         if known.get(name) != identity.get(name):
             raise InputError(
                 f"{what} was made with {name}={known.get(name)!r}, and this run has {identity.get(name)!r}; "
-                "choose another output_dir, or pass resume=False to begin anew"
+                "choose another output_dir, or pass resume=False (--no-resume) to begin anew"
             )

@@ -20,6 +20,7 @@ from curate.errors import InputError
 from curate.text import split_thinking
 
 if TYPE_CHECKING:
+    from tokenizers import Encoding
     from transformers import PreTrainedTokenizerBase
 
 REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
@@ -48,13 +49,12 @@ class Encoded(NamedTuple):
 
 
 class Text(NamedTuple):
-    """A rendered conversation as tokens. start, end: the characters of each token; stops: special tokens."""
+    """A rendered conversation as tokens. stops: where its special tokens stand among the ids."""
 
     text: str
     ids: np.ndarray
-    start: np.ndarray
-    end: np.ndarray
-    stops: np.ndarray  # indices into ids
+    encoding: Encoding
+    stops: np.ndarray
 
 
 class Piece(NamedTuple):
@@ -68,16 +68,15 @@ class Piece(NamedTuple):
 def encode(tokenizer: PreTrainedTokenizerBase, batch: Sequence[Conversation]) -> list[Encoded]:
     """Every conversation as token ids, and what of them is learnt."""
     texts = [_render(tokenizer, c, len(c.messages)) for c in batch]
-    tokens = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     special = [i for i, token in tokenizer.added_tokens_decoder.items() if token.special]
+    special += [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
     encoded = []
-    for c, text, ids, offsets in zip(
-        batch, texts, tokens["input_ids"], tokens["offset_mapping"], strict=True
-    ):
-        row = np.array(ids, dtype=np.int32)
-        start, end = np.array(offsets, dtype=np.int64).reshape(-1, 2).T
-        stops = np.flatnonzero(np.isin(row, [*special, tokenizer.eos_token_id or -1]))
-        encoded.append(_learn(tokenizer, c, Text(text, row, start, end, stops)))
+    encodings = tokenizer(
+        texts, add_special_tokens=False, return_attention_mask=False, verbose=False
+    ).encodings
+    for c, text, encoding in zip(batch, texts, encodings or (), strict=True):
+        ids = np.array(encoding.ids, dtype=np.int32)
+        encoded.append(_learn(tokenizer, c, Text(text, ids, encoding, np.flatnonzero(np.isin(ids, special)))))
     return encoded
 
 
@@ -101,10 +100,12 @@ def _learn(tokenizer: PreTrainedTokenizerBase, c: Conversation, t: Text) -> Enco
     for turn in turns:
         at = _after(_render(tokenizer, c, turn), t.text, turn, c)
         stop, pieces = _turn(t, at, turn, c)
-        learn |= (t.end > at) & (t.start < t.end[stop])
+        learn[_token_at(t, at) : stop + 1] = True
         ends.add(int(t.ids[stop]))
-        for low, high in _masked(c, pieces) if turn == turns[-1] else ():
-            learn &= (t.end <= low) | (t.start >= high)
+        if c.masks and turn == turns[-1]:
+            start, end = np.array(t.encoding.offsets).T
+            for low, high in _masked(c, pieces):
+                learn &= (end <= low) | (start >= high)
     return Encoded(c.where, t.ids, learn, frozenset(ends))
 
 
@@ -134,14 +135,22 @@ def _said(message: Mapping[str, Any]) -> list[Piece]:
     return apart + pieces_of(message["content"])
 
 
+def _token_at(t: Text, at: int) -> int:
+    """The first token that holds a character at or behind `at`."""
+    found = (t.encoding.char_to_token(i) for i in range(at, len(t.text)))  # some white space is in no token
+    return next((i for i in found if i is not None), len(t.ids))
+
+
 def _turn(t: Text, at: int, turn: int, c: Conversation) -> tuple[int, list[Piece]]:
     """The token that ends the turn whose words begin at `at`, and where its pieces stand in the text."""
     said = _said(c.messages[turn])
     wanted = [p.text for p in said]
     if not wanted:
         raise InputError(f"{c.where}: assistant turn {turn + 1} is empty; drop the row or give it an answer")
-    for stop in t.stops[t.start[t.stops] >= at]:  # what is said may hold special tokens itself
-        found = pieces_of(t.text[at : t.start[stop]])
+    for stop in t.stops[t.stops >= _token_at(t, at)]:  # what is said may hold special tokens itself
+        span = t.encoding.token_to_chars(int(stop))
+        assert span is not None, "the template writes every special token as text"
+        found = pieces_of(t.text[at : span[0]])
         if [p.text for p in found] == wanted:
             return int(stop), [Piece(s.field, at + p.start, p.text) for s, p in zip(said, found, strict=True)]
     if [p.text for p in pieces_of(t.text[at:])] == wanted:
