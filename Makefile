@@ -29,7 +29,7 @@ bench: $(DEV)
 	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(PY) $$file; done
 
 demo-models: $(RUNTIME)
-	$(PY) -m curate.demo_world.make
+	$(PY) -m curate.demo_world.make_models
 
 $(PY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

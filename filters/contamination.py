@@ -1,8 +1,8 @@
 """A row whose question shares a run of words with a benchmark question goes.
 
 Word n-grams against the test set are the usual rule: 13 words in GPT-3 (Brown et al. 2020, arXiv 2005.14165,
-appendix C), 8 in several open reasoning sets. A short question holds no 13 words, so the run that is asked for
-depends on the shorter of the two questions.
+appendix C), 8 in several open reasoning sets. A short question holds no 13 words, so the run that is asked
+for depends on the shorter of the two questions.
 """
 
 from __future__ import annotations
@@ -25,17 +25,19 @@ BASE = pl.lit(0x9E3779B97F4A7C15, dtype=pl.UInt64)  # odd, so that a rolling has
 class Contamination(Filter):
     """Two questions meet if they share n words in a row: the largest n of `ngrams` that fits into both.
 
-    Where none fits they must be equal. Words are compared after Unicode NFKC and lower-casing, without Asymptote
-    drawings, and with everything that is no letter, digit or underscore taken as space: `2x + 1` and `2x - 1` are
-    equal here, since a question that differs from a test question in a sign still gives it away.
+    Where none fits they must be equal. Words are compared after Unicode NFKC and lower-casing, without
+    Asymptote drawings, and with everything that is no letter, digit or underscore taken as space: `2x + 1`
+    and `2x - 1` are equal here, since a question that differs from a test question in a sign still gives it
+    away.
 
     Not found: paraphrases, translations, other names or numbers every few words, pictures. In scripts without
-    spaces a "word" is a whole clause, so little but copies is found. Found though innocent: a phrase of n words
-    that many questions share ("what is the sum of all of the", where a question has fewer than 13 words); keep
-    boilerplate such as a format instruction out of the benchmark files.
+    spaces a "word" is a whole clause, so little but copies is found. Found though innocent: a phrase of n
+    words that many questions share ("what is the sum of all of the", where a question has fewer than 13
+    words); keep boilerplate such as a format instruction out of the benchmark files.
 
-    benchmarks: JSON lines (plain, .gz, .zst) or parquet. The question of a row is the first it has of `question`,
-    `problem`, `prompt`, `instruction` and `input`. Benchmarks are held in memory, as hashes; the table is not.
+    benchmarks: JSON lines (plain, .gz, .zst) or parquet. The question of a row is the first it has of
+    `question`, `problem`, `prompt`, `instruction` and `input`. Benchmarks are held in memory, as hashes;
+    the table is not.
     """
 
     benchmarks: tuple[str, ...]

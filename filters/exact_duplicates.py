@@ -13,9 +13,9 @@ from curate.step import Filter
 class ExactDuplicates(Filter):
     """Compares thinking and response, each with runs of white space as one space and none at its ends.
 
-    Who wrote a trace does not matter; null and empty are the same. Compared are 64-bit hashes within one problem,
-    so the table's texts are never held at once. Not found: traces that differ in a single other character, and
-    equal traces of different problems. A problem that nobody has answered yet stays.
+    Who wrote a trace does not matter; null and empty are the same. Compared are 64-bit hashes within one
+    problem, so the table's texts are never held at once. Not found: traces that differ in a single other
+    character, and equal traces of different problems. A problem that nobody has answered yet stays.
     """
 
     reads = ("problem_id", "trace_id", "thinking", "response")

@@ -58,6 +58,7 @@ def only_step(module: ModuleType) -> type[Step]:
     own = [v for v in vars(module).values() if inspect.isclass(v) and v.__module__ == module.__name__]
     public = [c for c in own if not c.__name__.startswith("_")]
     assert len(public) == 1, f"{module.__name__} has the public classes {public}; one file, one step"
+    assert issubclass(public[0], Step)
     return public[0]
 
 
@@ -203,7 +204,7 @@ def check_score(step: Step, got: list[tuple[Any, Any]]) -> None:
 
 
 def check_filter(step: Step) -> None:
-    answers = []
+    answers: list[bool] = []
     for given, want in step.examples:
         rows, wanted = (given, want) if isinstance(given, list) else ([given], [want])
         goes = [why is not None for why in reasons(step, rows)]
