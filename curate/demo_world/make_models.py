@@ -56,7 +56,7 @@ class Lesson:
 
 LESSONS = {
     "teacher": Lesson(LEVELS, rows=20_000, steps=1_250, seed=11),
-    "student": Lesson((1, 2), rows=8_000, steps=400, seed=12),
+    "student": Lesson((1, 2), rows=10_000, steps=550, seed=12),
 }
 SAMPLE_PROBLEMS, HELDOUT_PROBLEMS = 1_000, 400
 
