@@ -125,10 +125,17 @@ def test_a_finished_training_is_not_paid_twice(tiny_model: Path, tmp_path: Path,
         fit(tiny_model, tmp_path, count=13)
 
 
-def test_ctrl_c_finishes_the_step_saves_and_goes_on_to_the_same_bits(
-    tiny_model, tmp_path, monkeypatch
-) -> None:
-    whole = fit(tiny_model, tmp_path, "whole", max_steps=7, optimizer="muon")
+@pytest.fixture
+def dropping(tiny_model: Path, tmp_path: Path) -> Path:
+    """The tiny model with dropout, so that its training draws random numbers."""
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "dropping"))
+    config = json.loads((folder / "config.json").read_text()) | {"attention_dropout": 0.2}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_ctrl_c_finishes_the_step_saves_and_goes_on_to_the_same_bits(dropping, tmp_path, monkeypatch) -> None:
+    whole = fit(dropping, tmp_path, "whole", max_steps=7, optimizer="muon")
     real, taken = sft.update, []
 
     def interrupted(*arguments):
@@ -143,16 +150,25 @@ def test_ctrl_c_finishes_the_step_saves_and_goes_on_to_the_same_bits(
         pytest.raises(Interrupted, match="after step 3 of 7; run it again to go on"),
     ):
         patch.setattr(sft, "update", interrupted)
-        fit(tiny_model, tmp_path, max_steps=7, optimizer="muon")
+        fit(dropping, tmp_path, max_steps=7, optimizer="muon")
     assert signal.getsignal(signal.SIGINT) is before
     assert not (tmp_path / "out" / "model.safetensors").exists()
     with pytest.raises(InputError, match="the checkpoint in .* was made with seed=0, and this run has 1"):
-        fit(tiny_model, tmp_path, max_steps=7, optimizer="muon", seed=1)
-    resumed = fit(tiny_model, tmp_path, max_steps=7, optimizer="muon")
+        fit(dropping, tmp_path, max_steps=7, optimizer="muon", seed=1)
+    resumed = fit(dropping, tmp_path, max_steps=7, optimizer="muon")
     assert resumed.losses == whole.losses and same_bits(tmp_path / "whole", tmp_path / "out")
     assert not (tmp_path / "out" / "checkpoint.pt").exists()
-    anew = fit(tiny_model, tmp_path, max_steps=7, optimizer="muon", resume=False)
+    anew = fit(dropping, tmp_path, max_steps=7, optimizer="muon", resume=False)
     assert anew.losses == whole.losses
+
+
+def test_ctrl_c_before_the_first_step_is_one_sentence(tiny_model: Path, tmp_path: Path, monkeypatch) -> None:
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sft, "tokenize", interrupted)
+    with pytest.raises(Interrupted, match="run it again to go on"):
+        fit(tiny_model, tmp_path)
 
 
 STALL = """

@@ -123,7 +123,8 @@ def check_packing(net: PreTrainedModel) -> None:
         one, other = logits(net.eval(), ids, positions)[:, 3:]
     if (one - other).abs().max() > 1e-3 * one.std():
         raise InputError(
-            f"in a {type(net).__name__} the documents of a pack would see each other; pass packing=False (--no-packing)"
+            f"in a {type(net).__name__} the documents of a pack would see each other; pass packing=False "
+            "(--no-packing)"
         )
 
 

@@ -152,6 +152,10 @@ def train(
         report = TrainReport(steps, losses, tokens, time.monotonic() - started, out)
         _save(report, net, tokenizer, documents.ends, arguments, prints)
         return report
+    except KeyboardInterrupt:  # before the first step, or the second Ctrl-C
+        raise Interrupted(
+            "stopped; run it again to go on from the last checkpoint, if there is one"
+        ) from None
     finally:
         shutil.rmtree(out / "tokens", ignore_errors=True)
 
