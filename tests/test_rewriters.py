@@ -56,17 +56,25 @@ def test_the_child_is_a_beginning_of_its_parent_with_the_same_response(
         assert child.thinking == child.thinking.rstrip()
 
 
-@given(lines)
-def test_the_child_ends_with_a_thought_that_states_the_answer_and_no_earlier_thought_does(
-    thinking: str,
-) -> None:
-    child = trim(thinking, "42")
-    cut = [thought for _, thought in thoughts(child.thinking or "" if child else thinking)]
-    states = [any(s in t for s in ("So 42 it is", "= 42", "boxed{42}")) for t in cut]
-    blank = "\n\n" in thinking.strip().replace(" ", "")
-    assume(not blank or (child is not None and "\n\n" in (child.thinking or "").replace(" ", "")))
-    assert not any(states[:-1])
-    assert child is None or states[-1]
+STATES = ["So 42 it is.", "6 * 7 = 42", "\\boxed{42}", "Is it 42?\n42."]
+SILENT = ["42 + 1 = 43", "Hm.", "The answer is 7.", "420 or 4.2", "a\nb"]
+
+
+@given(st.lists(st.sampled_from(STATES + SILENT), min_size=1, max_size=8))
+def test_the_child_ends_with_the_first_paragraph_that_states_the_answer(paragraphs: list[str]) -> None:
+    assume(len(paragraphs) > 1 or "\n" not in paragraphs[0])
+    stating = [i for i, paragraph in enumerate(paragraphs) if paragraph in STATES]
+    left = paragraphs[: stating[0] + 1] if stating else paragraphs
+    assert end("\n\n".join(paragraphs), "42") == "\n\n".join(left)
+
+
+@given(st.lists(st.sampled_from(STATES[:3] + SILENT[:4]), min_size=1, max_size=8))
+def test_where_there_is_no_blank_line_it_ends_with_the_first_such_line(thinking: list[str]) -> None:
+    stating = [i for i, line in enumerate(thinking) if line in STATES]
+    left = thinking[: stating[0] + 1] if stating else thinking
+    once = end("\n".join(thinking), "42")
+    assert once == "\n".join(left)
+    assert trim(once, "42") is None, "a second trim finds nothing more"
 
 
 @given(st.text(alphabet="ab \n\t", max_size=40))
