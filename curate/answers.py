@@ -38,33 +38,31 @@ def final_answer(response: str) -> Answer | None:
     """
     marked = [*_boxed(response), *_tagged(response), *_fields(response), *_hashes(response)]
     found = [f for f in marked if f.text.strip()] or [f for f in _phrases(response) if f.text.strip()]
-    if not found:
-        return None
-    last = max(found, key=lambda f: f.end)
-    return Answer(_inner(last.text.strip()), last.where)
+    last = max(found, key=lambda f: f.end, default=None)
+    return Answer(_inner(last.text.strip()), last.where) if last else None
 
 
 def last_value(response: str) -> Answer | None:
     """The last number or piece of mathematics: a guess, for responses that mark no answer."""
     tail = response[-4000:]
+    if bold := list(_BOLD_VALUE.finditer(tail, tail.rstrip().rfind("\n\n") + 1)):
+        return Answer(bold[-1].group(1).strip(), "last value")
     numbers = (_Found(n.start(), n.end(), n.group(), "last value") for n in _NUMBER.finditer(tail))
     found = [f for f in (*_maths(tail), *numbers) if f.text.strip()]
-    if not found:
-        return None
-    last = max(found, key=lambda f: (f.end, -f.start))
-    return Answer(last.text.strip(), "last value")
+    last = max(found, key=lambda f: (f.end, -f.start), default=None)
+    return Answer(last.text.strip(), "last value") if last else None
 
 
 def last_words(response: str) -> Answer | None:
     """The last emphasis in the last paragraph, or all of a response of one line: a guess, for words."""
     text = response.strip()
-    bold = list(_BOLD.finditer(text, text.rfind("\n\n") + 1))
-    if bold:
+    if bold := list(_BOLD.finditer(text, text.rfind("\n\n") + 1)):
         return Answer(bold[-1].group(1).strip(), "last value")
     return Answer(text, "line") if text and "\n" not in text and len(text) <= LONGEST else None
 
 
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
+_BOLD_VALUE = re.compile(r"\*\*([-−+\\$€£(]{0,4}\d[^*\n]{0,80})\*\*")
 _TOKEN = re.compile(
     r"\\(?:(boxed|fbox)\s{0,9}\{|boxed\s{1,9}([-+]?\w[\w.,/]{0,40}(?<=\w))|.)|[{}]", re.DOTALL
 )
@@ -203,7 +201,7 @@ def _phrases(text: str) -> Iterator[_Found]:
 
 _MATHS = re.compile(
     r"\$\$([^$]{1,400})\$\$|(?<![\\\d$])\$([^$\n]{1,400})(?<!\\)\$(?!\d)|\\\(((?:[^\\\n]|\\(?!\))){1,400})\\\)"
-    r"|\\\[((?:[^\\]|\\(?!\])){1,400})\\\]|\*\*([^*\n]{1,80})\*\*"
+    r"|\\\[((?:[^\\]|\\(?!\])){1,400})\\\]"
 )
 _NUMBER = re.compile(
     r"(?<![\w.,\\^{])[-−]?\\?[$€£]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)\s?\\?%?"
@@ -213,9 +211,7 @@ _NUMBER = re.compile(
 
 def _maths(text: str) -> Iterator[_Found]:
     for found in _MATHS.finditer(text):
-        inside = next(g for g in found.groups() if g is not None)
-        if found.group(5) is None or re.search(r"\d", inside):
-            yield _Found(found.start(), found.end(), inside, "last value")
+        yield _Found(found.start(), found.end(), found.group(found.lastindex or 0), "last value")
 
 
 def _inner(text: str) -> str:

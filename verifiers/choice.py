@@ -55,7 +55,7 @@ class Choice(Verifier):
         return Verdict(same, f"{'equal' if same else 'different'}: {where}", text)
 
 
-_LETTERED = re.compile(r"(?:^|[\s(,])([A-J])\s?[).:]\s", re.MULTILINE)
+_LETTERED = re.compile(r"(?:^|[\s(,])([A-J])\s?(?:\)|[.:]\s)\s?", re.MULTILINE)
 _WORDED = re.compile(r"\b(Answer\d)\s?:\s", re.IGNORECASE)
 _NUMBERED = re.compile(r"^(\d{1,2})[.)] ", re.MULTILINE)
 _ASKED = re.compile(r"(?:select|choose|pick|which)\b[^\n]{0,200}:?\s*\Z", re.IGNORECASE)
@@ -112,6 +112,8 @@ _NAMED = re.compile(
 def _chosen(text: str, options: dict[str, str]) -> set[str] | None:
     """The labels a short text names: one label, a label with its option, an option's text, or "option B"."""
     short = plain(text)
+    if short.casefold() in options:
+        return {short.casefold()}
     named = {letter.casefold() for letter in letters(text)} & set(options)
     if named:
         return named

@@ -19,10 +19,11 @@ class MathEqual(Verifier):
     r"""Abstains when the gold answer does not parse: a bad key must not fail a good trace.
 
     Three looks, the cheap ones first: equal strings, equal rational numbers (exact, no floats), Math-Verify
-    on what is left. Math-Verify reads LaTeX with a grammar here; its other reader, which evaluates text, is
-    never used. A gold of plain words is unsupported; one that is an option letter is compared as a letter.
-    Units, currency, a percent sign and the base of a numeral may be left out. Where the response marks no
-    answer, its last value is taken. An answer of over 2,000 characters is unsupported.
+    on what is left. Math-Verify reads LaTeX with a grammar here, and nothing but numerals reaches Python's
+    eval inside SymPy; its other reader, which evaluates text, is never used. A gold of plain words is
+    unsupported; one that is an option letter is compared as a letter. Units, currency, a percent sign and
+    the base of a numeral may be left out. Where the response marks no answer, its last value is taken. An
+    answer of over 2,000 characters is unsupported.
 
     timeout_s and memory_mb bound one comparison; past them the worker is killed and the verdict abstains.
     """
