@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from curate.errors import InputError
 from curate.losses.cross_entropy import cross_entropy
+from curate.train.loop import MAX_NORM, update
 from curate.train.model import check_packing, load_model, logits
 from curate.train.optim import optimizers, schedule
 from curate.train.pack import Packs, alone, batch, batches, pack, steps_per_epoch
@@ -161,3 +162,13 @@ def test_every_parameter_has_one_optimizer(tiny_model: Path, kind: str) -> None:
     assert len(muon) == (0 if kind == "adamw" else 2 * 7)  # q k v o gate up down, in two layers
     ends = {id(net.lm_head.weight), id(net.model.embed_tokens.weight)}
     assert not ends & {id(p) for p in muon}
+
+
+def test_a_step_never_moves_further_than_its_clipped_gradient(tiny_model: Path) -> None:
+    net = load_model(tiny_model, seed=0)
+    before = [p.detach().clone() for p in net.parameters()]
+    docs = documents(40, 30)
+    step = [batch(docs, alone(docs.lengths), np.arange(2), pad=0)]
+    update(net, [torch.optim.SGD(net.parameters(), lr=1.0)], step, rate=0.01, bf16=False)
+    moved = sum(float((p - b).square().sum()) for p, b in zip(net.parameters(), before, strict=True)) ** 0.5
+    assert moved == pytest.approx(0.01 * MAX_NORM, rel=1e-3)  # the gradient itself is longer than that
