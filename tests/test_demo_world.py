@@ -154,3 +154,19 @@ def test_the_template_keeps_every_word_of_a_conversation(name: str) -> None:
     assert asked.endswith("<think>\n")
     assert text.startswith(asked)
     assert asked.removesuffix("<think>\n") + turns[-1]["content"] + "<|im_end|>\n" == text
+
+
+def test_trimming_leaves_the_thoughts_up_to_the_answer() -> None:
+    from curate.rewriters.trim_after_answer import TrimAfterAnswer
+
+    rng, cut = Random(6), 0
+    for p in islice(problems(6, "models"), 300):
+        thinking, response = solve(p, rng)
+        thoughts = thinking.split("\n\n")
+        ready = next(i for i, t in enumerate(thoughts) if f"= {p.answer}" in t)
+        row = {"question": p.question, "thinking": thinking, "response": response, "answer": str(p.answer)}
+        child = TrimAfterAnswer().row(row)
+        left = thinking if child is None else child.thinking
+        assert left == "\n\n".join(thoughts[: ready + 1])
+        cut += child is not None
+    assert 250 < cut < 300  # where a check had to save the answer, that check may be the end
