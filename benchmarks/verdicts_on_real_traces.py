@@ -5,10 +5,10 @@
 The data is a folder with `traces/*.jsonl.gz` and `verify/*.jsonl` (CURATE_DATA, else ../shared/data). Both
 judges see the same text (the response without its thinking) in the same killable processes. Ours is what
 `curate_traces` does: Choice, MathEqual, Exact, and the first that does not call the gold unsupported decides.
-Math-Verify is `verify(parse(gold), parse(response))` with its own time limits, and a hard one of 30 s around it.
+Math-Verify is `verify(parse(gold), parse(response))` with its own time limits, and 30 s around them.
 
 Columns: "agree" is the share of labelled rows with the label's verdict, an abstention being no agreement;
-"of decided" is the same of the rows that we decided; "same" is the share of all rows with one verdict from both.
+"of decided" is the same of the rows that we decided; "same" is the share of rows with one verdict from both.
 Labels are as the sources have them, mistakes included.
 """
 

@@ -237,3 +237,15 @@ def test_verdicts_agree_with_the_labels_of_real_traces(data: Path, name: str, le
             total += 1
             agreed += routed(row["question"], response, row["gold"]).passed is row["label"]
     assert agreed / total >= least
+
+
+@pytest.mark.parametrize("name", ["choice", "mmlu_pro", "logic"])
+def test_the_gold_of_every_real_choice_question_is_one_of_its_options(data: Path, name: str) -> None:
+    with gzip.open(data / "problems" / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
+        for row in map(json.loads, lines):
+            said = {
+                "question": row["question"],
+                "answer": row["answer"],
+                "response": f"\\boxed{{{row['answer']}}}",
+            }
+            assert Choice().row(said).passed is True, row["id"]

@@ -55,7 +55,8 @@ class Choice(Verifier):
         return Verdict(same, f"{'equal' if same else 'different'}: {where}", text)
 
 
-_LETTERED = re.compile(r"(?:^|[\s(,])([A-J])\s?(?:\)|[.:]\s)\s?", re.MULTILINE)
+_LINED = re.compile(r"^\s{0,3}\(?([A-J])\s?[).:]\s?", re.MULTILINE)
+_LETTERED = re.compile(r"(?:^|[\s(,'])([A-J])\s?(?:\)|[.:]\s)\s?", re.MULTILINE)
 _WORDED = re.compile(r"\b(Answer\d)\s?:\s", re.IGNORECASE)
 _NUMBERED = re.compile(r"^(\d{1,2})[.)] ", re.MULTILINE)
 _ASKED = re.compile(r"(?:select|choose|pick|which)\b[^\n]{0,200}:?\s*\Z", re.IGNORECASE)
@@ -63,7 +64,7 @@ _ASKED = re.compile(r"(?:select|choose|pick|which)\b[^\n]{0,200}:?\s*\Z", re.IGN
 
 def listed(question: str) -> dict[str, str]:
     """The options inside a question, {casefolded label: normalised text}; empty where it lists none."""
-    for pattern, first in ((_WORDED, "answer1"), (_LETTERED, "a"), (_NUMBERED, "1")):
+    for pattern, first in ((_WORDED, "answer1"), (_LINED, "a"), (_LETTERED, "a"), (_NUMBERED, "1")):
         marks = _run(list(pattern.finditer(question)), first)
         if len(marks) < 2 or (
             pattern is _NUMBERED and not _ASKED.search(question[: marks[0].start()][-300:])
@@ -76,7 +77,7 @@ def listed(question: str) -> dict[str, str]:
 
 
 def _run(marks: list[re.Match[str]], first: str) -> list[re.Match[str]]:
-    """The last run of marks that counts up from `first`: A, B, C or 1, 2, 3."""
+    """The longest run of marks that counts up from `first`: A, B, C or 1, 2, 3."""
     run: list[re.Match[str]] = []
     best: list[re.Match[str]] = []
     for mark in marks:
@@ -85,7 +86,7 @@ def _run(marks: list[re.Match[str]], first: str) -> list[re.Match[str]]:
             run = [mark]
         elif run and label == _next(run[-1].group(1).casefold()):
             run.append(mark)
-        if len(run) > 1:
+        if len(run) >= len(best):
             best = list(run)
     return best
 
@@ -98,7 +99,7 @@ def _next(label: str) -> str:
 
 
 def _normal(text: str) -> str:
-    return " ".join(plain(text).strip(" ,;.").casefold().split())
+    return " ".join(plain(text).strip(" ,;.'[]").casefold().split())
 
 
 _LABEL = re.compile(
