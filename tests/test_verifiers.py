@@ -89,8 +89,6 @@ def test_a_gold_that_is_no_mathematics_abstains(gold: str | None, why: str) -> N
         ("Each pays **\\$240** per year over 5 years.", "240"),
         ("**Answer:** Harry slept 240 minutes more than 1 person.", "240"),
         ("I think the answer is correct. The sum is 240.", "240"),
-        ("Her earnings are $240.", "240"),
-        ("A: 240", "240"),
     ],
 )
 def test_a_value_is_found_in_a_sentence(response: str, extracted: str) -> None:
