@@ -85,7 +85,7 @@ def outputs(page: Path, folder: Path) -> list[tuple[Block, str]]:
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m curate.cli "$@"\n')
     command.chmod(0o755)
     path = f"{command.parent}:{os.environ['PATH']}"
-    env = {**os.environ, "PYTHONPATH": str(copy), "PATH": path, "COLUMNS": "100"}
+    env = {**os.environ, "PYTHONPATH": str(copy), "PATH": path, "COLUMNS": "100", "OMP_NUM_THREADS": "1"}
     argv = [sys.executable, str(folder / "page.py")]
     done = subprocess.run(argv, cwd=work, env=env, capture_output=True, text=True)
     assert done.returncode == 0, f"{page.name}: {done.stderr[-4000:]}"
