@@ -21,8 +21,6 @@
 import os
 import tempfile
 
-os.chdir(tempfile.mkdtemp())  # everything this notebook writes goes here
-
 import polars as pl
 
 import curate
@@ -33,13 +31,16 @@ from curate.filters.truncated import Truncated
 from curate.rewriters.trim_after_answer import TrimAfterAnswer
 from curate.verifiers.math_equal import MathEqual
 
+os.chdir(tempfile.mkdtemp())  # everything this notebook writes goes here
+os.symlink(WORLD / "teacher", "teacher")  # the engine's name stands in every row: let it be short
+
 
 def solved(rows):
     """How many right traces a problem has left. Any function LazyFrame → LazyFrame is a step."""
     return rows.with_columns(solved=pl.len().over("problem_id"))
 
 
-teacher = curate.engine(f"hf:{WORLD / 'teacher'}", max_tokens=256)
+teacher = curate.engine("hf:teacher", max_tokens=256)
 problems = curate.read(WORLD / "problems.jsonl").head(24)
 pipe = curate.Pipeline(
     problems,
@@ -88,8 +89,8 @@ wrong = run.dropped.filter(pl.col("dropped_by") == "failed").head(1).collect().r
 HTML(trace_html(wrong))
 
 # %% [markdown]
-# **Ask.** polars over `run.traces` and `run.dropped`, or SQL over the same files. How much did trimming
-# cut, by the number of steps of the problem?
+# **Ask.** polars over `run.traces` and `run.dropped`, or SQL over the same files. How many characters
+# of thinking did trimming leave, by the number of steps of the problem?
 
 # %%
 run.sql("""
