@@ -33,7 +33,8 @@ from curate.train import train
 from curate.verifiers.math_equal import MathEqual
 
 WORLD = Path(__file__).parent / "demo_world"
-PROBLEMS, SAMPLES, EPOCHS, LEARNING_RATE, BATCH, MAX_TOKENS = 350, 4, 3, 3e-3, 16, 256
+PROBLEMS, SAMPLES, HELD_OUT, MAX_TOKENS = 500, 4, 200, 240
+STEPS = 400  # the same for every arm: what differs is what a student saw, not how long it was trained
 
 
 @dataclass(frozen=True)
@@ -142,18 +143,19 @@ def _student(name: str, run: Run, folder: Path) -> Arm:
         data,
         model=WORLD / "student",
         output_dir=student,
-        num_train_epochs=EPOCHS,
-        learning_rate=LEARNING_RATE,
-        batch_size=BATCH,
+        max_steps=STEPS,
+        learning_rate=3e-3,
+        batch_size=8,
+        max_length=320,
+        warmup_steps=10,
         optimizer="muon",
-        seed=0,
     )
     return _measure(name, student, run.traces.select(pl.len()).collect().item(), folder)
 
 
 def _measure(name: str, model: Path, traces: int, folder: Path) -> Arm:
     """Accuracy on the held-out problems, sampled and greedy."""
-    heldout = WORLD / "heldout.jsonl"
+    heldout = read(WORLD / "heldout.jsonl").head(HELD_OUT)
     out = folder / "eval" / name.replace(" + ", "-")
     sampled = evaluate(f"hf:{model}", heldout, out=out / "sampled", temperature=1.0, max_tokens=MAX_TOKENS)
     greedy = evaluate(f"hf:{model}", heldout, out=out / "greedy", temperature=0.0, max_tokens=MAX_TOKENS)

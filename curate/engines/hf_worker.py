@@ -47,7 +47,7 @@ class Worker(threading.Thread):
     def run(self) -> None:
         try:
             checkpoint = self._load()
-            self._size = self._batch_size or (256 if checkpoint.model.device.type == "cuda" else 64)
+            self._size = self._batch_size or (256 if checkpoint.model.device.type == "cuda" else 128)
             self._room = int(_SHARE * _free_bytes(checkpoint.model.device)) // cache_bytes(checkpoint.model)
         except BaseException as e:  # noqa: BLE001  the one who opens the engine is in another thread
             self.loaded.set_exception(e)
