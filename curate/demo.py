@@ -33,8 +33,8 @@ from curate.train import train
 from curate.verifiers.math_equal import MathEqual
 
 WORLD = Path(__file__).parent / "demo_world"
-PROBLEMS, SAMPLES, HELD_OUT, MAX_TOKENS = 500, 4, 200, 240
-STEPS = 400  # the same for every arm: what differs is what a student saw, not how long it was trained
+PROBLEMS, SAMPLES, HELD_OUT, MAX_TOKENS = 400, 4, 200, 240
+STEPS = 320  # the same for every arm: what differs is what a student saw, not how long it was trained
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def demo(out: Path | None = None, *, compare: bool = False) -> Demo:
     """Walk the road; with `compare`, train two more students, on raw and on verified traces."""
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="curate-demo-")) if out is None else out
-    teacher = engine(f"hf:{WORLD / 'teacher'}", temperature=1.0, max_tokens=MAX_TOKENS)
+    teacher = engine(f"hf:{WORLD / 'teacher'}", temperature=1.0, max_tokens=MAX_TOKENS, dtype="float32")
     before = _measure("before", WORLD / "student", 0, folder)
     arms = []
     for name, steps in _arms(teacher).items():
@@ -157,8 +157,9 @@ def _measure(name: str, model: Path, traces: int, folder: Path) -> Arm:
     """Accuracy on the held-out problems, sampled and greedy."""
     heldout = read(WORLD / "heldout.jsonl").head(HELD_OUT)
     out = folder / "eval" / name.replace(" + ", "-")
-    sampled = evaluate(f"hf:{model}", heldout, out=out / "sampled", temperature=1.0, max_tokens=MAX_TOKENS)
-    greedy = evaluate(f"hf:{model}", heldout, out=out / "greedy", temperature=0.0, max_tokens=MAX_TOKENS)
+    student = f"hf:{model}?dtype=float32"
+    sampled = evaluate(student, heldout, out=out / "sampled", temperature=1.0, max_tokens=MAX_TOKENS)
+    greedy = evaluate(student, heldout, out=out / "greedy", temperature=0.0, max_tokens=MAX_TOKENS)
     return Arm(name, traces, sampled, greedy)
 
 

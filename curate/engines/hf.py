@@ -29,7 +29,7 @@ class _Door:
 class HF(Sampled):
     """`model` is a checkpoint folder or a hub id; `revision` a commit, branch or tag of the latter.
 
-    What is asked at the same time is answered in batches of up to batch_size rows (None: 64 on a CPU, 256 on
+    What is asked at the same time is answered in batches of up to batch_size rows (None: 128 on a CPU, 256 on
     a GPU, fewer where the memory is short). A request with a seed is answered alike in every batch, up to
     rounding. dtype: of the weights; float32 rounds less and is slower. device: None takes a GPU if any.
     """
