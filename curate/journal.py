@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from curate.schema import content_hash
-from curate.step import Completion, Engine, Message, TokenScores
+from curate.step import Completion, Engine, Message, TokenScores, model_name
 
 _TABLES = """
 create table if not exists calls (key text primary key, step text, row text, reply text) without rowid;
@@ -206,7 +206,7 @@ class Journalled:
     async def _keep(self, key: str, reply: Any, prompt_tokens: int, output_tokens: int) -> None:
         self.known[key] = json.dumps(reply, ensure_ascii=False)
         self.told(output_tokens)
-        row, engine = _row.get()[0], self.engine.model
+        row, engine = _row.get()[0], model_name(self.engine)
         await self.journal.keep(
             Call(
                 key,

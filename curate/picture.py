@@ -65,8 +65,8 @@ def plan_html(plan: Mapping[str, Any]) -> str:
 def trace_html(row: Mapping[str, Any], spans: Spans | None = None) -> str:
     """One trace: where it comes from, its texts with `spans` in colour, and every verdict on it.
 
-    Without `spans`, every span column of the row is drawn. Of overlapping spans the shortest gives the colour;
-    all of them are named when the mouse rests there.
+    Without `spans`, every span column of the row is drawn. Of overlapping spans the shortest gives the
+    colour; all of them are named when the mouse rests there.
     """
     found = _spans(row) if spans is None else list(spans)
     colours = _colours(found)

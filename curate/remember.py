@@ -23,7 +23,7 @@ from curate.parts import add_part, count, iter_rows, scan_parts, sink
 from curate.pool import Abstained, Pool
 from curate.progress import Meter
 from curate.schema import content_hash
-from curate.step import Step, Verdict, Verifier, engines
+from curate.step import Step, Verdict, Verifier, engines, model_name
 
 PART_ROWS = 2_000
 PART_SECONDS = 10.0
@@ -123,7 +123,7 @@ class Writer:
         self.folder = memory.answers(step)
         self.failures = memory.scratch / "failed" / f"{step.name}-{time.monotonic_ns()}"
         self.schema = {"key": pl.String, **step.writes}
-        self.engine = ", ".join(e.model for e in engines(step).values())
+        self.engine = ", ".join(model_name(e) for e in engines(step).values())
         self.cached = cached
         self.meter = Meter(step.name, new, cached)
         self.rows: list[dict[str, Any]] = []

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from curate.schema import TRACE, Row
-from curate.step import Completion, Engine, Step, user
+from curate.step import Completion, Engine, Step, model_name, user
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Sample(Step):
     def pack(self, value: tuple[list[dict[str, str]], Completion]) -> dict[str, Any]:
         messages, c = value
         return {
-            "model": self.engine.model,
+            "model": model_name(self.engine),
             "messages": messages,
             "thinking": c.thinking,
             "response": c.response,

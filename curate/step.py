@@ -238,6 +238,11 @@ def is_engine(thing: Any) -> bool:
     return callable(getattr(type(thing), "chat", None))
 
 
+def model_name(engine: Engine) -> str:
+    """The name that rows and the ledger give a model: of a local folder its last part, not its path."""
+    return Path(engine.model).name if Path(engine.model).is_dir() else engine.model
+
+
 def engines(step: Step) -> dict[str, Engine]:
     """The engine fields of a step, by field name."""
     values = {f.name: getattr(step, f.name) for f in fields(step)}

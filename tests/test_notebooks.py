@@ -89,7 +89,8 @@ def test_what_is_committed_is_the_source_executed(source: Path) -> None:
 
     committed = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
     told = [(c.cell_type, c.source) for c in cells_of(source).cells]
-    assert [(c.cell_type, c.source) for c in committed.cells] == told, "write it anew: python tests/test_notebooks.py"
+    kept = [(c.cell_type, c.source) for c in committed.cells]
+    assert kept == told, "write it anew: python tests/test_notebooks.py"
     counts = [c.execution_count for c in committed.cells if c.cell_type == "code"]
     assert counts == list(range(1, len(counts) + 1)), "it was not executed from top to bottom"
     assert not any(o.output_type == "error" for c in committed.cells for o in c.get("outputs", ()))
