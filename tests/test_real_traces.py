@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import datasets
@@ -48,7 +49,11 @@ def test_stored_traces_become_a_dataset_that_a_student_trains_on(data: Path, tmp
     run.publish(tmp_path / "data")
     loaded = datasets.load_dataset(str(tmp_path / "data"), split="train", cache_dir=str(tmp_path / "cache"))
     assert len(loaded) == run.traces.select(pl.len()).collect().item()
+    student = tmp_path / "plain"  # the demo student, but its template opens no think block: some rows have none
+    shutil.copytree(STUDENT, student)
+    template = student / "chat_template.jinja"
+    template.write_text(template.read_text().replace("assistant\\n<think>\\n", "assistant\\n"))
     report = train(
-        tmp_path / "data", model=STUDENT, output_dir=tmp_path / "student", max_steps=3, on_overflow="split"
+        tmp_path / "data", model=student, output_dir=tmp_path / "student", max_steps=3, on_overflow="split"
     )
     assert report.steps == 3 and report.losses[-1] < report.losses[0]
