@@ -197,6 +197,19 @@ def test_a_step_of_the_docs_is_one_file_that_the_contract_holds(tmp_path: Path) 
     assert sorted(held) == sorted(names)
 
 
+def test_the_transcript_of_the_demo_is_of_this_demo() -> None:
+    """Whoever changes how much the demo samples and trains pastes what it prints now."""
+    from curate import demo
+
+    sampled = demo.PROBLEMS * demo.SAMPLES
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## The demo")[2].partition("\n## ")[0]
+    shown = re.findall(r"^sample +([\d,]+) +([\d,]+) +([\d,]+)", text, re.MULTILINE)
+    assert len(shown) == 2, "one transcript of `curate demo`, one with --compare"
+    assert {tuple(int(n.replace(",", "")) for n in line) for line in shown} == {
+        (demo.PROBLEMS, sampled, demo.PROBLEMS)
+    }
+
+
 def rewrite(page: Path, folder: Path) -> None:
     """Put what the page's blocks print now into its output blocks."""
     text, at = page.read_text(encoding="utf-8"), 0
