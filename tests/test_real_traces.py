@@ -49,7 +49,7 @@ def test_stored_traces_become_a_dataset_that_a_student_trains_on(data: Path, tmp
     run.publish(tmp_path / "data")
     loaded = datasets.load_dataset(str(tmp_path / "data"), split="train", cache_dir=str(tmp_path / "cache"))
     assert len(loaded) == run.traces.select(pl.len()).collect().item()
-    student = tmp_path / "plain"  # the demo student, but its template opens no think block: some rows have none
+    student = tmp_path / "plain"  # the demo student; some rows have no thinking, so no block is opened
     shutil.copytree(STUDENT, student)
     template = student / "chat_template.jinja"
     template.write_text(template.read_text().replace("assistant\\n<think>\\n", "assistant\\n"))
