@@ -32,7 +32,6 @@ from curate.rewriters.trim_after_answer import TrimAfterAnswer
 from curate.verifiers.math_equal import MathEqual
 
 os.chdir(tempfile.mkdtemp())  # everything this notebook writes goes here
-os.symlink(WORLD / "teacher", "teacher")  # the engine's name stands in every row: let it be short
 
 
 def solved(rows):
@@ -40,7 +39,7 @@ def solved(rows):
     return rows.with_columns(solved=pl.len().over("problem_id"))
 
 
-teacher = curate.engine("hf:teacher", max_tokens=256)
+teacher = curate.engine(f"hf:{WORLD / 'teacher'}", max_tokens=256)
 problems = curate.read(WORLD / "problems.jsonl").head(24)
 pipe = curate.Pipeline(
     problems,
