@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-import importlib.util
-import inspect
 import json as json_library
 import logging
 import os
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
-from cyclopts.config import Yaml
 
 import curate
-from curate.errors import CurateError, InputError, UserError, near
+from curate.errors import CurateError, UserError, near
+from curate.recipes import FLAGS, files, first_line
+from curate.recipes import pipeline as pipeline_of
 
 ROOMS = ("verifiers", "scores", "filters", "rewriters", "methods", "engines")
-_flags = Parameter(negative=(), consume_multiple=True, accepts_keys=False)
 _rest = Annotated[str, Parameter(show=False, allow_leading_hyphen=True)]
 
 app = App(
     name="curate",
     version=curate.__version__,
     help="From problems and teacher traces to a published dataset and a trained student.",
-    default_parameter=_flags,
+    default_parameter=FLAGS,
     result_action="return_value",
 )
-app.command("curate.train:train", name="train", help="Train a student on a published folder.")
+app.command(
+    "curate.train:train",
+    name="train",
+    help="Train a student on a published folder.",
+    default_parameter=Parameter(consume_multiple=True),
+)
 
 
 @app.command
@@ -52,7 +52,7 @@ def plan(
     json
         the plan as JSON
     """
-    found = _pipeline("plan", recipe, flags, config).plan(out)
+    found = pipeline_of("plan", recipe, flags, config).plan(out)
     print(json_library.dumps(found.as_json()) if json else found)
 
 
@@ -87,7 +87,7 @@ def run(
     json
         the funnel as JSON
     """
-    pipeline = _pipeline("run", recipe, flags, config)
+    pipeline = pipeline_of("run", recipe, flags, config)
     if max_samples is not None:
         pipeline = pipeline.head(max_samples)
     if dry_run:
@@ -236,15 +236,14 @@ def list_(room: str | None = None, *, json: bool = False) -> None:
     """
     if room is not None and room not in ROOMS:
         raise UserError(f"there is no room {room!r}; {near(room, ROOMS)}")
-    found = {name: _files(name) for name in ([room] if room else ROOMS)}
+    found = {name: _lines(name) for name in ([room] if room else ROOMS)}
     if json:
-        lines = {name: {f: _first_line(p) for f, p in files.items()} for name, files in found.items()}
-        print(json_library.dumps(lines))
+        print(json_library.dumps(found))
         return
-    for name, files in found.items():
+    for name, lines in found.items():
         print(name)
-        for file, path in files.items():
-            print(f"  {file:24s} {_first_line(path)}")
+        for thing, line in lines.items():
+            print(f"  {thing:24s} {line}")
 
 
 @app.command
@@ -266,95 +265,24 @@ def demo(*, out: Path | None = None, json: bool = False, compare: bool = False) 
     print(json_library.dumps(result.as_json()) if json else result)
 
 
-def _files(room: str) -> dict[str, Path]:
-    """The files of a room, by name; nothing is imported."""
-    here = Path(curate.__file__).parent
-    folder = here / room if (here / room).is_dir() else here.parent / room
-    return {p.stem: p for p in sorted(folder.glob("*.py")) if not p.stem.startswith("_")}
+def _lines(room: str) -> dict[str, str]:
+    """What a room holds, with a line about each: its files, or the kinds of engines."""
+    if room == "engines":
+        from curate.engines import KINDS
 
-
-def _first_line(path: Path) -> str:
-    import ast
-
-    doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return doc.split("\n")[0]
-
-
-def _pipeline(verb: str, recipe: str, flags: tuple[str, ...], config: Path | None) -> Any:
-    """The pipeline that a recipe makes of its flags."""
-    sub = App(
-        name=f"curate {verb} {recipe}",
-        default_parameter=_flags,
-        result_action="return_value",
-        version_flags=(),
-        config=_values(config) if config else None,
-    )
-    sub.default(_as_command(_function(recipe)))
-    return sub(flags, exit_on_error=False, print_error=False)
-
-
-def _as_command(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function with only those types in its signature that can be typed: `str | Source` becomes `str`."""
-    plain = (str, int, float, bool, Path, type(None))
-
-    def typed(annotation: Any) -> Any:
-        if get_origin(annotation) not in (Union, UnionType):
-            return annotation
-        members = [a for a in get_args(annotation) if a in plain or get_origin(a) in (list, tuple, Literal)]
-        return Union[tuple(members)]  # noqa: UP007 - made at run time
-
-    @wraps(function)
-    def command(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **kwargs)
-
-    signature = inspect.signature(function, eval_str=True)
-    parameters = [p.replace(annotation=typed(p.annotation)) for p in signature.parameters.values()]
-    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
-    del command.__wrapped__
-    return command
-
-
-def _values(config: Path) -> Yaml:
-    if not config.exists():
-        raise InputError(f"no file {config}; --config takes a YAML file with values for the recipe's flags")
-    return Yaml(config, use_commands_as_keys=False, search_parents=False)
-
-
-def _function(recipe: str) -> Callable[..., Any]:
-    """A method by name, or the function `recipe` of a Python file."""
-    path = Path(recipe)
-    if path.suffix == ".py":
-        if not path.exists():
-            raise InputError(f"no recipe file {path}")
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert spec and spec.loader
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[path.stem] = module  # so that worker processes can find the steps it defines
-        spec.loader.exec_module(module)
-        name = "recipe"
-    else:
-        methods = _files("methods")
-        if recipe not in methods:
-            raise UserError(
-                f"there is no method {recipe!r}; {near(recipe, methods)} A recipe may also be a .py file"
-            )
-        module, name = importlib.import_module(f"curate.methods.{recipe}"), recipe
-    if not callable(getattr(module, name, None)):
-        raise InputError(f"{path} has no function {name!r}; a recipe is a function that returns a Pipeline")
-    function: Callable[..., Any] = getattr(module, name)
-    return function
+        return dict(KINDS)
+    return {name: first_line(path) for name, path in files(room).items()}
 
 
 def main(argv: list[str] | None = None) -> None:
     """The command `curate`. Exit code 0, 1 for a failure, 2 for wrong usage or input, 130 after Ctrl-C."""
     argv = sys.argv[1:] if argv is None else argv
-    # Threads of torch that wait must not spin: on shared cores that made sampling ten times slower.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Threads of torch that wait may spin for microseconds only: on shared cores more is ten times slower.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     logging.basicConfig(level=logging.WARNING, format="curate: %(message)s", stream=sys.stderr)
     try:
         if len(argv) > 2 and argv[0] in ("run", "plan") and argv[-1] in ("--help", "-h"):
-            _pipeline(argv[0], argv[1], ("--help",), None)
+            pipeline_of(argv[0], argv[1], ("--help",), None)
         else:
             result = app(argv, exit_on_error=False, print_error=False)
             if result is not None:

@@ -33,7 +33,7 @@ from curate.train import train
 from curate.verifiers.math_equal import MathEqual
 
 WORLD = Path(__file__).parent / "demo_world"
-PROBLEMS, SAMPLES, HELD_OUT, MAX_TOKENS = 400, 4, 200, 240
+PROBLEMS, SAMPLES, HELD_OUT, MAX_TOKENS = 800, 2, 200, 240
 STEPS = 320  # the same for every arm: what differs is what a student saw, not how long it was trained
 
 

@@ -214,4 +214,4 @@ def missing(path: Path) -> InputError:
     hint = near(path.name, names)
     if len(names) > 12 and hint.startswith("there is"):
         hint = f"the folder holds {len(names)} other names"
-    return InputError(f"{path} does not exist; in {folder.resolve()} {hint}")
+    return InputError(f"{path} does not exist; looking in its folder: {hint}")

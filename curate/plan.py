@@ -59,7 +59,7 @@ class Plan:
         lines = [f"{self.read:,} rows read", head]
         for i, s in enumerate(self.steps, 1):
             rows = ("≤ " if s.at_most else "") + f"{s.rows:,}"
-            known, new = (_number(s.known), _number(s.new)) if s.known is not None else ("", "")
+            known, new = _number(s.known), _number(s.new)
             if s.new is not None and s.at_most:
                 new = "≤ " + new
             tokens = "" if not s.new else ("?" if s.tokens is None else f"~{s.tokens:,}")
@@ -103,7 +103,7 @@ def make_plan(pipeline: Pipeline, out: Path) -> Plan:
                     new, distinct = count(walk.memory.todo(step, keyed)), count(keyed)
                 else:
                     new = distinct = rows * (step.n if isinstance(step, Sample) else 1)
-                cost = {"known": distinct - new, "new": new, **_cost(ledger, step, new)}
+                cost = {"known": None if at_most else distinct - new, "new": new, **_cost(ledger, step, new)}
                 if certain and new == 0:
                     walk.door(step)
                 certain = certain and new == 0

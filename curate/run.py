@@ -84,7 +84,8 @@ class Run:
             try:
                 return db.sql(query).pl()
             except duckdb.Error as e:
-                raise UserError(f"SQL: {e}") from None
+                said = str(e).split("\n")[0]
+                raise UserError(f"SQL: {said}") from None
 
     def publish(
         self,

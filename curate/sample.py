@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from curate.errors import UserError
 from curate.schema import TRACE, Row
-from curate.step import Completion, Engine, Step, model_name, user
+from curate.step import Completion, Engine, Step, is_engine, model_name, user
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,14 @@ class Sample(Step):
     prompt: str = "{question}"
     system: str | None = None
     reads: ClassVar[tuple[str, ...]] = ("question", "sample")
+
+    def __post_init__(self) -> None:
+        if not is_engine(self.engine):
+            raise UserError(
+                f"Sample needs an engine, not {self.engine!r}; make one with curate.engine({self.engine!r})"
+            )
+        if self.n < 1:
+            raise UserError(f"n={self.n} samples a problem cannot be drawn; ask for 1 or more")
 
     @property
     def writes(self) -> dict[str, Any]:

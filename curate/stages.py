@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from curate.errors import InputError, RunError
+from curate.errors import InputError, RunError, near
+from curate.outcome import outcome
 from curate.parts import count, sink
 from curate.remember import Memory, with_key
 from curate.sample import Sample
-from curate.schema import ROW, VERDICT, trace_id
+from curate.schema import ROW, VERDICT
 from curate.step import Filter, Rewriter, Score, Step, Verifier
 
 Function = Callable[[pl.LazyFrame], pl.LazyFrame]
@@ -64,13 +65,18 @@ def schema_after(steps: Sequence[Step | Function]) -> list[dict[str, Any]]:
                 if missing := [c for c in step.columns if c not in have and c != "sample"]:
                     raise InputError(
                         f"{step.name} reads the column {missing[0]!r}, which no step before it writes; "
-                        f"the columns there are: {', '.join(have)}"
+                        f"{_meant(missing[0], have)}the columns there are: {', '.join(have)}"
                     )
                 frame = _free(step, frame).drop("why", strict=False) if step.body == "expr" else frame
                 if is_door(step) and not isinstance(step, (Rewriter, Sample)):
                     frame = frame.with_columns(pl.lit(None, dtype=t).alias(c) for c, t in step.writes.items())
             else:
                 frame = step(frame)
+                if lost := [c for c in have if c not in frame.collect_schema()]:
+                    raise InputError(
+                        f"the function {step_name(step)} drops the column {lost[0]!r}; a function may add "
+                        "columns and change them, not drop them: use with_columns"
+                    )
             out.append(dict(frame.collect_schema()))
         except pl.exceptions.ColumnNotFoundError as e:
             missing_name = str(e).split("\n")[0]
@@ -79,6 +85,11 @@ def schema_after(steps: Sequence[Step | Function]) -> list[dict[str, Any]]:
                 f"the columns there are: {', '.join(have)}"
             ) from None
     return out
+
+
+def _meant(name: str, have: list[str]) -> str:
+    close = near(name, have)
+    return f"{close[:-1]}; " if close.startswith("did you mean") else ""
 
 
 def _free(step: Step, frame: pl.LazyFrame) -> pl.LazyFrame:
@@ -185,9 +196,7 @@ class Walk:
                     f"the function {step_name(p.step)} turned {had} rows into {has}; a plain function may "
                     "not lose or add rows: set rows aside with a filter, which gives each a reason"
                 )
-        raise RunError(
-            f"{before} rows went in and {after} + {aside} came out: a step's expression is not stable"
-        )
+        raise RunError(f"{before} rows went in, {after} + {aside} came out: a step's expression is not stable")
 
     def _counted(self, step: Step | Function, rows_in: int, born: int, dropped: Path | None) -> int:
         reasons = _reasons(dropped) if dropped else []
@@ -220,51 +229,13 @@ class Walk:
         failed = joined.join(answers.failed, on="key", how="inner", maintain_order="left")
         failed = failed.with_columns(dropped_by=pl.lit(step.name)).drop("key")
         ok = joined.join(answers.failed, on="key", how="anti", maintain_order="left").drop("key")
-        live, aside = _outcome(step, ok, self.live)
+        live, aside = outcome(step, ok, self.live)
         born = (
             count(keyed)
             if isinstance(step, Sample)
             else sum(int(f.select(pl.len()).collect().item()) for f in aside)
         )
         self._then(step, live, pl.concat([*aside, failed], how="diagonal_relaxed"), born)
-
-
-def _outcome(step: Step, ok: pl.LazyFrame, before: pl.LazyFrame) -> tuple[pl.LazyFrame, list[pl.LazyFrame]]:
-    """What the values of a door mean for the table: (live rows, rows set aside)."""
-    if isinstance(step, Sample):
-        problems = before.filter(pl.col("trace_id").is_null())
-        problems = problems.with_columns(dropped_by=pl.lit(step.name), why=pl.lit("sampled"))
-        columns = before.collect_schema()
-        born = with_trace_id(ok).select(pl.col(c).cast(t) for c, t in columns.items())
-        return pl.concat([before.filter(pl.col("trace_id").is_not_null()), born]), [problems]
-    if isinstance(step, Rewriter):
-        has_child = pl.col("child").is_not_null()
-        parents = ok.filter(has_child).drop("child")
-        parents = parents.with_columns(dropped_by=pl.lit(step.name), why=pl.lit("rewritten"))
-        return _children(ok, list(before.collect_schema())), [parents]
-    return ok, []
-
-
-def _children(frame: pl.LazyFrame, columns: list[str]) -> pl.LazyFrame:
-    """Each row that has a child becomes it: new text, new ids, every verdict and score empty again."""
-    child, has_child = pl.col("child").struct, pl.col("child").is_not_null()
-    fields = ("thinking", "response", "output_tokens")
-    texts = [pl.when(has_child).then(child.field(f)).otherwise(pl.col(f)).alias(f) for f in fields]
-    measured = [c for c in columns if c not in ROW]
-    empty = [pl.when(has_child).then(None).otherwise(pl.col(c)).alias(c) for c in measured]
-    parent = pl.when(has_child).then(pl.col("trace_id")).otherwise(pl.col("parent_id")).alias("parent_id")
-    return with_trace_id(frame.with_columns(*texts, *empty, parent)).select(columns)
-
-
-def with_trace_id(frame: pl.LazyFrame) -> pl.LazyFrame:
-    """Give every row the content hash of its trace."""
-    reads = ("problem_id", "parent_id", "source_id", "sample", "model", "thinking", "response")
-
-    def ids(rows: pl.Series) -> pl.Series:
-        return pl.Series("trace_id", [trace_id(row) for row in rows.to_list()], dtype=pl.String)
-
-    value = pl.struct(reads).map_batches(ids, return_dtype=pl.String, is_elementwise=True)
-    return frame.with_columns(trace_id=value)
 
 
 def kind_of_reason() -> pl.Expr:

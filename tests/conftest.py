@@ -9,7 +9,7 @@ import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does; before anything loads torch
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as the command line does, before anything loads torch
 
 ROOT = Path(__file__).resolve().parent.parent
 

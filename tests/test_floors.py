@@ -23,9 +23,9 @@ FLOORS = {
     "scores": "scores",
     "sample": "sample",
     "read": "read aliases formats hub rowfile",
-    "second": "pipeline run look plan stages remember picture",
+    "second": "pipeline run look plan stages outcome remember picture",
     "third": "methods evaluate metrics demo demo_world",
-    "roof": "cli",
+    "roof": "cli recipes",
 }
 ROOM = {"ground", "first"}
 MAY = {

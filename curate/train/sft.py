@@ -48,6 +48,12 @@ class TrainReport:
     seconds: float
     output_dir: Path
 
+    def __str__(self) -> str:
+        first, last = (f"{loss:.3f}" for loss in (self.losses[0], self.losses[-1]))
+        return (
+            f"{self.steps:,} steps in {self.seconds:.0f} s, loss {first} → {last}; saved in {self.output_dir}"
+        )
+
 
 def train(
     data: str | Path,

@@ -1,0 +1,47 @@
+"""What the answers of a door mean for the table: births, children, and rows set aside for them."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from curate.sample import Sample
+from curate.schema import ROW, trace_id
+from curate.step import Rewriter, Step
+
+
+def outcome(step: Step, ok: pl.LazyFrame, before: pl.LazyFrame) -> tuple[pl.LazyFrame, list[pl.LazyFrame]]:
+    """What the values of a door mean for the table: (live rows, rows set aside)."""
+    if isinstance(step, Sample):
+        problems = before.filter(pl.col("trace_id").is_null())
+        problems = problems.with_columns(dropped_by=pl.lit(step.name), why=pl.lit("sampled"))
+        columns = before.collect_schema()
+        born = with_trace_id(ok).select(pl.col(c).cast(t) for c, t in columns.items())
+        return pl.concat([before.filter(pl.col("trace_id").is_not_null()), born]), [problems]
+    if isinstance(step, Rewriter):
+        has_child = pl.col("child").is_not_null()
+        parents = ok.filter(has_child).drop("child")
+        parents = parents.with_columns(dropped_by=pl.lit(step.name), why=pl.lit("rewritten"))
+        return _children(ok, list(before.collect_schema())), [parents]
+    return ok, []
+
+
+def _children(frame: pl.LazyFrame, columns: list[str]) -> pl.LazyFrame:
+    """Each row that has a child becomes it: new text, new ids, every verdict and score empty again."""
+    child, has_child = pl.col("child").struct, pl.col("child").is_not_null()
+    fields = ("thinking", "response", "output_tokens")
+    texts = [pl.when(has_child).then(child.field(f)).otherwise(pl.col(f)).alias(f) for f in fields]
+    measured = [c for c in columns if c not in ROW]
+    empty = [pl.when(has_child).then(None).otherwise(pl.col(c)).alias(c) for c in measured]
+    parent = pl.when(has_child).then(pl.col("trace_id")).otherwise(pl.col("parent_id")).alias("parent_id")
+    return with_trace_id(frame.with_columns(*texts, *empty, parent)).select(columns)
+
+
+def with_trace_id(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Give every row the content hash of its trace."""
+    reads = ("problem_id", "parent_id", "source_id", "sample", "model", "thinking", "response")
+
+    def ids(rows: pl.Series) -> pl.Series:
+        return pl.Series("trace_id", [trace_id(row) for row in rows.to_list()], dtype=pl.String)
+
+    value = pl.struct(reads).map_batches(ids, return_dtype=pl.String, is_elementwise=True)
+    return frame.with_columns(trace_id=value)

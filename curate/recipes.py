@@ -1,0 +1,100 @@
+"""A recipe, by name or from a file: a function that returns a Pipeline, its arguments as flags."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from cyclopts import App, Parameter
+from cyclopts.config import Yaml
+
+import curate
+from curate.errors import InputError, UserError, near
+
+FLAGS = Parameter(negative=(), consume_multiple=True, accepts_keys=False)
+
+
+def files(room: str) -> dict[str, Path]:
+    """The files of a room, by name; nothing is imported."""
+    here = Path(curate.__file__).parent
+    folder = here / room if (here / room).is_dir() else here.parent / room
+    return {p.stem: p for p in sorted(folder.glob("*.py")) if not p.stem.startswith("_")}
+
+
+def first_line(path: Path) -> str:
+    doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return doc.split("\n")[0]
+
+
+def pipeline(verb: str, recipe: str, flags: tuple[str, ...], config: Path | None) -> Any:
+    """The pipeline that a recipe makes of its flags."""
+    sub = App(
+        name=f"curate {verb} {recipe}",
+        default_parameter=FLAGS,
+        result_action="return_value",
+        version_flags=(),
+        help_epilogue=f"These are the recipe's own flags; `curate {verb} --help` shows the others.",
+        config=_values(config) if config else None,
+    )
+    sub.default(_as_command(_function(recipe)))
+    return sub(flags, exit_on_error=False, print_error=False)
+
+
+def _as_command(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with only those types in its signature that can be typed: `str | Source` becomes `str`."""
+    plain = (str, int, float, bool, Path, type(None))
+
+    def typed(annotation: Any) -> Any:
+        if get_origin(annotation) not in (Union, UnionType):
+            return annotation
+        members = [a for a in get_args(annotation) if a in plain or get_origin(a) in (list, tuple, Literal)]
+        return Union[tuple(members)]  # noqa: UP007 - made at run time
+
+    @wraps(function)
+    def command(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    signature = inspect.signature(function, eval_str=True)
+    parameters = [p.replace(annotation=typed(p.annotation)) for p in signature.parameters.values()]
+    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    del command.__wrapped__
+    return command
+
+
+def _values(config: Path) -> Yaml:
+    if not config.exists():
+        raise InputError(f"no file {config}; --config takes a YAML file with values for the recipe's flags")
+    return Yaml(config, use_commands_as_keys=False, search_parents=False)
+
+
+def _function(recipe: str) -> Callable[..., Any]:
+    """A method by name, or the function `recipe` of a Python file."""
+    path = Path(recipe)
+    if path.suffix == ".py":
+        if not path.exists():
+            raise InputError(f"no recipe file {path}")
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec and spec.loader
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[path.stem] = module  # so that worker processes can find the steps it defines
+        spec.loader.exec_module(module)
+        name = "recipe"
+    else:
+        methods = files("methods")
+        if recipe not in methods:
+            raise UserError(
+                f"there is no method {recipe!r}; {near(recipe, methods)} A recipe may also be a .py file"
+            )
+        module, name = importlib.import_module(f"curate.methods.{recipe}"), recipe
+    if not callable(getattr(module, name, None)):
+        raise InputError(f"{path} has no function {name!r}; a recipe is a function that returns a Pipeline")
+    function: Callable[..., Any] = getattr(module, name)
+    return function
