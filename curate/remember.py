@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from curate.errors import CallFailed, CurateError, Interrupted, RunError
+from curate.errors import CallFailed, CurateError, Interrupted, RunError, UserError
 from curate.journal import Journal, Journalled, begin_row
 from curate.parts import add_part, count, iter_rows, scan_parts, sink
 from curate.pool import Abstained, Pool
@@ -95,6 +95,12 @@ class Memory:
         finally:
             writer.close()
         known = scan_parts(self.answers(step), {"key": pl.String, **step.writes})
+        if (
+            step.body == "ask"
+            and writer.failures_in_all == new > 0
+            and not any(self.answers(step).glob("*.parquet"))
+        ):
+            raise UserError(f"every call of {step.name} failed; the first said: {writer.first_failure}")
         return Answers(known.unique("key"), scan_parts(writer.failures, FAILED), new)
 
     def _work(self, step: Step, todo: Path, writer: Writer) -> None:
@@ -128,6 +134,7 @@ class Writer:
         self.meter = Meter(step.name, new, cached)
         self.rows: list[dict[str, Any]] = []
         self.failed: list[dict[str, Any]] = []
+        self.failures_in_all, self.first_failure = 0, ""
         self.written_at = time.monotonic()
 
     def answer(self, key: str, value: Any) -> None:
@@ -135,6 +142,8 @@ class Writer:
         self._one_more()
 
     def fail(self, key: str, why: str) -> None:
+        self.failures_in_all += 1
+        self.first_failure = self.first_failure or why.removeprefix("call failed: ")
         self.failed.append({"key": key, "why": why})
         self._one_more()
 

@@ -196,7 +196,7 @@ class Walk:
                     f"the function {step_name(p.step)} turned {had} rows into {has}; a plain function may "
                     "not lose or add rows: set rows aside with a filter, which gives each a reason"
                 )
-        raise RunError(f"{before} rows went in, {after} + {aside} came out: a step's expression is not stable")
+        raise RunError(f"{before} rows went in, {after} + {aside} came out: a step's expression is unstable")
 
     def _counted(self, step: Step | Function, rows_in: int, born: int, dropped: Path | None) -> int:
         reasons = _reasons(dropped) if dropped else []

@@ -259,6 +259,12 @@ def test_a_prompt_longer_than_the_context(
     [why] = dropped.filter(pl.col("why").str.starts_with("call failed"))["why"].to_list()
     assert "tokens" in why and "512" in why, "the row is set aside with the numbers; the others go on"
 
+    pl.DataFrame({"question": ["word " * 3_000], "answer": ["1"]}).write_ndjson(path)
+    capsys.readouterr()
+    flags[3] = str(tmp_path / "all")
+    said = refused(capsys, "run", "rejection_sampling", *flags, "--teacher", f"hf:{tiny_model}")
+    assert "every call of sample failed" in said and "512" in said
+
 
 class Faulty(BaseHTTPRequestHandler):
     """Answers every request with the server's `answer`: (status, body)."""
