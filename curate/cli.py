@@ -94,9 +94,9 @@ def run(
         print(pipeline.plan(out))
         return
     done = pipeline.run(out)
-    if publish_to is not None:
-        done.publish(publish_to)
     print(done.funnel().table.write_json() if json else done)
+    if publish_to is not None:
+        print(done.publish(publish_to), file=sys.stderr)
 
 
 @app.command

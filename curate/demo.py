@@ -17,6 +17,7 @@ from typing import Any
 import polars as pl
 from tqdm import tqdm
 
+from curate.columns import Function
 from curate.engines import engine
 from curate.evaluate import Evaluation, evaluate
 from curate.filters.exact_duplicates import ExactDuplicates
@@ -27,7 +28,6 @@ from curate.read import read
 from curate.rewriters.trim_after_answer import TrimAfterAnswer
 from curate.run import Funnel, Run
 from curate.sample import Sample
-from curate.stages import Function
 from curate.step import Engine, Step
 from curate.train import train
 from curate.verifiers.math_equal import MathEqual

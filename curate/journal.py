@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from curate.errors import CallFailed
 from curate.schema import content_hash
 from curate.step import Completion, Engine, Message, TokenScores, model_name
 
@@ -66,7 +67,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._pending: list[tuple[Call, asyncio.Future[None]]] = []
-        self._committing = False
+        self._committer: asyncio.Task[None] | None = None
         self._db: sqlite3.Connection = self._thread.submit(self._open, path).result()
 
     @staticmethod
@@ -90,27 +91,22 @@ class Journal:
         """Returns once the call and what it cost are committed. Until then it counts as in flight."""
         done = asyncio.get_running_loop().create_future()
         self._pending.append((call, done))
-        if not self._committing:
-            await self._commit_pending()
+        if self._committer is None or self._committer.done():
+            self._committer = asyncio.create_task(self._commit_pending())  # its own: no row's end may end it
         await done
 
     async def _commit_pending(self) -> None:
-        self._committing = True
         loop = asyncio.get_running_loop()
-        try:
-            while self._pending:
-                batch, self._pending = self._pending, []
-                try:
-                    await loop.run_in_executor(self._thread, self._insert, [call for call, _ in batch])
-                except sqlite3.Error as e:
-                    for _, done in batch:
-                        done.set_exception(e)
-                else:
-                    for _, done in batch:
-                        if not done.cancelled():
-                            done.set_result(None)
-        finally:
-            self._committing = False
+        while self._pending:
+            batch, self._pending = self._pending, []
+            error: sqlite3.Error | None = None
+            try:
+                await loop.run_in_executor(self._thread, self._insert, [call for call, _ in batch])
+            except sqlite3.Error as e:
+                error = e
+            for _, done in batch:
+                if not done.done():
+                    done.set_exception(error) if error else done.set_result(None)
 
     def _insert(self, calls: Sequence[Call]) -> None:
         with self._db:
@@ -184,6 +180,8 @@ class Journalled:
         if key not in self.known:
             chosen = int(key[:12], 16) if seed is None else seed
             replies = await self.engine.chat(messages, seed=chosen, **options)
+            if not all(_is_text(r.text) and _is_text(r.response) for r in replies):
+                raise CallFailed("the model's answer holds half of a surrogate pair; no file can hold that")
             tokens = replies[0].prompt_tokens, sum(r.output_tokens for r in replies)
             await self._keep(key, [asdict(r) for r in replies], *tokens)
         found = json.loads(self.known.pop(key))
@@ -219,6 +217,14 @@ class Journalled:
                 output_tokens,
             )
         )
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def begin_row(key: str) -> None:

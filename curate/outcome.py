@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 import polars as pl
 
 from curate.sample import Sample
-from curate.schema import ROW, trace_id
+from curate.schema import trace_id
 from curate.step import Rewriter, Step
 
 
-def outcome(step: Step, ok: pl.LazyFrame, before: pl.LazyFrame) -> tuple[pl.LazyFrame, list[pl.LazyFrame]]:
+def outcome(
+    step: Step, ok: pl.LazyFrame, before: pl.LazyFrame, measured: Set[str]
+) -> tuple[pl.LazyFrame, list[pl.LazyFrame]]:
     """What the values of a door mean for the table: (live rows, rows set aside)."""
     if isinstance(step, Sample):
         problems = before.filter(pl.col("trace_id").is_null())
@@ -21,19 +25,20 @@ def outcome(step: Step, ok: pl.LazyFrame, before: pl.LazyFrame) -> tuple[pl.Lazy
         has_child = pl.col("child").is_not_null()
         parents = ok.filter(has_child).drop("child")
         parents = parents.with_columns(dropped_by=pl.lit(step.name), why=pl.lit("rewritten"))
-        return _children(ok, list(before.collect_schema())), [parents]
+        return _children(ok, list(before.collect_schema()), measured), [parents]
     return ok, []
 
 
-def _children(frame: pl.LazyFrame, columns: list[str]) -> pl.LazyFrame:
-    """Each row that has a child becomes it: new text, new ids, every verdict and score empty again."""
+def _children(frame: pl.LazyFrame, columns: list[str], measured: Set[str]) -> pl.LazyFrame:
+    """Each row that has a child becomes it: new text, new ids, verdicts and scores (`measured`) empty."""
     child, has_child = pl.col("child").struct, pl.col("child").is_not_null()
     fields = ("thinking", "response", "output_tokens")
     texts = [pl.when(has_child).then(child.field(f)).otherwise(pl.col(f)).alias(f) for f in fields]
-    measured = [c for c in columns if c not in ROW]
-    empty = [pl.when(has_child).then(None).otherwise(pl.col(c)).alias(c) for c in measured]
+    empty = [pl.when(has_child).then(None).otherwise(pl.col(c)).alias(c) for c in ("finish", *measured)]
     parent = pl.when(has_child).then(pl.col("trace_id")).otherwise(pl.col("parent_id")).alias("parent_id")
-    return with_trace_id(frame.with_columns(*texts, *empty, parent)).select(columns)
+    born = with_trace_id(frame.with_columns(*texts, *empty, parent, was=pl.col("trace_id")))
+    new_id = pl.when(has_child).then(pl.col("trace_id")).otherwise(pl.col("was")).alias("trace_id")
+    return born.with_columns(new_id).select(columns)
 
 
 def with_trace_id(frame: pl.LazyFrame) -> pl.LazyFrame:

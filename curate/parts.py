@@ -95,14 +95,18 @@ def iter_rows(path: Path) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that a disk has no room left; three libraries say it in three ways."""
+    return any(s in str(error).lower() for s in ("no space left", "disk is full", "disk quota"))
+
+
 @contextmanager
 def full_disk_in_one_sentence(folder: Path) -> Iterator[None]:
     """Turns every kind of "no space left" into one RunError."""
     try:
         yield
     except (OSError, sqlite3.OperationalError, pl.exceptions.ComputeError) as e:
-        said = str(e).lower()
-        if "no space left" not in said and "disk is full" not in said and "disk quota" not in said:
+        if not is_full(e):
             raise
         raise RunError(
             f"the disk of {folder} is full; free some space and run the same command again: "

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from curate.columns import Function, role, schema_after, step_name
 from curate.errors import InputError
 from curate.plan import Plan, make_plan
 from curate.read import Source, read
-from curate.stages import Function, role, schema_after, step_name
 from curate.step import Step
 
 if TYPE_CHECKING:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from curate.columns import is_door, role, schema_after, step_name
 from curate.journal import LEDGER, Journal
 from curate.parts import count
 from curate.pool import Pool
 from curate.remember import Memory
 from curate.sample import Sample
 from curate.schema import ROW
-from curate.stages import Walk, is_door, role, schema_after, step_name
+from curate.stages import Walk
 from curate.step import Step
 
 if TYPE_CHECKING:

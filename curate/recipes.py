@@ -44,7 +44,10 @@ def pipeline(verb: str, recipe: str, flags: tuple[str, ...], config: Path | None
         config=_values(config) if config else None,
     )
     sub.default(_as_command(_function(recipe)))
-    return sub(flags, exit_on_error=False, print_error=False)
+    made = sub(flags, exit_on_error=False, print_error=False)
+    if made is not None and not isinstance(made, curate.Pipeline):  # None: the help was shown
+        raise InputError(f"the recipe {recipe} answers a {type(made).__name__}; it has to answer a Pipeline")
+    return made
 
 
 def _as_command(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -85,7 +88,10 @@ def _function(recipe: str) -> Callable[..., Any]:
         assert spec and spec.loader
         module = importlib.util.module_from_spec(spec)
         sys.modules[path.stem] = module  # so that worker processes can find the steps it defines
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except (SyntaxError, ImportError) as e:
+            raise InputError(f"the recipe {path} cannot be loaded: {type(e).__name__}: {e}") from None
         name = "recipe"
     else:
         methods = files("methods")

@@ -19,7 +19,7 @@ import polars as pl
 
 from curate.errors import CallFailed, CurateError, Interrupted, RunError, UserError
 from curate.journal import Journal, Journalled, begin_row
-from curate.parts import add_part, count, iter_rows, scan_parts, sink
+from curate.parts import add_part, count, is_full, iter_rows, scan_parts, sink
 from curate.pool import Abstained, Pool
 from curate.progress import Meter
 from curate.schema import content_hash
@@ -197,9 +197,11 @@ async def _ask_some(step: Any, rows: Iterator[dict[str, Any]], writer: Writer) -
             writer.answer(key, await step.ask(row))
         except CallFailed as e:
             writer.fail(key, f"call failed: {e}")
-        except (CurateError, OSError):
+        except CurateError:
             raise
         except Exception as e:  # noqa: BLE001 - a bug in a step: named, with its row, and the run stops
+            if is_full(e):
+                raise
             raise RunError(
                 f"{step.name} failed on the row with {_shown(row)}: {type(e).__name__}: {e}"
             ) from e

@@ -19,13 +19,14 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import polars as pl
 
 import curate
+from curate.columns import schema_after, step_name
 from curate.errors import InputError, RunError, UserError
 from curate.journal import Journal
-from curate.parts import count, full_disk_in_one_sentence, sink, whole, write_json
+from curate.parts import count, full_disk_in_one_sentence, is_full, sink, whole, write_json
 from curate.pool import Pool
 from curate.remember import Memory
 from curate.schema import DROPPED, ROW, content_hash
-from curate.stages import FUNNEL, Walk, schema_after, step_name
+from curate.stages import FUNNEL, Walk
 from curate.step import Step, describe
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def execute(pipeline: Pipeline, out: Path) -> Run:
     schema_after(pipeline.steps)
     with ExitStack() as stack:
         stack.enter_context(full_disk_in_one_sentence(out))
-        out.mkdir(parents=True, exist_ok=True)
+        _make(out)
         stack.enter_context(_alone(out))
         _check_recipe(pipeline, out)
         pool = cache(lambda: stack.enter_context(Pool()))
@@ -156,7 +157,8 @@ def execute(pipeline: Pipeline, out: Path) -> Run:
         journal = Journal(out / "journal.sqlite")
         stack.callback(journal.close)
         loaded = pipeline.problems.load(out / "scratch")
-        write_json(out / "recipe.json", recipe(pipeline, loaded.revision))
+        asked = recipe(pipeline, loaded.revision)
+        write_json(out / "begun.json", asked)
         walk = Walk(Memory(out, out / "scratch", journal, pool), loaded.rows, pl.scan_parquet(loaded.rows))
         if loaded.unreadable is not None:
             walk.dropped.append(loaded.unreadable)
@@ -167,11 +169,11 @@ def execute(pipeline: Pipeline, out: Path) -> Run:
         for step in pipeline.steps:
             walk.take(step)
         walk.close()
-        _finish(out, walk, journal, loaded.read)
+        _finish(out, walk, journal, loaded.read, asked)
     return Run(out)
 
 
-def _finish(out: Path, walk: Walk, journal: Journal, read: int) -> None:
+def _finish(out: Path, walk: Walk, journal: Journal, read: int, asked: dict[str, Any]) -> None:
     """Check the invariant, then put the tables in place."""
     with whole(out / "dropped.parquet") as path:
         empty = pl.LazyFrame(schema={**ROW, **DROPPED})
@@ -185,9 +187,19 @@ def _finish(out: Path, walk: Walk, journal: Journal, read: int) -> None:
         pl.DataFrame(walk.funnel, schema=FUNNEL, orient="row").write_parquet(path)
     with whole(out / "ledger.parquet") as path:
         journal.ledger().write_parquet(path)
+    write_json(out / "recipe.json", asked)
     with whole(out / "live.parquet") as path:
         shutil.move(walk.source, path) if walk.number else shutil.copy(walk.source, path)
     shutil.rmtree(out / "scratch")
+
+
+def _make(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        if is_full(e):
+            raise
+        raise InputError(f"the run folder {out} cannot be made: {e.strerror}; choose another") from None
 
 
 @contextmanager
@@ -240,10 +252,16 @@ def _recorded(step: Any) -> dict[str, Any]:
 
 def _check_recipe(pipeline: Pipeline, out: Path) -> None:
     """A folder goes on with its own recipe: fields and steps may change, the source may not."""
-    path = out / "recipe.json"
+    path = out / "begun.json"
     if not path.exists():
         return
-    was = json.loads(path.read_text(encoding="utf-8"))["source"]
+    begun = json.loads(path.read_text(encoding="utf-8"))
+    was, names = begun["source"], {s.get("step", s.get("function")) for s in begun["steps"]}
+    if names and pipeline.steps and not names & {step_name(s) for s in pipeline.steps}:
+        raise InputError(
+            f"{out} belongs to another recipe: none of its steps ({', '.join(sorted(names))}) is here; "
+            "choose another folder, or delete that one"
+        )
     now = pipeline.problems.describe()
     if content_hash({k: v for k, v in was.items() if k != "problems"}) != content_hash(
         {k: v for k, v in now.items() if k != "problems"}

@@ -25,6 +25,7 @@ class Sample(Step):
     prompt: str = "{question}"
     system: str | None = None
     reads: ClassVar[tuple[str, ...]] = ("question", "sample")
+    not_identity: ClassVar[tuple[str, ...]] = ("n",)  # each sample's index is a column that is read
 
     def __post_init__(self) -> None:
         if not is_engine(self.engine):

@@ -6,22 +6,21 @@ them at every door; and the order of rows is that of the input, so that the same
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
 
-from curate.errors import InputError, RunError, near
+from curate.columns import Function, expression, role, step_name
+from curate.errors import RunError
 from curate.outcome import outcome
 from curate.parts import count, sink
 from curate.remember import Memory, with_key
 from curate.sample import Sample
-from curate.schema import ROW, VERDICT
-from curate.step import Filter, Rewriter, Score, Step, Verifier
+from curate.step import Filter, Score, Step, Verifier
 
-Function = Callable[[pl.LazyFrame], pl.LazyFrame]
+CONTENT = ("problem_id", "trace_id", "parent_id", "question", "answer", "thinking", "response")
 FUNNEL: dict[str, Any] = {
     "step": pl.String,
     "role": pl.String,
@@ -31,75 +30,6 @@ FUNNEL: dict[str, Any] = {
     "dropped": pl.Int64,
     "reasons": pl.List(pl.Struct({"why": pl.String, "rows": pl.Int64})),
 }
-
-
-def step_name(step: Step | Function) -> str:
-    """The name of a step, or of a plain function."""
-    return step.name if isinstance(step, Step) else getattr(step, "__name__", type(step).__name__)
-
-
-def role(step: Step | Function) -> str:
-    """verifier, score, filter, rewriter, sample or function."""
-    roles = (
-        (Verifier, "verifier"),
-        (Score, "score"),
-        (Filter, "filter"),
-        (Rewriter, "rewriter"),
-        (Sample, "sample"),
-    )
-    return next((name for kind, name in roles if isinstance(step, kind)), "function")
-
-
-def is_door(step: Step | Function) -> bool:
-    """Whether this step's work is remembered."""
-    return isinstance(step, Step) and step.body in ("row", "ask")
-
-
-def schema_after(steps: Sequence[Step | Function]) -> list[dict[str, Any]]:
-    """The schema after each step, worked out on no rows. InputError names a column that nobody writes."""
-    frame, out = pl.LazyFrame(schema=ROW), []
-    for step in steps:
-        have = list(frame.collect_schema())
-        try:
-            if isinstance(step, Step):
-                if missing := [c for c in step.columns if c not in have and c != "sample"]:
-                    raise InputError(
-                        f"{step.name} reads the column {missing[0]!r}, which no step before it writes; "
-                        f"{_meant(missing[0], have)}the columns there are: {', '.join(have)}"
-                    )
-                frame = _free(step, frame).drop("why", strict=False) if step.body == "expr" else frame
-                if is_door(step) and not isinstance(step, (Rewriter, Sample)):
-                    frame = frame.with_columns(pl.lit(None, dtype=t).alias(c) for c, t in step.writes.items())
-            else:
-                frame = step(frame)
-                if lost := [c for c in have if c not in frame.collect_schema()]:
-                    raise InputError(
-                        f"the function {step_name(step)} drops the column {lost[0]!r}; a function may add "
-                        "columns and change them, not drop them: use with_columns"
-                    )
-            out.append(dict(frame.collect_schema()))
-        except pl.exceptions.ColumnNotFoundError as e:
-            missing_name = str(e).split("\n")[0]
-            raise InputError(
-                f"{step_name(step)} uses a column that no step before it writes: {missing_name}; "
-                f"the columns there are: {', '.join(have)}"
-            ) from None
-    return out
-
-
-def _meant(name: str, have: list[str]) -> str:
-    close = near(name, have)
-    return f"{close[:-1]}; " if close.startswith("did you mean") else ""
-
-
-def _free(step: Step, frame: pl.LazyFrame) -> pl.LazyFrame:
-    """A verifier's or score's expression, as columns; a filter's, as the column `why`."""
-    value = step.expr()  # type: ignore[attr-defined]
-    if isinstance(step, Filter):
-        return frame.with_columns(why=value.cast(pl.String))
-    if isinstance(step, Verifier):
-        return frame.with_columns(value.cast(VERDICT).alias(step.name))
-    return frame.with_columns(value)
 
 
 class Pending(NamedTuple):
@@ -121,6 +51,7 @@ class Walk:
     funnel: list[dict[str, Any]] = field(default_factory=list)
     dropped: list[Path] = field(default_factory=list)
     pending: list[Pending] = field(default_factory=list)
+    measured: set[str] = field(default_factory=set)  # columns of verifiers and scores; a child's start empty
     number: int = 0
 
     def take(self, step: Step | Function) -> None:
@@ -141,7 +72,9 @@ class Walk:
         self.live = live
 
     def _expr(self, step: Step) -> None:
-        frame = _free(step, self.live)
+        frame = expression(step, self.live)
+        if not isinstance(step, Filter):
+            self.measured |= set(frame.collect_schema()) - set(self.live.collect_schema())
         self._set_aside(step, frame) if isinstance(step, Filter) else self._then(step, frame)
 
     def _set_aside(self, step: Step, marked: pl.LazyFrame) -> None:
@@ -174,29 +107,27 @@ class Walk:
         sinks += [
             sink(p.gone, path) for p, path in zip(self.pending, gone, strict=True) if p.gone is not None
         ]
-        pl.collect_all(sinks)
+        frames = [*(p.before for p in self.pending), self.live]
+        functions = [i for i, p in enumerate(self.pending) if not isinstance(p.step, Step)]
+        content = [_content(frames[i + after]) for i in functions for after in (0, 1)]
+        sums = [f.row(0) for f in pl.collect_all([*sinks, *content])[len(sinks) :]]
+        for i, before, after in zip(functions, sums[::2], sums[1::2], strict=True):
+            _check_function(step_name(self.pending[i].step), before, after)
         rows = count(self.source)
-        self._check_functions(rows + sum(p.born for p in self.pending), count(target), gone)
+        self._check_count(rows + sum(p.born for p in self.pending), count(target), gone)
         for p, path in zip(self.pending, gone, strict=True):
             rows = self._counted(p.step, rows, p.born, path if p.gone is not None else None)
         self.pending, self.source, self.live = [], target, pl.scan_parquet(target)
         return rows
 
-    def _check_functions(self, before: int, after: int, dropped: list[Path]) -> None:
+    def _check_count(self, before: int, after: int, dropped: list[Path]) -> None:
         aside = sum(count(path) for path in dropped if path.exists())
-        if before == after + aside:
-            return
-        for i, p in enumerate(self.pending):
-            if isinstance(p.step, Step):
-                continue
-            following = self.pending[i + 1].before if i + 1 < len(self.pending) else self.live
-            had, has = (int(f.select(pl.len()).collect().item()) for f in (p.before, following))
-            if had != has:
-                raise RunError(
-                    f"the function {step_name(p.step)} turned {had} rows into {has}; a plain function may "
-                    "not lose or add rows: set rows aside with a filter, which gives each a reason"
-                )
-        raise RunError(f"{before} rows went in, {after} + {aside} came out: a step's expression is unstable")
+        if before != after + aside:
+            names = ", ".join(step_name(p.step) for p in self.pending)
+            raise RunError(
+                f"{before} rows went into {names} and {after} live, {aside} dropped came out: an "
+                "expression is unstable, or a filter marks a row twice"
+            )
 
     def _counted(self, step: Step | Function, rows_in: int, born: int, dropped: Path | None) -> int:
         reasons = _reasons(dropped) if dropped else []
@@ -229,13 +160,33 @@ class Walk:
         failed = joined.join(answers.failed, on="key", how="inner", maintain_order="left")
         failed = failed.with_columns(dropped_by=pl.lit(step.name)).drop("key")
         ok = joined.join(answers.failed, on="key", how="anti", maintain_order="left").drop("key")
-        live, aside = outcome(step, ok, self.live)
+        if isinstance(step, (Verifier, Score)):
+            self.measured |= set(step.writes)
+        live, aside = outcome(step, ok, self.live, self.measured)
         born = (
             count(keyed)
             if isinstance(step, Sample)
             else sum(int(f.select(pl.len()).collect().item()) for f in aside)
         )
         self._then(step, live, pl.concat([*aside, failed], how="diagonal_relaxed"), born)
+
+
+def _content(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """How many rows there are, and a sum that changes with their ids and texts but not with their order."""
+    return frame.select(rows=pl.len(), content=(pl.struct(CONTENT).hash() // 2**24).sum())
+
+
+def _check_function(name: str, before: tuple[int, int], after: tuple[int, int]) -> None:
+    if before[0] != after[0]:
+        raise RunError(
+            f"the function {name} turned {before[0]} rows into {after[0]}; a plain function may not lose or "
+            "add rows: set rows aside with a filter, which gives each a reason"
+        )
+    if before[1] != after[1]:
+        raise RunError(
+            f"the function {name} changed the ids or texts of rows, or some rows for others; a "
+            "plain function may only add columns: a text is changed by a rewriter, which keeps the parent"
+        )
 
 
 def kind_of_reason() -> pl.Expr:

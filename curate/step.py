@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import polars as pl
 
+from curate.errors import RunError
 from curate.schema import VERDICT, content_hash
 
 Message = dict[str, str]
@@ -25,7 +26,6 @@ Why = Literal[
 """The closed vocabulary of a verdict's `why`; after it may follow `: ` and a short text."""
 
 NOT_IDENTITY = {
-    "n": "how many samples: each sample's index is a column that is read",
     "url": "where a model runs does not change what it says",
     "api_key": "a secret, and who pays does not change the answer",
     "concurrency": "seeds come from the row, so the width of the work changes nothing",
@@ -34,7 +34,7 @@ NOT_IDENTITY = {
     "request_timeout_s": "a call that times out has no answer, and is asked again",
     "retries": "as request_timeout_s",
 }
-"""Fields that do not count in a fingerprint, each with its reason. All other fields count."""
+"""Fields of an engine that are not its identity, each with its reason. Of a step, see `Step.not_identity`."""
 
 
 class Verdict(NamedTuple):
@@ -124,6 +124,7 @@ def user(content: str, system: str | None = None) -> list[Message]:
 class Step:
     """One thing that happens to a table of traces. Subclass a role below, not this."""
 
+    not_identity: ClassVar[tuple[str, ...]] = ()  # fields that do not change an answer
     version: ClassVar[int] = 1  # raise it when equal fields would now give another answer
     reads: ClassVar[tuple[str, ...]] = ()  # the columns the answer depends on, and nothing else
     examples: ClassVar[Sequence[tuple[Any, Any]]] = ()  # (row or rows, expected): run by tests/test_rooms.py
@@ -176,7 +177,9 @@ class Verifier(Step):
         return {self.name: VERDICT}
 
     def pack(self, value: Verdict) -> dict[str, Any]:
-        return {self.name: None if value is None else value._asdict()}
+        if not isinstance(value, Verdict):
+            raise RunError(f"{self.name} answered {value!r}; a verifier answers a Verdict")
+        return {self.name: value._asdict()}
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,10 @@ class Score(Step):
     """Adds measured columns. Never drops, never edits. A body answers {column: value}."""
 
     def pack(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        if set(value) != set(self.writes):
+            raise RunError(
+                f"{self.name} answered the columns {sorted(value)}; it writes {sorted(self.writes)}"
+            )
         return dict(value)
 
 
@@ -205,6 +212,8 @@ class Rewriter(Step):
         return {"child": pl.Struct({"thinking": pl.String, "response": pl.String, "output_tokens": pl.Int64})}
 
     def pack(self, value: Text | None) -> dict[str, Any]:
+        if not isinstance(value, Text | None):
+            raise RunError(f"{self.name} answered {value!r}; a rewriter answers a Text, or None")
         return {"child": None if value is None else value._asdict()}
 
 
@@ -226,7 +235,8 @@ def describe(thing: Any, *, identity_only: bool = False) -> Any:
     if is_engine(thing):
         return {"engine": thing.fingerprint} if identity_only else thing.describe()
     if is_dataclass(thing) and not isinstance(thing, type):
-        skip = NOT_IDENTITY if identity_only else {"api_key"}
+        mine = thing.not_identity if isinstance(thing, Step) else tuple(NOT_IDENTITY)
+        skip = mine if identity_only else ("api_key",)
         values = {f.name: getattr(thing, f.name) for f in fields(thing) if f.name not in skip}
         head = {"step": thing.name, "version": thing.version} if isinstance(thing, Step) else {}
         return head | {k: describe(v, identity_only=identity_only) for k, v in values.items()}

@@ -145,6 +145,7 @@ def benchmark_questions(path: str, label: str) -> pl.DataFrame:
             identity = [pl.col(c).cast(pl.String) for c in IDENTITY if c in kinds]
         else:
             rows = pl.scan_lines(path)
+            rows = rows.filter(pl.col("line").str.strip_chars() != "")
             question = [pl.col("line").str.json_path_match(f"$.{c}") for c in QUESTION]
             identity = [pl.col("line").str.json_path_match(f"$.{c}") for c in IDENTITY]
         rows = rows.with_row_index("number", offset=1)
@@ -152,13 +153,17 @@ def benchmark_questions(path: str, label: str) -> pl.DataFrame:
         read = rows.select(
             text=words(pl.coalesce(*question, pl.lit(None, pl.String))), id=pl.coalesce(*identity, row)
         )
-        found = (
-            read.drop_nulls("text").select("text", label=pl.format("{} of {}", "id", pl.lit(label))).collect()
-        )
+        found = read.select("text", label=pl.format("{} of {}", "id", pl.lit(label))).collect()
     except pl.exceptions.PolarsError as e:
         raise InputError(f"the benchmark file {path!r} cannot be read: {str(e).splitlines()[0]}") from None
-    if found.is_empty():
+    if found["text"].null_count() == len(found):
         raise InputError(
             f"no row of the benchmark file {path!r} has a question; its field must be one of {QUESTION}"
+        )
+    if nothing := found["text"].null_count():
+        first = found.filter(pl.col("text").is_null())["label"][0]
+        raise InputError(
+            f"{nothing} rows of the benchmark file {path!r} have no question (the first: {first}), so a test "
+            f"question may slip through; mend or remove them: the field is one of {QUESTION}"
         )
     return found

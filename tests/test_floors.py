@@ -23,7 +23,7 @@ FLOORS = {
     "scores": "scores",
     "sample": "sample",
     "read": "read aliases formats hub rowfile",
-    "second": "pipeline run look plan stages outcome remember picture",
+    "second": "pipeline run look plan columns stages outcome remember picture",
     "third": "methods evaluate metrics demo demo_world",
     "roof": "cli recipes",
 }

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import curate
 from curate.errors import CallFailed, EngineDown, InputError, RunError, UserError
 from curate.filters.exact_duplicates import ExactDuplicates
+from curate.filters.truncated import Truncated
 from curate.run import Run
 from curate.step import Completion, Filter, Rewriter, Score, Text, Verdict, Verifier
 
@@ -333,3 +334,118 @@ def test_sql_sees_the_tables(tmp_path: Path) -> None:
     assert live == len(run.traces.collect()) and dropped == len(run.dropped.collect())
     with pytest.raises(UserError, match="SQL"):
         run.sql("select nothing from nowhere")
+
+
+def test_a_function_may_neither_edit_a_text_nor_swap_rows(tmp_path: Path) -> None:
+    def hack(frame: pl.LazyFrame) -> pl.LazyFrame:
+        return frame.with_columns(response=pl.lit("it is 1"))
+
+    def swap(frame: pl.LazyFrame) -> pl.LazyFrame:
+        return pl.concat([frame.head(1), frame.head(1), frame.tail(1)])
+
+    for function in (hack, swap):
+        steps = [curate.Sample(Counting()), Says(), function]
+        with pytest.raises(RunError, match=f"{function.__name__} changed the ids or texts"):
+            curate.Pipeline(problems(3), steps).run(tmp_path / function.__name__)
+
+
+def test_what_a_pipeline_may_not_hold_is_said_before_any_call(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Editor(Score):
+        """Writes over the response."""
+
+        reads = ("response",)
+
+        @property
+        def writes(self) -> dict[str, Any]:
+            return {"response": pl.String}
+
+        def row(self, row: Any) -> dict[str, Any]:
+            return {"response": "edited"}
+
+    sample = curate.Sample(Counting())
+    wrong: list[tuple[list[Any], str]] = [
+        ([sample, Editor()], "no text is ever edited"),
+        ([sample, curate.Sample(Counting(), n=2)], "second Sample"),
+        ([sample, lambda lf: lf.with_columns(why=pl.lit("x"))], "'why'"),
+        ([sample, lambda lf: lf.select("question")], "drops the column"),
+        ([sample, lambda lf: None], "answers NoneType"),
+    ]
+    for steps, says in wrong:
+        with pytest.raises(InputError, match=says):
+            curate.Pipeline(problems(2), steps).run(tmp_path / "run")
+
+
+def test_a_field_named_n_counts_wherever_it_changes_an_answer(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Votes(Score):
+        """Writes its own n."""
+
+        n: int = 1
+        reads = ("response",)
+
+        @property
+        def writes(self) -> dict[str, Any]:
+            return {"votes": pl.Int64}
+
+        def row(self, row: Any) -> dict[str, Any]:
+            return {"votes": self.n}
+
+    for n in (1, 5):
+        run = curate.Pipeline(problems(2), [curate.Sample(Counting()), Votes(n)]).run(tmp_path / "run")
+        assert run.traces.collect()["votes"].to_list() == [n, n]
+
+
+def test_a_child_keeps_what_functions_added_and_forgets_how_its_parent_ended(tmp_path: Path) -> None:
+    def group(frame: pl.LazyFrame) -> pl.LazyFrame:
+        return frame.with_columns(of=pl.len().over("problem_id"))
+
+    run = curate.Pipeline(problems(6), [curate.Sample(Counting(), n=3), group, Says(), Shorter()]).run(
+        tmp_path / "r"
+    )
+    children = run.traces.filter(pl.col("parent_id").is_not_null()).collect()
+    assert len(children) > 3 and children["of"].to_list() == [3] * len(children)
+    assert children["says"].null_count() == len(children) and children["finish"].null_count() == len(children)
+
+
+def test_an_ask_that_gives_a_call_little_time_does_not_stop_the_others(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Impatient(Rewriter):
+        """Cancels its own call as soon as it is made."""
+
+        engine: Counting
+        reads = ("question", "response")
+
+        async def ask(self, row: Any) -> Text | None:
+            call = asyncio.create_task(self.engine.chat([{"role": "user", "content": row["response"]}]))
+            for _ in range(3):
+                await asyncio.sleep(0)
+            if row["question"].endswith("0"):
+                call.cancel()
+                return None
+            [reply] = await call
+            return Text(None, reply.response)
+
+    pipe = curate.Pipeline(problems(60), [curate.Sample(Counting()), Impatient(Counting())])
+    assert pipe.run(tmp_path / "run").funnel().table["born"].to_list() == [0, 60, 54]
+
+
+def test_half_a_surrogate_pair_costs_its_row_only(tmp_path: Path) -> None:
+    from curate.engines.scripted import Scripted
+
+    def say(messages: list[dict[str, str]]) -> str:
+        return "x \ud83d" if messages[-1]["content"] == "question 1" else "1"
+
+    run = curate.Pipeline(problems(3), [curate.Sample(Scripted(script=say))]).run(tmp_path / "run")
+    [why] = run.dropped.filter(pl.col("why") != "sampled").collect()["why"].to_list()
+    assert "surrogate" in why and len(run.traces.collect()) == 2
+
+
+def test_a_failed_run_leaves_the_last_one_whole(tmp_path: Path) -> None:
+    road(Counting(), problems(2)).run(tmp_path / "run")
+    before = Run(tmp_path / "run").recipe
+    with pytest.raises(EngineDown):
+        road(Counting(down=True), problems(4)).run(tmp_path / "run")
+    assert Run(tmp_path / "run").recipe == before
+    with pytest.raises(InputError, match="none of its steps"):
+        curate.Pipeline(problems(2), [Truncated()]).run(tmp_path / "run")

@@ -7,8 +7,11 @@ the column `verdict` holds what it said.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import polars as pl
 
+from curate.columns import Function
 from curate.filters.contamination import Contamination
 from curate.filters.exact_duplicates import ExactDuplicates
 from curate.filters.failed import Failed
@@ -16,7 +19,6 @@ from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
 from curate.read import Source, read
 from curate.rewriters.trim_after_answer import TrimAfterAnswer
-from curate.stages import Function
 from curate.step import Step
 from curate.verifiers.choice import Choice
 from curate.verifiers.exact import Exact
@@ -43,6 +45,7 @@ def curate_traces(
     *,
     benchmarks: list[str] | None = None,
     trim: bool = False,
+    bad_rows: Literal["error", "set_aside"] = "error",
 ) -> Pipeline:
     """Stored traces → complete, verified, distinct ones whose question is in no benchmark.
 
@@ -54,6 +57,8 @@ def curate_traces(
         files of benchmark questions; a trace whose question shares word n-grams with one is set aside
     trim
         cut each thinking after the first thought that states the verified answer, and verify the result again
+    bad_rows
+        what becomes of rows that cannot be read: stop at the first, or set them aside with their line numbers
     """
     judge: list[Step | Function] = [
         Choice(),
@@ -68,4 +73,4 @@ def curate_traces(
     steps += judge
     if trim:
         steps += [TrimAfterAnswer(), *judge]
-    return Pipeline(traces if isinstance(traces, Source) else read(traces), steps)
+    return Pipeline(traces if isinstance(traces, Source) else read(traces, bad_rows=bad_rows), steps)

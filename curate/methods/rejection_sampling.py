@@ -7,6 +7,8 @@ is this method's default because a student copies length as readily as skill.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from curate.engines import engine
 from curate.filters.exact_duplicates import ExactDuplicates
 from curate.filters.failed import Failed
@@ -28,6 +30,7 @@ def rejection_sampling(
     temperature: float = 1.0,
     max_tokens: int | None = None,
     model: str | None = None,
+    bad_rows: Literal["error", "set_aside"] = "error",
 ) -> Pipeline:
     """n traces a problem; wrong, unjudged, cut and repeated ones set aside; the shortest `keep` stay.
 
@@ -47,12 +50,14 @@ def rejection_sampling(
         the longest answer; without it, what the model's context allows
     model
         the name of the model on the server; counts only for server: teachers
+    bad_rows
+        what becomes of rows that cannot be read: stop at the first, or set them aside with their line numbers
     """
     if isinstance(teacher, str):
         options = {"model": model} if model else {}
         teacher = engine(teacher, temperature=temperature, max_tokens=max_tokens, **options)
     return Pipeline(
-        problems if isinstance(problems, Source) else read(problems),
+        problems if isinstance(problems, Source) else read(problems, bad_rows=bad_rows),
         [
             Sample(teacher, n=n),
             Truncated(),

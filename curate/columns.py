@@ -1,0 +1,111 @@
+"""The columns after each step, worked out on no rows, so that a mistake is found before anything is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import polars as pl
+
+from curate.errors import InputError, near
+from curate.sample import Sample
+from curate.schema import ROW, VERDICT
+from curate.step import Filter, Rewriter, Score, Step, Verifier
+
+RESERVED = {"why", "key", "row", "child", "was", "dropped_by"}  # columns that a run uses for itself
+Function = Callable[[pl.LazyFrame], pl.LazyFrame]
+
+
+def step_name(step: Step | Function) -> str:
+    """The name of a step, or of a plain function."""
+    return step.name if isinstance(step, Step) else getattr(step, "__name__", type(step).__name__)
+
+
+def role(step: Step | Function) -> str:
+    """verifier, score, filter, rewriter, sample or function."""
+    roles = (
+        (Verifier, "verifier"),
+        (Score, "score"),
+        (Filter, "filter"),
+        (Rewriter, "rewriter"),
+        (Sample, "sample"),
+    )
+    return next((name for kind, name in roles if isinstance(step, kind)), "function")
+
+
+def is_door(step: Step | Function) -> bool:
+    """Whether this step's work is remembered."""
+    return isinstance(step, Step) and step.body in ("row", "ask")
+
+
+def schema_after(steps: Sequence[Step | Function]) -> list[dict[str, Any]]:
+    """The schema after each step, worked out on no rows. InputError names a column that nobody writes."""
+    frame, out = pl.LazyFrame(schema=ROW), []
+    for i, step in enumerate(steps):
+        have = list(frame.collect_schema())
+        if isinstance(step, Sample) and any(isinstance(s, Sample) for s in steps[:i]):
+            raise InputError(
+                "a second Sample finds no problem left to ask; run one pipeline for each teacher"
+            )
+        try:
+            frame = (
+                _step_schema(step, frame, have) if isinstance(step, Step) else _function_schema(step, frame)
+            )
+            after = dict(frame.collect_schema())
+        except pl.exceptions.ColumnNotFoundError as e:
+            missing = str(e).split("\n")[0]
+            raise InputError(
+                f"{step_name(step)} uses a column that no step before it writes: {missing}; "
+                f"the columns there are: {', '.join(have)}"
+            ) from None
+        if taken := RESERVED & set(after):
+            raise InputError(
+                f"{step_name(step)} adds the column {taken.pop()!r}, which a run uses itself; rename it"
+            )
+        out.append(after)
+    return out
+
+
+def _step_schema(step: Step, frame: pl.LazyFrame, have: list[str]) -> pl.LazyFrame:
+    if missing := [c for c in step.columns if c not in have]:
+        raise InputError(
+            f"{step.name} reads the column {missing[0]!r}, which no step before it writes; "
+            f"{_meant(missing[0], have)}the columns there are: {', '.join(have)}"
+        )
+    if isinstance(step, (Rewriter, Sample)):
+        return frame
+    if edited := set(step.writes) & set(ROW):
+        raise InputError(f"{step.name} writes {edited.pop()!r}, a column of the row; no text is ever edited")
+    if is_door(step):
+        return frame.with_columns(pl.lit(None, dtype=t).alias(c) for c, t in step.writes.items())
+    return expression(step, frame).drop("why", strict=False) if step.body == "expr" else frame
+
+
+def _function_schema(function: Function, frame: pl.LazyFrame) -> pl.LazyFrame:
+    after = function(frame)
+    if not isinstance(after, pl.LazyFrame):
+        raise InputError(
+            f"the function {step_name(function)} answers {type(after).__name__}; a step answers a LazyFrame"
+        )
+    kept = after.collect_schema()
+    if lost := [c for c in frame.collect_schema() if c not in kept]:
+        raise InputError(
+            f"the function {step_name(function)} drops the column {lost[0]!r}; a function may add them, not "
+            "drop them: use with_columns"
+        )
+    return after
+
+
+def _meant(name: str, have: list[str]) -> str:
+    close = near(name, have)
+    return f"{close[:-1]}; " if close.startswith("did you mean") else ""
+
+
+def expression(step: Step, frame: pl.LazyFrame) -> pl.LazyFrame:
+    """A verifier's or score's expression, as columns; a filter's, as the column `why`."""
+    value = step.expr()  # type: ignore[attr-defined]
+    if isinstance(step, Filter):
+        return frame.with_columns(why=value.cast(pl.String))
+    if isinstance(step, Verifier):
+        return frame.with_columns(value.cast(VERDICT).alias(step.name))
+    return frame.with_columns(value)
