@@ -34,6 +34,10 @@ class Pipeline:
     def __post_init__(self) -> None:
         if not isinstance(self.problems, Source):
             object.__setattr__(self, "problems", read(self.problems))
+        if isinstance(self.steps, Step):
+            raise InputError(
+                f"the steps of a pipeline are a list, not one {self.steps!r}; write [{self.steps!r}]"
+            )
         object.__setattr__(self, "steps", tuple(self.steps))
         for step in self.steps:
             if isinstance(step, type) or not (isinstance(step, Step) or callable(step)):

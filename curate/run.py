@@ -260,16 +260,23 @@ def _check_recipe(pipeline: Pipeline, out: Path) -> None:
     if names and pipeline.steps and not names & {step_name(s) for s in pipeline.steps}:
         raise InputError(
             f"{out} belongs to another recipe: none of its steps ({', '.join(sorted(names))}) is here; "
-            "choose another folder, or delete that one"
+            "choose another folder"
         )
     now = pipeline.problems.describe()
-    if content_hash({k: v for k, v in was.items() if k != "problems"}) != content_hash(
-        {k: v for k, v in now.items() if k != "problems"}
-    ):
+    if _same_source(was) != _same_source(now):
         raise InputError(
             f"{out} belongs to another recipe: it was read from {_short(was)}, this one reads {_short(now)}; "
-            "choose another folder, or delete that one"
+            "choose another folder"
         )
+
+
+def _same_source(source: dict[str, Any]) -> str:
+    """What two runs on one folder must share: inputs, wherever one stands when naming them, and columns."""
+    names = [
+        str(Path(s).resolve()) if isinstance(s, str) and Path(s).exists() else s for s in source["source"]
+    ]
+    rest = {k: v for k, v in source.items() if k not in ("problems", "source", "bad_rows")}
+    return content_hash(names, rest)
 
 
 def _short(source: dict[str, Any]) -> str:

@@ -43,11 +43,20 @@ def revision_of(model: str, revision: str | None) -> str:
         return Path(cached).parent.name
     try:
         return HfApi().model_info(model, revision=revision).sha or "main"
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError) as e:
+    except (HfHubHTTPError, OfflineModeIsEnabled, OSError, _no_network()) as e:
         words = (str(e).strip() or type(e).__name__).splitlines()[0]
         raise UserError(
             f"the model {model!r} is not a folder, not downloaded, and not to be had from the hub: {words}"
         ) from None
+
+
+def _no_network() -> type[Exception]:
+    """What huggingface_hub lets through where there is no network: its HTTP library's own error."""
+    from huggingface_hub.utils import _http
+
+    library = getattr(_http, "httpx2", None) or getattr(_http, "httpx")  # noqa: B009 - which, depends on its age
+    error: type[Exception] = library.TransportError
+    return error
 
 
 def _files(folder: Path) -> list[Path]:
