@@ -2,6 +2,7 @@
 `datasets.map`.
 
     python benchmarks/curate_traces.py            all 22,975 traces; needs the shared data (CURATE_DATA)
+    python benchmarks/curate_traces.py --once     all of them, one run instead of the medians of three
     python benchmarks/curate_traces.py --few      two files of them
 
 Both sides run on two processes, in a process of their own; the memory is that of the whole process tree,
@@ -23,6 +24,7 @@ import tempfile
 import threading
 import time
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,7 @@ def main() -> None:
     traces = [DATA / "traces" / f"{name}.jsonl.gz" for name in names]
     ours, theirs, again = [], [], []
     with tempfile.TemporaryDirectory() as folder:
-        for i in range(1 if few else REPEATS):
+        for i in range(1 if few or "--once" in sys.argv else REPEATS):
             out, plain = Path(folder) / f"run{i}", Path(folder) / f"plain{i}.parquet"
             command = [
                 sys.executable,
@@ -148,20 +150,27 @@ def plain(target: str, files: list[str]) -> None:
         cut = row["finish_reason"] in ("length", "error")
         return not cut and not (row["thinking"] is not None and not row["response"].strip())
 
-    tables = []
-    for file in files:
-        table = datasets.load_dataset("json", data_files=file, split="train")
-        if "finish_reason" not in table.column_names:
-            table = table.add_column("finish_reason", [None] * len(table))
-        columns = ["id", "question", "gold", "response", "finish_reason"]
-        table = table.select_columns(columns)
-        tables.append(table.cast(datasets.Features(dict.fromkeys(columns, datasets.Value("string")))))
-    table = datasets.concatenate_datasets(tables)
+    names = ("id", "question", "gold", "response", "finish_reason")
+    features = datasets.Features(dict.fromkeys(names, datasets.Value("string")))
+    table = datasets.Dataset.from_generator(
+        _rows_of, gen_kwargs={"files": files, "names": names}, features=features
+    )
     table = table.map(split, num_proc=2).filter(complete, num_proc=2).filter(first)
     grams, whole = _benchmark_grams()
     table = table.filter(lambda row: not _contaminated(row["question"], grams, whole), num_proc=2)
     table = table.map(_judge, num_proc=2).filter(lambda row: row["passed"] is True)
     table.to_parquet(target)
+
+
+def _rows_of(files: list[str], names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """Line by line: load_dataset("json") stops at files whose later rows have a column more."""
+    import gzip
+
+    for file in files:
+        with gzip.open(file, "rt") as f:
+            for line in f:
+                row = json.loads(line)
+                yield {name: row.get(name) for name in names}
 
 
 def _judge(row: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from curate.pipeline import Pipeline
 from curate.read import Source, read
 from curate.run import Run
 from curate.sample import Sample
-from curate.schema import TRACE
+from curate.schema import PROBLEM
 from curate.step import Engine, Verifier
 from curate.verifiers.math_equal import MathEqual
 
@@ -118,16 +118,18 @@ def evaluate(
     source = problems if isinstance(problems, Source) else read(problems)
     judge = verifier or MathEqual()
     draw = Draw(teacher, n=k, seed=seed)
-    pipeline = Pipeline(source if limit is None else source.head(limit), [forget_traces, draw, judge])
+    pipeline = Pipeline(_problems_of(source if limit is None else source.head(limit)), [draw, judge])
     if out is not None:
         return _evaluation(pipeline.run(out), draw, judge)
     with tempfile.TemporaryDirectory(prefix="curate-eval-") as folder:
         return _evaluation(pipeline.run(folder), draw, judge)
 
 
-def forget_traces(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Every row is its problem again, with nobody's trace."""
-    return rows.with_columns(pl.lit(None, dtype=t).alias(c) for c, t in TRACE.items())
+def _problems_of(source: Source) -> Source:
+    """The problems of a source, nobody's traces of them; a problem that is there twice, once."""
+    with tempfile.TemporaryDirectory(prefix="curate-eval-") as folder:
+        rows = pl.read_parquet(source.load(Path(folder)).rows, columns=list(PROBLEM))
+    return read(rows.unique("problem_id", keep="first", maintain_order=True))
 
 
 def _engine(model: str | Path | Engine, temperature: float | None, max_tokens: int | None) -> Engine:
