@@ -139,16 +139,16 @@ def plain(target: str, files: list[str]) -> None:
     seen: set[tuple[str, str, str]] = set()
 
     def first(row: dict[str, Any]) -> bool:
-        text = (row["question"], " ".join((row["thinking"] or "").split()), " ".join(row["response"].split()))
+        text = (row["question"], " ".join(row["thinking"].split()), " ".join(row["response"].split()))
         return not (text in seen or seen.add(text))  # type: ignore[func-returns-value]
 
     def split(row: dict[str, Any]) -> dict[str, Any]:
         parts = split_thinking(row["response"])
-        return {"thinking": parts.thought, "response": parts.response}
+        return {"thinks": parts.thought is not None, "thinking": parts.thinking, "response": parts.response}
 
     def complete(row: dict[str, Any]) -> bool:
         cut = row["finish_reason"] in ("length", "error")
-        return not cut and not (row["thinking"] is not None and not row["response"].strip())
+        return not cut and not (row["thinks"] and not row["response"].strip())
 
     names = ("id", "question", "gold", "response", "finish_reason")
     features = datasets.Features(dict.fromkeys(names, datasets.Value("string")))
@@ -158,7 +158,7 @@ def plain(target: str, files: list[str]) -> None:
     table = table.map(split, num_proc=2).filter(complete, num_proc=2).filter(first)
     grams, whole = _benchmark_grams()
     table = table.filter(lambda row: not _contaminated(row["question"], grams, whole), num_proc=2)
-    table = table.map(_judge, num_proc=2).filter(lambda row: row["passed"] is True)
+    table = table.map(_judge, num_proc=2).filter(lambda row: row["passed"])
     table.to_parquet(target)
 
 
@@ -185,12 +185,12 @@ def _judge(row: dict[str, Any]) -> dict[str, Any]:
         try:
             verdict = verifier.row(asked)
         except TimeoutError:
-            return {"passed": None}
+            return {"passed": False}
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
         if not verdict.why.startswith("unsupported"):
             break
-    return {"passed": verdict.passed}
+    return {"passed": verdict.passed is True}
 
 
 def _late(*_: object) -> None:
