@@ -21,7 +21,11 @@ from curate.schema import VERDICT, content_hash
 Message = dict[str, str]
 Why = Literal[
     "equal", "different", "no_answer", "several_answers", "no_gold", "gold_invalid", "unsupported",
-    "timeout", "memory", "crashed", "unsafe", "unreadable_judge",
+    "limit", "timeout", "memory", "crashed", "unsafe",
+    "met", "not_met",  # a check of form: instructions, thinking blocks
+    "wrong_answer", "output_limit", "runtime_error", "syntax_error", "blocked", "weak_isolation",  # programs
+    "refused", "unreadable_judge", "orders_disagree",  # a judge: not asked, not understood, not steady
+    "too_few_votes", "tie",  # a majority that is none
 ]  # fmt: skip
 """The closed vocabulary of a verdict's `why`; after it may follow `: ` and a short text."""
 
