@@ -7,9 +7,8 @@ answers/<step>-<fingerprint>/*.parquet holds them as append-only parts.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ import polars as pl
 
 from curate.errors import CallFailed, CurateError, Interrupted, RunError, UserError
 from curate.journal import Journal, Journalled, begin_row
+from curate.loop import run_async
 from curate.parts import add_part, count, is_full, iter_rows, scan_parts, sink
 from curate.pool import Abstained, Pool
 from curate.progress import Meter
@@ -209,35 +209,3 @@ async def _ask_some(step: Any, rows: Iterator[dict[str, Any]], writer: Writer) -
 
 def _shown(row: dict[str, Any]) -> str:
     return ", ".join(f"{k}={str(v)[:60]!r}" for k, v in row.items())
-
-
-def run_async(work: Coroutine[Any, Any, None]) -> None:
-    """Run to the end in a thread of its own, so that notebooks and asyncio programs may call it.
-
-    Ctrl-C cancels the work, lets it close its engines, and comes out as KeyboardInterrupt.
-    """
-    loop = asyncio.new_event_loop()
-    task = loop.create_task(work)
-    thread = threading.Thread(target=_drive, args=(loop, task), name="asks", daemon=True)
-    thread.start()
-    try:
-        while thread.is_alive():
-            thread.join(0.2)
-    except KeyboardInterrupt:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join()
-        raise
-    if not task.cancelled() and (error := task.exception()):
-        raise _first(error)
-
-
-def _drive(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
-    asyncio.set_event_loop(loop)
-    loop.run_until_complete(asyncio.wait([task]))
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.run_until_complete(loop.shutdown_default_executor())
-    loop.close()
-
-
-def _first(error: BaseException) -> BaseException:
-    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error

@@ -176,6 +176,18 @@ class Verifier(Step):
     `row` and `ask` answer a Verdict; `expr` answers a struct like schema.VERDICT.
     """
 
+    def __call__(self, **row: Any) -> Verdict:
+        """The verdict on one pair, under the same limits as in a run, from anywhere.
+
+        >>> MathEqual()(response=r"so \boxed{1/2}", answer="0.5").passed
+        True
+
+        Columns that are not given are null. Repeats are answered from a bounded cache.
+        """
+        from curate.pair import verdict_of
+
+        return verdict_of(self, row)
+
     @property
     def writes(self) -> dict[str, Any]:
         return {self.name: VERDICT}

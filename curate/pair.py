@@ -1,0 +1,108 @@
+"""A verifier called on one pair answers at once, under the limits it has in a run.
+
+Rows go to worker processes that this process keeps warm; a repeated pair is answered from a bounded cache.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import polars as pl
+
+from curate.errors import UserError, near
+from curate.loop import run_async
+from curate.pool import Abstained, Pool
+from curate.schema import ROW, VERDICT
+from curate.step import Step, Verdict, engines
+from curate.worker import dumps
+
+REMEMBERED = 4096  # verdicts
+LONGEST = 1 << 14  # bytes of a row; a longer one is judged each time
+
+
+def verdict_of(verifier: Step, given: Mapping[str, Any]) -> Verdict:
+    """The verdict on one row; columns that the verifier reads and nobody gave are null.
+
+    Columns of a row that it does not read are let by, so that `verifier(**row)` works. Raises UserError for
+    a name that no row has, and for a verifier that looks at a whole table.
+    """
+    if unknown := [name for name in given if name not in verifier.columns and name not in ROW]:
+        raise UserError(f"no row has a column {unknown[0]!r}: {near(unknown[0], verifier.columns)}")
+    row = {name: given.get(name) for name in verifier.columns}
+    if verifier.body == "row":
+        key = dumps(row)
+        if len(key) > LONGEST:
+            return _judged(verifier, row)
+        try:
+            return _repeated(_Asked(verifier, row), key)
+        except _Unsure as e:
+            return e.verdict
+    if verifier.body == "ask":
+        return _asked(verifier, row)
+    if verifier.body == "expr":
+        schema = {name: ROW.get(name, VERDICT) for name in verifier.columns}
+        found = pl.DataFrame([row], schema=schema).select(verdict=verifier.expr())  # type: ignore[attr-defined]
+        return Verdict(**found.item())
+    raise UserError(
+        f"{verifier.name} looks at all traces of a problem: put it into a pipeline, not on one pair"
+    )
+
+
+class _Unsure(Exception):
+    """A verdict that says more about the moment than about the row, so it is not remembered."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+
+
+class _Asked:
+    """A question, equal to the same question asked again: of the same class, with the same fields."""
+
+    def __init__(self, step: Step, row: Mapping[str, Any]) -> None:
+        self.step, self.row = step, row
+        self.same = (type(step), step.fingerprint)  # the class too: a notebook may have defined it anew
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Asked) and self.same == other.same
+
+    def __hash__(self) -> int:
+        return hash(self.same)
+
+
+@lru_cache(REMEMBERED)
+def _repeated(asked: _Asked, key: bytes) -> Verdict:
+    verdict = _judged(asked.step, asked.row)
+    if verdict.passed is None and verdict.why.partition(":")[0] in ("timeout", "memory", "crashed"):
+        raise _Unsure(verdict)
+    return verdict
+
+
+def _judged(step: Step, row: Mapping[str, Any]) -> Verdict:
+    value = _pool(os.getpid()).run(step, row)
+    return Verdict(None, value.why) if isinstance(value, Abstained) else value
+
+
+@lru_cache(None)
+def _pool(pid: int) -> Pool:
+    """The workers of this process; a fork gets its own."""
+    pool = Pool()
+    atexit.register(pool.close)
+    return pool
+
+
+def _asked(step: Any, row: Mapping[str, Any]) -> Verdict:
+    answers: list[Verdict] = []
+
+    async def ask() -> None:
+        async with AsyncExitStack() as doors:
+            opened = {k: await doors.enter_async_context(e) for k, e in engines(step).items()}
+            answers.append(await replace(step, **opened).ask(row))
+
+    run_async(ask())
+    return answers[0]

@@ -1,0 +1,142 @@
+"""A verifier called on one pair answers alike in a thread, a fork and an event loop, under its limits."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+import pytest
+
+from curate.engines.scripted import Scripted
+from curate.errors import UserError
+from curate.pair import REMEMBERED, _repeated
+from curate.schema import Row
+from curate.step import Engine, Verdict, Verifier, user
+from curate.verifiers.math_equal import MathEqual
+
+HALF: dict[str, Any] = {"response": r"so \boxed{1/2}", "answer": "0.5"}
+
+
+@dataclass(frozen=True)
+class Slow(Verifier):
+    """Sleeps as long as the response says, and says when it woke."""
+
+    timeout_s: float = 1.0
+    reads = ("response",)
+
+    def row(self, row: Row) -> Verdict:
+        time.sleep(float(row["response"]))
+        return Verdict(True, f"equal: {time.monotonic_ns()}")
+
+
+@dataclass(frozen=True)
+class Asks(Verifier):
+    """Passes where the model says yes."""
+
+    engine: Engine
+    reads = ("response",)
+
+    async def ask(self, row: Row) -> Verdict:
+        [said] = await self.engine.chat(user(row["response"]))
+        return Verdict(said.response == "yes", "equal")
+
+
+@dataclass(frozen=True)
+class Long(Verifier):
+    """Passes responses of three characters and more."""
+
+    reads = ("response",)
+
+    def expr(self) -> pl.Expr:
+        passed = pl.col("response").str.len_chars() >= 3
+        nothing = pl.lit(None, dtype=pl.String)
+        score = pl.lit(None, dtype=pl.Float64)
+        return pl.struct(passed=passed, score=score, extracted=nothing, why=pl.lit("met"))
+
+
+@dataclass(frozen=True)
+class Whole(Verifier):
+    """Looks at the table."""
+
+    def mark(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        return frame
+
+
+def test_a_pair_is_judged() -> None:
+    assert MathEqual()(**HALF).passed is True
+    assert MathEqual()(response=r"\boxed{3}", answer="4").passed is False
+
+
+def test_a_whole_row_may_be_given_and_columns_left_out_are_null() -> None:
+    assert MathEqual()(**HALF, question="What?", sample=3).passed is True
+    assert MathEqual()(response=r"\boxed{3}").why == "no_gold"
+    assert MathEqual()(answer="3").passed is False
+
+
+def test_a_name_that_no_row_has_is_one_sentence() -> None:
+    with pytest.raises(UserError, match="no row has a column 'respones': did you mean 'response'"):
+        MathEqual()(respones="1", answer="1")
+
+
+def test_past_its_time_it_abstains_and_is_asked_again() -> None:
+    late = Slow(timeout_s=0.3)
+    assert [late(response="30").why for _ in range(2)] == ["timeout: 0.3 s"] * 2
+    assert late(response="0").passed is True
+
+
+def test_repeats_come_from_a_bounded_cache() -> None:
+    assert Slow()(response="0.01") == Slow()(response="0.01")
+    assert Slow()(response="0.01") != Slow(timeout_s=2.0)(response="0.01")
+    assert _repeated.cache_info().maxsize == REMEMBERED
+
+
+def test_a_verifier_that_asks_opens_and_closes_its_engine() -> None:
+    engine = Scripted(script=lambda messages: "yes" if messages[-1]["content"] == "ok" else "no")
+    assert Asks(engine)(response="ok").passed is True
+    assert Asks(engine)(response="ko").passed is False
+
+
+def test_an_expression_is_judged_too() -> None:
+    assert Long()(response="abc") == Verdict(True, "met")
+    assert Long()(response="ab").passed is False
+
+
+def test_a_look_at_the_whole_table_says_that_it_needs_one() -> None:
+    with pytest.raises(UserError, match="whole looks at all traces"):
+        Whole()()
+
+
+def test_threads_and_event_loops_may_call() -> None:
+    rows = [{"response": rf"\boxed{{{i}}}", "answer": str(i - i % 2)} for i in range(40)]
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda row: MathEqual()(**row).passed, rows))
+    assert found == [i % 2 == 0 for i in range(40)]
+
+    async def inside() -> Verdict:
+        return MathEqual()(**HALF)
+
+    assert asyncio.run(inside()).passed is True
+
+
+PROGRAM = r"""
+import os, sys
+from curate.verifiers.math_equal import MathEqual
+half = dict(response=r"so \boxed{1/2}", answer="0.5")
+assert MathEqual()(**half).passed is True
+child = os.fork()
+if child == 0:
+    os._exit(0 if MathEqual()(response="3", answer="3").passed is True else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_script_and_its_fork_may_call_and_end_quietly() -> None:
+    done = subprocess.run([sys.executable, "-W", "error", "-c", PROGRAM.replace("\\\\\\\\", "\\\\")],
+                          capture_output=True, text=True, timeout=120)  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
