@@ -12,11 +12,11 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 import curate
-from curate.errors import CurateError, UserError, near
-from curate.recipes import FLAGS, files, first_line
+from curate import looking
+from curate.errors import CurateError
+from curate.recipes import FLAGS
 from curate.recipes import pipeline as pipeline_of
 
-ROOMS = ("verifiers", "scores", "filters", "rewriters", "methods", "engines")
 _rest = Annotated[str, Parameter(show=False, allow_leading_hyphen=True)]
 
 app = App(
@@ -32,6 +32,8 @@ app.command(
     help="Train a student on a published folder.",
     default_parameter=Parameter(consume_multiple=True),
 )
+for verb in ("look", "sql", "golds", "list"):
+    app.command(getattr(looking, f"{verb}_"), name=verb)
 
 
 @app.command
@@ -97,47 +99,6 @@ def run(
     print(done.funnel().table.write_json() if json else done)
     if publish_to is not None:
         print(done.publish(publish_to), file=sys.stderr)
-
-
-@app.command
-def look(run: Path, *, dropped: bool = False, k: Annotated[int, Parameter(alias="-k")] = 3) -> None:
-    """Show a few traces of a run.
-
-    Parameters
-    ----------
-    run
-        the run folder
-    dropped
-        dropped rows instead, a few for each reason
-    k
-        how many
-    """
-    from curate.look import look as show
-    from curate.run import Run
-
-    print(show(Run(run), dropped=dropped, k=k))
-
-
-@app.command
-def sql(run: Path, query: str, *, json: bool = False) -> None:
-    """Ask a run in SQL; its tables are live, dropped, ledger and funnel.
-
-    Parameters
-    ----------
-    run
-        the run folder
-    query
-        what DuckDB understands
-    json
-        rows as JSON instead of a table
-    """
-    import polars as pl
-
-    from curate.run import Run
-
-    table = Run(run).sql(query)
-    with pl.Config(tbl_rows=100, tbl_cols=20, fmt_str_lengths=80, tbl_width_chars=160):
-        print(table.write_json() if json else table)
 
 
 @app.command
@@ -223,29 +184,6 @@ def eval_(
     print(json_library.dumps(found.as_json()) if json else found)
 
 
-@app.command(name="list")
-def list_(room: str | None = None, *, json: bool = False) -> None:
-    """List what there is, a line each: every file of a room.
-
-    Parameters
-    ----------
-    room
-        verifiers, scores, filters, rewriters, methods or engines; all of them if not given
-    json
-        as JSON
-    """
-    if room is not None and room not in ROOMS:
-        raise UserError(f"there is no room {room!r}; {near(room, ROOMS)}")
-    found = {name: _lines(name) for name in ([room] if room else ROOMS)}
-    if json:
-        print(json_library.dumps(found))
-        return
-    for name, lines in found.items():
-        print(name)
-        for thing, line in lines.items():
-            print(f"  {thing:24s} {line}")
-
-
 @app.command
 def demo(*, out: Path | None = None, json: bool = False, compare: bool = False) -> None:
     """Walk the whole road on the demo world: sample, verify, trim, publish, train, evaluate.
@@ -263,15 +201,6 @@ def demo(*, out: Path | None = None, json: bool = False, compare: bool = False) 
 
     result = walk(out, compare=compare)
     print(json_library.dumps(result.as_json()) if json else result)
-
-
-def _lines(room: str) -> dict[str, str]:
-    """What a room holds, with a line about each: its files, or the kinds of engines."""
-    if room == "engines":
-        from curate.engines import KINDS
-
-        return dict(KINDS)
-    return {name: first_line(path) for name, path in files(room).items()}
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, NamedTuple
 
 import polars as pl
@@ -16,10 +17,12 @@ from curate import formats, hub
 from curate.aliases import COLUMNS, BadRow, to_json, to_rows
 from curate.errors import InputError, near
 from curate.formats import Record
+from curate.golds import unreadable_golds
 from curate.parts import whole
+from curate.pool import Pool
 from curate.rowfile import RowFile
 from curate.schema import DROPPED, ROW
-from curate.step import describe
+from curate.step import Verifier, describe
 
 RAW_CHARS = 1000  # so much of an unreadable row is kept
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -66,6 +69,12 @@ class Source:
         said += [f"{k}={v if isinstance(v, pl.Expr) else repr(v)}" for k, v in self.columns.items()]
         head = "" if self.problems is None else f".head({self.problems})"
         return f"read({', '.join([*shown, *said])}){head}"
+
+    def golds(self, *verifiers: Verifier) -> pl.DataFrame:
+        """The golds that none of these verifiers passes against themselves: answer, question, rows, why."""
+        with TemporaryDirectory(prefix="curate-golds-") as folder, Pool() as pool:
+            rows = pl.scan_parquet(self.load(Path(folder)).rows)
+            return unreadable_golds(verifiers, rows, Path(folder), pool)[0]
 
     def load(self, folder: Path) -> Loaded:
         """Write the rows to rows.parquet in `folder`, and what cannot be read to unreadable.parquet.

@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable
+from dataclasses import MISSING, fields
 from functools import wraps
 from pathlib import Path
 from types import UnionType
@@ -17,6 +18,7 @@ from cyclopts.config import Yaml
 
 import curate
 from curate.errors import InputError, UserError, near
+from curate.step import Verifier
 
 FLAGS = Parameter(negative=(), consume_multiple=True, accepts_keys=False)
 
@@ -31,6 +33,19 @@ def files(room: str) -> dict[str, Path]:
 def first_line(path: Path) -> str:
     doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     return doc.split("\n")[0]
+
+
+def verifier(name: str) -> Verifier:
+    """The verifier of that name, with its defaults."""
+    known = files("verifiers")
+    if name not in known:
+        raise UserError(f"there is no verifier {name!r}; {near(name, known)}")
+    module = importlib.import_module(f"curate.verifiers.{name}")
+    found = next(v for v in vars(module).values() if inspect.isclass(v) and v.__module__ == module.__name__
+                 and issubclass(v, Verifier))  # fmt: skip
+    if missing := [f.name for f in fields(found) if f.default is MISSING and f.default_factory is MISSING]:
+        raise UserError(f"{name} needs {missing[0]}, so it has no defaults; use it from Python")
+    return found()
 
 
 def pipeline(verb: str, recipe: str, flags: tuple[str, ...], config: Path | None) -> Any:

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import polars as pl
 
 import curate
+from curate import golds
 from curate.columns import schema_after, step_name
 from curate.errors import InputError, RunError, UserError
 from curate.journal import Journal
@@ -27,7 +28,7 @@ from curate.pool import Pool
 from curate.remember import Memory
 from curate.schema import DROPPED, ROW, content_hash
 from curate.stages import FUNNEL, Walk
-from curate.step import Step, describe
+from curate.step import Step, Verifier, describe
 
 if TYPE_CHECKING:
     from curate.pipeline import Pipeline
@@ -159,6 +160,8 @@ def execute(pipeline: Pipeline, out: Path) -> Run:
         loaded = pipeline.problems.load(out / "scratch")
         asked = recipe(pipeline, loaded.revision)
         write_json(out / "begun.json", asked)
+        judges = [s for s in pipeline.steps if isinstance(s, Verifier) and s.reflexive]
+        golds.report(loaded.rows, loaded.revision, judges, out / "golds.parquet", pool)
         walk = Walk(Memory(out, out / "scratch", journal, pool), loaded.rows, pl.scan_parquet(loaded.rows))
         if loaded.unreadable is not None:
             walk.dropped.append(loaded.unreadable)

@@ -176,6 +176,8 @@ class Verifier(Step):
     `row` and `ask` answer a Verdict; `expr` answers a struct like schema.VERDICT.
     """
 
+    reflexive: ClassVar[str | None] = None  # how a gold (%s) is written as a response, which must pass
+
     def __call__(self, **row: Any) -> Verdict:
         """The verdict on one pair, under the same limits as in a run, from anywhere.
 

@@ -19,6 +19,7 @@ class Choice(Verifier):
     its last line counts where it marks no answer. Several labels are no choice: the verdict is false.
     """
 
+    reflexive = r"\boxed{%s}"
     reads = ("question", "response", "answer")
     examples = (
         (dict(question="Which?\nA. one\nB. two", response=r"so \boxed{\text{(B)}}", answer="B"), True),

@@ -21,6 +21,7 @@ class Exact(Verifier):
     no answer, the last emphasis of its last paragraph is taken, or a response of one line whole.
     """
 
+    reflexive = r"\boxed{%s}"
     reads = ("response", "answer")
     examples = (
         (dict(response=r"She faces \boxed{\text{east}}.", answer="East"), True),

@@ -30,6 +30,7 @@ class MathEqual(Verifier):
 
     timeout_s: float = 5.0
     memory_mb: int = 2048
+    reflexive = r"\boxed{%s}"
     reads = ("response", "answer")
     examples = (
         (dict(response=r"so \boxed{1/2}", answer="0.5"), True),

@@ -1,0 +1,90 @@
+"""Every gold answer is judged against itself: one that fails there can pass no trace.
+
+A verifier says with `reflexive` how a gold is written as a response. A gold is in order when one verifier of
+the pipeline passes it; the others may say that it is not for them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from curate.errors import UserError
+from curate.parts import count, iter_rows, sink, whole
+from curate.pool import Abstained, Pool
+from curate.schema import content_hash
+from curate.step import Verdict, Verifier
+
+REPORT: dict[str, Any] = {"answer": pl.String, "question": pl.String, "rows": pl.Int64, "why": pl.String}
+logger = logging.getLogger(__name__)
+
+
+def unreadable_golds(
+    verifiers: Sequence[Verifier], rows: pl.LazyFrame, scratch: Path, pool: Pool
+) -> tuple[pl.DataFrame, int]:
+    """The distinct golds that no verifier passes against themselves, and how many golds there are in all.
+
+    rows: a table with `question` and `answer`. Of the table: `rows` is how many rows have this gold (and this
+    question, where a verifier reads it), `why` what each verifier said. Raises UserError for a verifier whose
+    golds are not answers (tests of a program).
+    """
+    if unlike := [v.name for v in verifiers if v.reflexive is None]:
+        raise UserError(f"a gold of {unlike[0]} is no answer, so it cannot be judged against itself")
+    asked = "question" if any("question" in v.columns for v in verifiers) else None
+    key = ["answer", *([asked] if asked else [])]
+    path = scratch / "golds.parquet"
+    counted = rows.group_by(key).agg(rows=pl.len().cast(pl.Int64)).sort(key)
+    sink(counted.with_columns(question=pl.col(asked) if asked else pl.lit("")), path).collect()
+    left: list[dict[str, Any]] = []
+    for number, verifier in enumerate(verifiers):
+        todo = left if number else iter_rows(path)
+        failed = []
+        waiting: dict[int, dict[str, Any]] = {}
+        for i, value in pool.map(verifier, _given(verifier, todo, waiting)):
+            row = waiting.pop(i)
+            verdict = Verdict(None, value.why) if isinstance(value, Abstained) else value
+            if verdict.passed is not True:
+                said = f"{verifier.name}: {verdict.why}"
+                failed.append({**row, "why": f"{row['why']}; {said}" if number else said})
+        left = sorted(failed, key=lambda row: (row["answer"] or "", row["question"] or ""))
+    return pl.DataFrame(left, schema=REPORT), count(path)
+
+
+def _given(verifier: Verifier, rows: Any, waiting: dict[int, dict[str, Any]]) -> Any:
+    """Each gold as the response to itself; what is in flight is kept in `waiting`."""
+    assert verifier.reflexive is not None  # unreadable_golds has looked
+    for i, row in enumerate(rows):
+        waiting[i] = row
+        said = None if row["answer"] is None else verifier.reflexive.replace("%s", row["answer"])
+        given = {"question": row["question"], "answer": row["answer"], "response": said}
+        yield {column: given.get(column) for column in verifier.columns}
+
+
+def report(
+    rows: Path, revision: str, verifiers: Sequence[Verifier], kept: Path, pool: Callable[[], Pool]
+) -> None:
+    """Warn of the golds that no verifier reads, in one sentence, and keep the list of them in `kept`.
+
+    The same golds under the same verifiers are not judged twice. pool: started where there is work.
+    """
+    if not verifiers:
+        return
+    asked = content_hash(revision, *(v.fingerprint for v in verifiers))
+    if not kept.exists() or pl.read_parquet_metadata(kept).get("asked") != asked:
+        found, golds = unreadable_golds(verifiers, pl.scan_parquet(rows), rows.parent, pool())
+        with whole(kept) as path:
+            found.write_parquet(path, metadata={"asked": asked, "golds": str(golds)})
+    found, golds = pl.read_parquet(kept), int(pl.read_parquet_metadata(kept)["golds"])
+    if len(found):
+        words = Counter(why.split("; ")[0].split(": ")[1] for why in found["why"])
+        kinds = ", ".join(f"{n:,} {word}" for word, n in words.most_common())
+        example = (found["answer"][0] or "")[:60]
+        logger.warning(
+            f"{len(found):,} of {golds:,} gold answers do not pass against themselves ({kinds}), such as "
+            f"{example!r}: no trace can pass with them; they are listed in {kept}"
+        )

@@ -1,0 +1,106 @@
+"""Verbs that only look: at a run, at golds, and at what there is. Results on stdout."""
+
+from __future__ import annotations
+
+import json as json_library
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+import curate
+from curate.errors import UserError, near
+from curate.recipes import files, first_line
+from curate.recipes import verifier as named
+
+if TYPE_CHECKING:
+    import polars as pl
+
+ROOMS = ("verifiers", "scores", "filters", "rewriters", "methods", "engines")
+
+
+def look_(run: Path, *, dropped: bool = False, k: Annotated[int, Parameter(alias="-k")] = 3) -> None:
+    """Show a few traces of a run.
+
+    Parameters
+    ----------
+    run
+        the run folder
+    dropped
+        dropped rows instead, a few for each reason
+    k
+        how many
+    """
+    from curate.look import look as show
+    from curate.run import Run
+
+    print(show(Run(run), dropped=dropped, k=k))
+
+
+def sql_(run: Path, query: str, *, json: bool = False) -> None:
+    """Ask a run in SQL; its tables are live, dropped, ledger and funnel.
+
+    Parameters
+    ----------
+    run
+        the run folder
+    query
+        what DuckDB understands
+    json
+        rows as JSON instead of a table
+    """
+    from curate.run import Run
+
+    _table(Run(run).sql(query), json)
+
+
+def golds_(problems: str, *, verifier: str = "math_equal", json: bool = False) -> None:
+    """List the gold answers that a verifier does not pass against themselves: no trace can pass with them.
+
+    Parameters
+    ----------
+    problems
+        a file, folder or hub id with questions and answers
+    verifier
+        its name (`curate list verifiers`)
+    json
+        rows as JSON instead of a table
+    """
+    _table(curate.read(problems).golds(named(verifier)), json)
+
+
+def list_(room: str | None = None, *, json: bool = False) -> None:
+    """List what there is, a line each: every file of a room.
+
+    Parameters
+    ----------
+    room
+        verifiers, scores, filters, rewriters, methods or engines; all of them if not given
+    json
+        as JSON
+    """
+    if room is not None and room not in ROOMS:
+        raise UserError(f"there is no room {room!r}; {near(room, ROOMS)}")
+    found = {name: _lines(name) for name in ([room] if room else ROOMS)}
+    if json:
+        print(json_library.dumps(found))
+        return
+    for name, lines in found.items():
+        print(name)
+        for thing, line in lines.items():
+            print(f"  {thing:24s} {line}")
+
+
+def _table(table: pl.DataFrame, json: bool) -> None:
+    import polars as pl
+
+    with pl.Config(tbl_rows=100, tbl_cols=20, fmt_str_lengths=80, tbl_width_chars=160):
+        print(table.write_json() if json else table)
+
+
+def _lines(room: str) -> dict[str, str]:
+    if room == "engines":
+        from curate.engines import KINDS
+
+        return dict(KINDS)
+    return {name: first_line(path) for name, path in files(room).items()}

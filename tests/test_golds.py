@@ -1,0 +1,98 @@
+"""Golds that no verifier passes against themselves are named: in a run, from Python, and from the CLI."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import curate
+from curate.cli import main
+from curate.errors import UserError
+from curate.schema import Row
+from curate.step import Verdict, Verifier
+from curate.verifiers.choice import Choice
+from curate.verifiers.exact import Exact
+from curate.verifiers.math_equal import MathEqual
+
+GOLDS = ["1/2", "7", "see figure", r"\frac{1}{", None, "7"]
+ROWS = pl.DataFrame({"question": [f"What is {i}?" for i in range(6)], "answer": GOLDS})
+
+
+@dataclass(frozen=True)
+class Counts(Verifier):
+    """Passes golds that are digits, and leaves a mark for each that it judged."""
+
+    folder: str
+    reads = ("response", "answer")
+    reflexive = "<%s>"
+
+    def row(self, row: Row) -> Verdict:
+        if row["response"] == f"<{row['answer']}>":
+            (Path(self.folder) / row["answer"]).touch()
+        return Verdict(row["answer"].isdigit() or None, "gold_invalid: no digits")
+
+
+def test_each_gold_that_fails_against_itself_is_listed_once() -> None:
+    found = curate.read(ROWS).golds(MathEqual())
+    whys = {r["answer"]: r["why"] for r in found.to_dicts()}
+    assert whys[None] == "math_equal: no_gold" and whys["see figure"].startswith("math_equal: unsupported")
+    assert whys[r"\frac{1}{"].startswith("math_equal: gold_invalid")
+    assert set(whys) == {None, "see figure", r"\frac{1}{"} and found["rows"].to_list() == [1, 1, 1]
+
+
+def test_a_gold_that_one_of_several_verifiers_passes_is_in_order() -> None:
+    found = curate.read(ROWS).golds(Choice(), MathEqual(), Exact())
+    assert "see figure" not in found["answer"].to_list() and None in found["answer"].to_list()
+    assert found.filter(pl.col("answer").is_null())["why"][0].count("no_gold") == 3
+
+
+def test_a_verifier_whose_golds_are_no_answers_says_so() -> None:
+    @dataclass(frozen=True)
+    class Programs(Verifier):
+        reads = ("response", "answer")
+
+        def row(self, row: Row) -> Verdict:
+            return Verdict(True, "equal")
+
+    with pytest.raises(UserError, match="a gold of programs is no answer"):
+        curate.read(ROWS).golds(Programs())
+
+
+def test_a_run_warns_once_for_all_and_keeps_the_list(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (seen := tmp_path / "seen").mkdir()
+    rows = pl.DataFrame(
+        {"question": ["a", "b", "c"], "answer": ["1", "x y", "2"], "response": ["1"] * 3}
+    )
+    pipeline = curate.Pipeline(curate.read(rows), [Counts(str(seen))])
+    for judged in (["1", "2", "x y"], []):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            pipeline.run(tmp_path / "run")
+        [said] = [r.getMessage() for r in caplog.records if "pass against themselves" in r.getMessage()]
+        assert said.startswith("1 of 3 gold answers") and "(1 gold_invalid)" in said and "'x y'" in said
+        assert sorted(p.name for p in seen.iterdir()) == judged
+        for mark in seen.iterdir():
+            mark.unlink()
+    assert pl.read_parquet(tmp_path / "run" / "golds.parquet")["answer"].to_list() == ["x y"]
+
+
+def test_the_command_lists_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ROWS.write_ndjson(tmp_path / "problems.jsonl")
+    main(["golds", str(tmp_path / "problems.jsonl"), "--json"])
+    assert len(json.loads(capsys.readouterr().out)) == 3
+    with pytest.raises(SystemExit) as stop:
+        main(["golds", str(tmp_path / "problems.jsonl"), "--verifier", "math_equl"])
+    assert stop.value.code == 2 and "did you mean 'math_equal'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["competition", "word", "choice", "logic"])
+def test_the_golds_of_real_problem_sets_can_be_read(data: Path, name: str) -> None:
+    found = curate.read(data / "problems" / f"{name}.jsonl.gz").golds(Choice(), MathEqual(), Exact())
+    assert found.is_empty(), found
