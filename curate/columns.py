@@ -76,9 +76,9 @@ def _step_schema(step: Step, frame: pl.LazyFrame, have: list[str]) -> pl.LazyFra
         return frame
     if edited := set(step.writes) & set(ROW):
         raise InputError(f"{step.name} writes {edited.pop()!r}, a column of the row; no text is ever edited")
-    if is_door(step):
-        return frame.with_columns(pl.lit(None, dtype=t).alias(c) for c, t in step.writes.items())
-    return expression(step, frame).drop("why", strict=False) if step.body == "expr" else frame
+    if step.body == "expr":
+        return expression(step, frame).drop("why", strict=False)
+    return frame.with_columns(pl.lit(None, dtype=t).alias(c) for c, t in step.writes.items())
 
 
 def _function_schema(function: Function, frame: pl.LazyFrame) -> pl.LazyFrame:

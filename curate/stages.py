@@ -82,14 +82,23 @@ class Walk:
         self._then(step, marked.filter(pl.col("why").is_null()).drop("why"), gone)
 
     def _mark(self, step: Step) -> None:
-        """A filter over the whole table sees only the columns it reads; the texts stay on disk."""
+        """A step over the whole table sees only the columns it reads; the texts stay on disk.
+
+        A filter marks the rows that go; a verifier or a score answers its columns, which are
+        null in the rows it does not name.
+        """
         self.close()
-        rows = self.live.with_row_index("row")
+        rows, columns = self.live.with_row_index("row"), step.writes or {"why": pl.String}
         marks = step.mark(rows.select("row", *step.columns))  # type: ignore[attr-defined]
-        marks = marks.select(pl.col("row").cast(pl.UInt32), pl.col("why").cast(pl.String)).collect()
-        self._set_aside(
-            step, rows.join(marks.lazy(), on="row", how="left", maintain_order="left").drop("row")
-        )
+        path = self.memory.scratch / f"{self.number:03d}.marks.parquet"
+        dtypes = {"row": pl.UInt32, **columns}
+        sink(marks.select(pl.col(c).cast(t) for c, t in dtypes.items()), path).collect()
+        rows = rows.drop(list(columns), strict=False)
+        marked = rows.join(pl.scan_parquet(path), on="row", how="left", maintain_order="left").drop("row")
+        if isinstance(step, Filter):
+            return self._set_aside(step, marked)
+        self.measured |= set(columns)
+        self._then(step, marked)
 
     def close(self, door: Step | None = None) -> int:
         """Run the plan so far: live rows into one file, dropped rows into others, every step counted.
@@ -126,7 +135,7 @@ class Walk:
             names = ", ".join(step_name(p.step) for p in self.pending)
             raise RunError(
                 f"{before} rows went into {names} and {after} live, {aside} dropped came out: an "
-                "expression is unstable, or a filter marks a row twice"
+                "expression is unstable, or a step marks a row twice"
             )
 
     def _counted(self, step: Step | Function, rows_in: int, born: int, dropped: Path | None) -> int:

@@ -155,6 +155,8 @@ def test_its_examples_hold(found: Found, made: Step) -> None:
     assert made.examples, "a step without examples shows nobody what it does"
     if found.role is Filter:
         check_filter(made)
+    elif made.body == "mark":
+        check_verifier(made, [pair for rows, want in made.examples for pair in marked(made, rows, want)])
     else:
         got = [(value_of(made, given), want) for given, want in made.examples]
         check = {Verifier: check_verifier, Rewriter: check_rewriter, Score: check_score}[found.role]
@@ -175,6 +177,15 @@ def value_of(step: Step, given: dict[str, Any]) -> Any:
             return await step.ask(row)  # type: ignore[attr-defined]
 
     return asyncio.run(ask())
+
+
+def marked(step: Step, rows: list[dict[str, Any]], wanted: list[Any]) -> list[tuple[Any, Any]]:
+    """What a verifier over the whole table says of each row, beside what is wanted."""
+    marks = step.mark(frame_of(step, rows).with_row_index("row")).collect()  # type: ignore[attr-defined]
+    assert marks.schema == {"row": pl.UInt32, **step.writes}
+    assert marks["row"].is_unique().all()
+    found = dict(marks.iter_rows())
+    return [(found[i], want) for i, want in zip(range(len(rows)), wanted, strict=True)]
 
 
 def check_verifier(step: Step, got: list[tuple[Any, Any]]) -> None:
@@ -236,11 +247,11 @@ def frame_of(step: Step, rows: list[dict[str, Any]]) -> pl.LazyFrame:
     return pl.DataFrame([{c: row.get(c) for c in schema} for row in rows], schema=schema).lazy()
 
 
-@pytest.mark.parametrize("name", [name for room, name in FILES if room == "filters"])
-def test_a_filter_takes_an_empty_table(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    step = make(only_step(importlib.import_module(f"curate.filters.{name}")), tmp_path)
-    assert reasons(step, []) == []
+def test_a_filter_or_a_step_over_the_whole_table_takes_an_empty_one(found: Found, made: Step) -> None:
+    if found.role is Filter:
+        assert reasons(made, []) == []
+    elif made.body == "mark":
+        assert marked(made, [], []) == []
 
 
 # The checks themselves can fail: three steps that break the contract.

@@ -1,0 +1,100 @@
+"""The traces of one problem are counted by the answer they give; equal answers, however written, are one."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from curate.answers import final_answer, last_value, last_words, plain
+
+PIECE = 60  # characters of an answer that a reason quotes
+
+
+def ballots(frame: pl.LazyFrame, verdict: str | None) -> pl.DataFrame:
+    """What every trace of a table votes for: `row`, `problem`, `said`, `key`, `passed` and `no_vote`.
+
+    verdict: the column whose `extracted` is the vote; None takes the final answer of the response. said: the
+    answer as written; null where there is none, and `no_vote` says why. key: equal for equal answers. passed:
+    of the verdict; null without one. Of each trace these few values are held, never its text. Rows that are
+    no trace (problems that nobody has answered yet) are left out.
+    """
+    traces = frame.filter(pl.col("trace_id").is_not_null())
+    read = _of_responses() if verdict is None else _of_verdicts(verdict)
+    found = traces.select("row", problem=pl.col("problem_id").hash(), **read).collect(engine="streaming")
+    texts = found["said"].drop_nulls().unique()
+    keys = pl.Series("key", [_key(text) for text in texts], dtype=pl.String)
+    table = pl.DataFrame({"said": texts, "key": keys.hash()}, schema={"said": pl.String, "key": pl.UInt64})
+    return found.join(table, on="said", how="left")
+
+
+def tally(votes: pl.DataFrame) -> pl.DataFrame:
+    """The ballots with what their problem's count came to; neither order nor ties are left to chance.
+
+    votes: for this row's answer, null without a vote. cast: on the problem. top: for the most frequent
+    answer; winners: how many answers have as many; majority: the shortest of its spellings, of equal ones the
+    first in alphabetical order; null where there is none.
+    """
+    by_length = pl.col("said").sort_by(pl.col("said").str.len_chars(), "said", nulls_last=True).first()
+    classes = votes.filter(pl.col("key").is_not_null()).group_by("problem", "key")
+    counted = classes.agg(votes=pl.len(), text=by_length)
+    first = pl.col("text").sort_by("votes", "text", descending=[True, False], nulls_last=True).first()
+    best = pl.col("votes").max()
+    problems = counted.group_by("problem").agg(
+        cast=pl.col("votes").sum(), top=best, winners=(pl.col("votes") == best).sum(), majority=first
+    )
+    counts = votes.join(counted.drop("text"), on=["problem", "key"], how="left")
+    return counts.join(problems, on="problem", how="left").with_columns(pl.col("cast", "top").fill_null(0))
+
+
+def piece(text: pl.Expr) -> pl.Expr:
+    """As much of an answer as a reason can quote."""
+    whole = text.str.len_chars() <= PIECE
+    return pl.when(whole).then(text).otherwise(text.str.slice(0, PIECE) + pl.lit("…"))
+
+
+def first_of(*cases: tuple[pl.Expr, pl.Expr], otherwise: pl.Expr) -> pl.Expr:
+    """The value of the first case whose condition holds."""
+    for condition, value in reversed(cases):
+        otherwise = pl.when(condition).then(value).otherwise(otherwise)
+    return otherwise
+
+
+def _of_verdicts(name: str) -> dict[str, pl.Expr]:
+    verdict = pl.col(name).struct
+    extracted, passed, why = (verdict.field(f) for f in ("extracted", "passed", "why"))
+    silent = extracted.is_null() | (extracted.str.strip_chars() == "")
+    none = silent | why.str.starts_with("several_answers").fill_null(False)
+    reason = pl.when(none & (passed == False)).then(why.fill_null("no_answer"))  # noqa: E712 - a column
+    abstains = pl.format("unsupported: {} found no answer ({})", pl.lit(name), why.fill_null("not asked"))
+    return {
+        "said": pl.when(~none).then(extracted),
+        "passed": passed,
+        "no_vote": reason.when(none).then(abstains),
+    }
+
+
+def _of_responses() -> dict[str, pl.Expr]:
+    kind = pl.Struct({"said": pl.String, "no_vote": pl.String})
+    read = pl.col("response").map_batches(_read, return_dtype=kind, is_elementwise=True)
+    return {
+        "said": read.struct.field("said"),
+        "passed": pl.lit(None, pl.Boolean),
+        "no_vote": read.struct.field("no_vote"),
+    }
+
+
+def _read(responses: pl.Series) -> pl.Series:
+    rows = [_answer(text or "") for text in responses]
+    return pl.DataFrame(rows, schema={"said": pl.String, "no_vote": pl.String}, orient="row").to_struct()
+
+
+def _answer(response: str) -> tuple[str | None, str | None]:
+    found = final_answer(response) or last_value(response) or last_words(response)
+    if found is None or not found.text.strip():
+        return None, "no_answer"
+    if getattr(found, "several", False):
+        return None, "several_answers"
+    return found.text, None
+
+
+def _key(text: str) -> str:
+    return " ".join(plain(text).casefold().split())
