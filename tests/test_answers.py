@@ -53,7 +53,8 @@ MARKED = [
 
 @pytest.mark.parametrize(("response", "text", "where"), MARKED)
 def test_a_marked_answer_is_found_where_it_stands(response: str, text: str, where: str) -> None:
-    assert final_answer(response) == (text, where)
+    found = final_answer(response)
+    assert found is not None and found[:2] == (text, where)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_where_nothing_is_marked_nothing_is_found(response: str) -> None:
 
 def test_a_phrase_counts_only_near_the_end() -> None:
     assert final_answer("The answer is 5. " + "Or is it? " * 200) is None
-    assert final_answer("The answer is 5. " + "Or is it? " * 20) == ("5", "phrase")
+    assert final_answer("The answer is 5. " + "Or is it? " * 20) == ("5", "phrase", False)
 
 
 @pytest.mark.parametrize(
@@ -91,12 +92,12 @@ def test_a_phrase_counts_only_near_the_end() -> None:
     ],
 )
 def test_the_last_value_is_a_number_or_a_piece_of_mathematics(response: str, text: str) -> None:
-    assert last_value(response) == (text, "last value")
+    assert last_value(response) == (text, "last value", False)
 
 
 def test_last_words_are_the_last_emphasis_or_a_single_line() -> None:
-    assert last_words("**North**?\n\nShe faces **east**.") == ("east", "last value")
-    assert last_words("east") == ("east", "line")
+    assert last_words("**North**?\n\nShe faces **east**.") == ("east", "last value", False)
+    assert last_words("east") == ("east", "line", False)
     assert last_words("First.\nSecond.") is None
 
 
@@ -114,7 +115,7 @@ def test_letters_are_read_in_every_style(text: str, named: str) -> None:
 
 @given(st.text(alphabet="ab{}\\ \n$<>/1:", max_size=60), st.integers(-999, 999))
 def test_a_last_box_is_found_after_any_text(before: str, value: int) -> None:
-    assert final_answer(f"{before}\n.\\boxed{{{value}}} is it") == (str(value), "boxed")
+    assert final_answer(f"{before}\n.\\boxed{{{value}}} is it") == (str(value), "boxed", False)
 
 
 @given(st.text())

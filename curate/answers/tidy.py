@@ -1,0 +1,39 @@
+r"""Text without what only sets its type, and the questions that every extraction asks of a short text."""
+
+from __future__ import annotations
+
+import re
+
+_WRAP = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|operatorname|bf|rm|textsf)\s?\{([^{}]*)\}")
+_NOISE = re.compile(r"\\[()\[\]]|(?<!\\)\$|\*\*|`|\\[,!;: ]")
+
+
+def plain(text: str) -> str:
+    r"""Without what only sets the type (`$`, `\text{}`, `**`, thin spaces) and a last full stop."""
+    return _NOISE.sub(" ", _WRAP.sub(r"\1", text)).strip().rstrip(".").strip()
+
+
+_HOLDERS = re.compile(
+    r"(?:[\[<(]?(?:your|the|insert|final|numeric(?:al)?|correct)?[ _]?(?:final[ _])?answer(?: here)?[\])>]?"
+    r"|[.…?_\s~]+|\\l?c?dots|\\quad|\\ )?",
+    re.IGNORECASE,
+)
+
+
+def is_empty(text: str) -> bool:
+    r"""Whether nothing is said: blank, `...`, or the place-holder of a prompt that is repeated."""
+    return len(text) < 80 and _HOLDERS.fullmatch(plain(text)) is not None
+
+
+_ALTERNATIVES = re.compile(
+    r"\beither\b.{1,300}?\bor\b|\b(?:maybe|perhaps|possibly|could be|might be|not sure)\b.{1,300}?\bor\b"
+    r"|\bor\s(?:maybe|perhaps|possibly|else)\b|\bor\b[^?]{1,200}\?"
+    r"|\bentweder\b.{1,300}?\boder\b|\boder\b[^?]{1,200}\?|\bsoit\b.{1,300}?\bsoit\b|\bou\b[^?]{1,200}\?"
+    r"|\bлибо\b.{1,300}?\bлибо\b|\bили\b[^?]{1,200}\?|还是|還是|要么.{1,300}?要么|それとも|아니면",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def is_undecided(text: str) -> bool:
+    """Whether a short text offers alternatives without taking one: "either 3 or 4", "3 or 4?"."""
+    return len(text) <= 600 and _ALTERNATIVES.search(plain(text)) is not None
