@@ -1,0 +1,280 @@
+r"""How right, fast and safe our verdicts are on labelled answers, beside other people's graders.
+
+    python benchmarks/verifiers.py [--data FOLDER] [--only SOURCE] [--rows N] [--json FILE] [--write FILE.md]
+
+The rows are `verify/*.jsonl` in the data folder (CURATE_DATA, else ../shared/data). Every grader sees the same
+text in one warm worker process that can be killed: an answer without its box is given one, a response as it
+is. Ours is `math_equal`, and `choice` for multiple choice. Answers that are sentences are counted apart: they
+are for a judge. verl's files are installed into build/peers, without dependencies, by the first run.
+
+accuracy: the share of rows with the label's verdict; an abstention is wrong. rows/s: through the worker;
+"in process": by the time the grader itself took. p50, p99 and worst: milliseconds a row, in the worker. hung:
+rows that took longer than 5.5 s, which is our limit and half a second (Math-Verify's own limits are 5 s for
+each of its three calls). Everybody is killed after 30 s, ours after its own limit. unsafe: how many of the
+probe texts the grader evaluated as Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from peers.graders import peers
+from peers.hostile import EVALUATED, Survived, survived
+
+from curate.pool import Abstained, Pool
+from curate.step import Verdict, Verifier
+from curate.verifiers.choice import Choice
+from curate.verifiers.math_equal import MathEqual
+
+ROOT = Path(__file__).resolve().parent.parent
+LATE_S = 5.5
+MARK = "<!-- what benchmarks/verifiers.py printed -->"
+Rows = list[dict[str, Any]]
+
+
+class Judged(NamedTuple):
+    """One row: its label, the verdict, and the seconds it took."""
+
+    label: bool
+    passed: bool | None
+    seconds: float
+    why: str
+
+
+class Part(NamedTuple):
+    """One source through one grader, and the seconds of the whole."""
+
+    rows: list[Judged]
+    wall: float
+
+
+@dataclass(frozen=True)
+class Timed(Verifier):
+    """The verdict of a grader, with the seconds it took in place of the score."""
+
+    grader: Any
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.grader.columns
+
+    @property
+    def timeout_s(self) -> float:
+        return float(getattr(self.grader, "timeout_s", LATE_S - 0.5))
+
+    @property
+    def memory_mb(self) -> int:
+        return int(getattr(self.grader, "memory_mb", 4096))
+
+    def row(self, row: Any) -> Verdict:
+        began = time.perf_counter()
+        verdict = self.grader.row(row)
+        return verdict._replace(score=time.perf_counter() - began)
+
+
+def load(path: Path, most: int | None) -> Rows:
+    """The rows of one file; "bare" is the text without the box that we put around an answer."""
+    rows = []
+    with path.open(encoding="utf-8") as lines:
+        for line in list(lines)[:most]:
+            row = json.loads(line)
+            said = row["response_or_answer"]
+            boxed = f"\\boxed{{{said}}}" if row["kind"] != "math_response" and "boxed" not in said else said
+            response = said if row["kind"] == "mcq_response" else boxed
+            rows.append(row | {"response": response, "bare": said, "answer": row["gold"],
+                               "question": row.get("question") or ""})  # fmt: skip
+    return rows
+
+
+def judged(pool: Pool, grader: Any, rows: Rows) -> Part:
+    """Every row's verdict. A row that is cut off is timed once more by itself, from outside."""
+    out: list[Judged] = [Judged(row["label"], None, 0.0, "lost") for row in rows]
+    step, began = Timed(grader), time.perf_counter()
+    values = list(pool.map(step, rows))
+    wall = time.perf_counter() - began
+    for index, value in values:
+        if isinstance(value, Abstained):
+            again = time.perf_counter()
+            pool.run(step, rows[index])
+            out[index] = Judged(rows[index]["label"], None, time.perf_counter() - again, value.why)
+        else:
+            out[index] = Judged(rows[index]["label"], value.passed, value.score, value.why)
+    return Part(out, wall)
+
+
+def ours(pool: Pool, rows: Rows) -> Part:
+    """`choice` for multiple choice, `math_equal` for the rest."""
+    choice = [row["kind"] == "mcq_response" for row in rows]
+    picked = judged(pool, Choice(), [row for row, is_choice in zip(rows, choice, strict=True) if is_choice])
+    worked = judged(
+        pool, MathEqual(), [row for row, is_choice in zip(rows, choice, strict=True) if not is_choice]
+    )
+    return Part(picked.rows + worked.rows, picked.wall + worked.wall)
+
+
+OVERALL = "all"
+NUMBERS = (
+    "rows", "accuracy %", "precision %", "recall %", "abstained", "rows/s", "in process rows/s",
+    "p50 ms", "p99 ms", "worst ms", "hung",
+)  # fmt: skip
+
+
+def numbers(parts: Iterable[Part]) -> dict[str, float | None]:
+    """The columns of the table, of one source or of several."""
+    parts = list(parts)
+    rows = [row for part in parts for row in part.rows]
+    hits = sum(row.passed is row.label for row in rows)
+    said, true = sum(row.passed is True for row in rows), sum(row.label for row in rows)
+    both = sum(row.passed is True and row.label for row in rows)
+    ms = sorted(1000 * row.seconds for row in rows)
+    values = (
+        len(rows), 100 * hits / len(rows), 100 * both / said if said else None,
+        100 * both / true if true else None, sum(row.passed is None for row in rows),
+        len(rows) / sum(part.wall for part in parts), 1000 * len(rows) / max(sum(ms), 1e-9),
+        statistics.median(ms), ms[min(len(ms) - 1, int(len(ms) * 0.99))], ms[-1],
+        sum(row.seconds > LATE_S for row in rows),
+    )  # fmt: skip
+    return dict(zip(NUMBERS, values, strict=True))
+
+
+def table(head: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:
+    """A markdown table; whole numbers and large ones without decimals."""
+
+    def cell(value: Any) -> str:
+        if value is None:
+            return "–"
+        if isinstance(value, float):
+            return f"{value:.2f}" if abs(value) < 100 else f"{value:.1f}" if value == 100 else f"{value:.0f}"
+        return str(value)
+
+    rows = [list(head), *([cell(v) for v in line] for line in lines)]
+    rows.insert(1, ["---"] + ["---:"] * (len(rows[0]) - 1))
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+Parts = dict[str, dict[str, Part]]  # grader → source → what it said
+
+
+def report(parts: Parts, semantic: Parts, hostile: dict[str, Survived], facts: str) -> str:
+    """Everything that is printed, as markdown."""
+    graders = list(parts)
+    beside = [g for g in graders if not g.startswith("ours, bare")]
+    sources = list(parts[graders[0]])
+    total = {g: numbers(parts[g].values()) for g in graders}
+    unsafe = {g: f"{hostile[g].evaluated} of {len(EVALUATED)}" for g in beside}
+    text = [facts, "### All rows that rules can decide"]
+    text.append(table(["grader", *NUMBERS, "unsafe"], ([g, *total[g].values(), unsafe[g]] for g in beside)))
+    text.append("### Accuracy by source, per cent")
+    accuracy = {g: {s: numbers([parts[g][s]])["accuracy %"] for s in sources} for g in graders}
+    text.append(table(["source", "rows", *graders], (
+        [s, len(parts[graders[0]][s].rows), *(accuracy[g][s] for g in graders)] for s in sources)))  # fmt: skip
+    text.append(
+        "`ours, bare` is ours again, where an answer is given without a box, as the files have it.\n\n"
+        "### Hostile texts"
+    )
+    text.append(table(["grader", *Survived._fields], ([g, *hostile[g]] for g in beside)))
+    text.append(
+        "evaluated: the text ran as Python. hung: longer than 5.5 s. killed: cut off from outside."
+        "\n\n### Sentences, which are for a judge"
+    )
+    text.append(table(["grader", *NUMBERS], ([g, *numbers(semantic[g].values()).values()] for g in beside)))
+    for g in beside:
+        text.append(f"### {g}, by source")
+        text.append(table(["source", *NUMBERS], ([s, *numbers([parts[g][s]]).values()] for s in sources)))
+    return "\n\n".join(text)
+
+
+def facts(missing: list[str], began: float) -> str:
+    """The date, the machine and the versions, and which peers were not there and why."""
+    model = platform.processor() or platform.machine()
+    if (info := Path("/proc/cpuinfo")).exists():
+        names = [l.partition(":")[2].strip() for l in info.read_text().splitlines() if "model name" in l]
+        model = names[0] if names else model
+    versions = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ("math-verify", "sympy"))
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+    day = datetime.date.today().isoformat()
+    absent = "".join(f"\n\nNot there: {why}." for why in missing)
+    return (
+        f"{day}: {model}, {os.cpu_count()} cores; Python {platform.python_version()}, {versions}. "
+        f"One worker process; load average at the end {load}; the whole took {time.monotonic() - began:.0f} s."
+        f"{absent}"
+    )
+
+
+WARM = [(r"\boxed{\frac{\sqrt{8}}{2}+\sin x}", r"\sqrt{2}+\cos(x)"), (r"\boxed{\{1,x\}}", r"\{x,1\}"),
+        (r"\boxed{x^2-1=0}", "(x-1)(x+1)=0"), (r"\boxed{5\text{ cm}}", "0.05 m"), ("A: 5", "6")]  # fmt: skip
+
+
+def measure(files: list[Path], most: int | None) -> tuple[Parts, Parts, dict[str, Survived], list[str]]:
+    """All graders over all sources, one worker, one grader at a time."""
+    found, missing = peers()
+    loaded = {path.stem: load(path, most) for path in files}
+    decided = {s: [r for r in rows if r["kind"] != "semantic_answer"] for s, rows in loaded.items()}
+    spoken = {s: [r for r in rows if r["kind"] == "semantic_answer"] for s, rows in loaded.items()}
+    warm = [
+        {"response": a, "answer": b, "question": "", "kind": "math_answer", "label": True} for a, b in WARM
+    ]
+    parts: Parts = defaultdict(dict)
+    semantic: Parts = defaultdict(dict)
+    hostile: dict[str, Survived] = {}
+    judges: list[tuple[str, Any, Any]] = [("ours", ours, MathEqual())]
+    judges += [(p.label, lambda pool, rows, p=p: judged(pool, p, rows), p) for p in found]
+    for name, judge, grader in judges:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        with Pool(workers=1) as pool:
+            judge(pool, warm * 4)
+            for source, rows in decided.items():
+                parts[name][source] = judge(pool, rows)
+                if name == "ours":
+                    parts["ours, bare"][source] = judge(pool, [r | {"response": r["bare"]} for r in rows])
+                if spoken[source]:
+                    semantic[name][source] = judge(pool, spoken[source])
+            hostile[name] = survived(pool, grader, LATE_S)
+    return parts, semantic, hostile, missing
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, default=Path(os.environ.get("CURATE_DATA", ROOT.parent / "shared" / "data"))
+    )
+    parser.add_argument("--only", default="", help="sources whose name contains this")
+    parser.add_argument("--rows", type=int, help="so many rows of each source")
+    parser.add_argument("--json", type=Path, help="write every verdict here as well")
+    parser.add_argument("--write", type=Path, help="a page whose part after the mark is replaced")
+    args = parser.parse_args()
+    began = time.monotonic()
+    files = sorted(f for f in (args.data / "verify").glob("*.jsonl") if args.only in f.name)
+    if not files:
+        parser.error(f"no verify/*.jsonl in {args.data}; set CURATE_DATA or --data")
+    parts, semantic, hostile, missing = measure(files, args.rows)
+    text = report(parts, semantic, hostile, facts(missing, began))
+    print(text)
+    if args.json:
+        rows = {g: {s: p._asdict() for s, p in by.items()} for g, by in parts.items()}
+        found = {g: h._asdict() for g, h in hostile.items()}
+        args.json.write_text(json.dumps({"graders": rows, "hostile": found}, indent=1))
+    if args.write:
+        head = args.write.read_text().partition(MARK)[0] if args.write.exists() else ""
+        args.write.write_text(f"{head}{MARK}\n\n{text}\n")
+
+
+if __name__ == "__main__":
+    main()
