@@ -15,7 +15,7 @@ from conftest import ROOT
 # A room is a floor of its own, so that rooms never import each other. A new core file gets its place here.
 FLOORS = {
     "ground": "schema text errors answers maths talk votes",
-    "first": "step engines pool process worker parts progress journal loop pair golds",
+    "first": "step engines pool process worker parts progress journal loop pair golds sandbox",
     "annexe": "publish card shards train losses rewards",
     "verifiers": "verifiers",
     "filters": "filters",
