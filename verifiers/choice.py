@@ -1,29 +1,39 @@
-"""The option that the response chooses is the gold option, for questions that list their options."""
+"""The option that the response chooses is the gold option: one letter or several, or the option's text."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from curate.answers import final_answer, letters, plain
+from curate.answers import Chosen, chosen, letters, listed, plain
+from curate.answers.letters import USUAL, latin
+from curate.answers.options import normal
 from curate.schema import Row
 from curate.step import Verdict, Verifier
+
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @dataclass(frozen=True)
 class Choice(Verifier):
-    r"""Abstains as unsupported unless the gold is the label of an option that the question lists.
+    r"""Abstains as unsupported unless the gold is a letter, several letters, or an option of the question.
 
-    Options are lines or runs like "A. x", "A) x", "(A) x", "A ) x , B ) y", "Answer1: x", and numbered lines
-    "1. x" after "Select the correct answer". A response chooses by label or by the whole text of one option;
-    its last line counts where it marks no answer. Several labels are no choice: the verdict is false.
+    A response chooses by label or by the text of one option, where it marks its answer or else in its last
+    sentences; letters that it only rules out do not count. A gold of several letters ("ABD", "A, C")
+    needs them all, in any order; several for a gold of one are no choice, and false. Options are lines or
+    runs like "A. x", "(A) x", "A ) x , B ) y", "① x", "Answer1: x", and numbered lines after "Select the
+    correct answer"; where the question is unknown they are looked for in the response.
     """
 
-    reflexive = r"\boxed{%s}"
+    version = 2
     reads = ("question", "response", "answer")
+    reflexive = r"\boxed{%s}"
     examples = (
         (dict(question="Which?\nA. one\nB. two", response=r"so \boxed{\text{(B)}}", answer="B"), True),
         (dict(question="Which?\nA. one\nB. two", response="The answer is two.", answer="B"), True),
+        (dict(question=None, response="故选：BD", answer="B, D"), True),
+        (dict(question=None, response="So the answer is not A but B.", answer="A"), False),
         (
             dict(
                 question="Select the correct answer:\n1. x\n2. y", response="<ANSWER>1</ANSWER>", answer="2"
@@ -35,100 +45,56 @@ class Choice(Verifier):
     )
 
     def row(self, row: Row) -> Verdict:
-        gold = row["answer"]
+        gold, response = row["answer"], row["response"] or ""
         if gold is None:
             return Verdict(None, "no_gold")
-        options = listed(row["question"])
-        label = plain(gold).strip("()").casefold()
-        if label not in options:
-            return Verdict(None, "unsupported: the gold answer is not the label of an option in the question")
-        said = final_answer(row["response"] or "")
-        text, where = (said.text, said.where) if said else _last_line(row["response"] or "")
-        chosen = _chosen(text, options)
-        if chosen is None and said:
-            text, where = _last_line(row["response"])
-            chosen = _chosen(text, options)
-        if chosen is None:
-            return Verdict(False, "no_answer: no option is named", said.text if said else None)
-        if len(chosen) > 1:
-            return Verdict(False, f"several_answers: {', '.join(sorted(chosen))}", text)
-        same = chosen == {label}
-        return Verdict(same, f"{'equal' if same else 'different'}: {where}", text)
+        options = listed(row["question"] or "")
+        wanted = _wanted(gold, options)
+        if not wanted:
+            return Verdict(
+                None, "unsupported: the gold answer is neither a letter nor an option of the question"
+            )
+        if not options and row["question"] is None:
+            options = _fitting(listed(response), wanted)
+        furthest = max([*USUAL, *(label.upper() for label in wanted if len(label) == 1)])
+        said = chosen(response, options, ALPHABET[: ALPHABET.index(furthest) + 1])
+        if said is None:
+            return Verdict(False, "no_answer: no option is named")
+        return _judged(said, wanted)
 
 
-_LINED = re.compile(r"^\s{0,3}\(?([A-J])\s?[).:]\s?", re.MULTILINE)
-_LETTERED = re.compile(r"(?:^|[\s(,'])([A-J])\s?(?:\)|[.:]\s)\s?", re.MULTILINE)
-_WORDED = re.compile(r"\b(Answer\d)\s?:\s", re.IGNORECASE)
-_NUMBERED = re.compile(r"^(\d{1,2})[.)] ", re.MULTILINE)
-_ASKED = re.compile(r"(?:select|choose|pick|which)\b[^\n]{0,200}:?\s*\Z", re.IGNORECASE)
+def _judged(said: Chosen, wanted: frozenset[str]) -> Verdict:
+    if said.several or (len(said.labels) > 1 and len(wanted) == 1):
+        named = ", ".join(sorted(label.upper() for label in said.labels))
+        return Verdict(False, f"several_answers: {named}", said.text)
+    same = said.labels == wanted
+    return Verdict(same, f"{'equal' if same else 'different'}: {said.where}", said.text)
 
 
-def listed(question: str) -> dict[str, str]:
-    """The options inside a question, {casefolded label: normalised text}; empty where it lists none."""
-    for pattern, first in ((_WORDED, "answer1"), (_LINED, "a"), (_LETTERED, "a"), (_NUMBERED, "1")):
-        marks = _run(list(pattern.finditer(question)), first)
-        if len(marks) < 2 or (
-            pattern is _NUMBERED and not _ASKED.search(question[: marks[0].start()][-300:])
-        ):
-            continue
-        ends = [m.start() for m in marks[1:]] + [len(question)]
-        texts = [question[m.end() : e].split("\n")[0] for m, e in zip(marks, ends, strict=True)]
-        return {m.group(1).casefold(): _normal(t) for m, t in zip(marks, texts, strict=True)}
-    return {}
-
-
-def _run(marks: list[re.Match[str]], first: str) -> list[re.Match[str]]:
-    """The longest run of marks that counts up from `first`: A, B, C or 1, 2, 3."""
-    run: list[re.Match[str]] = []
-    best: list[re.Match[str]] = []
-    for mark in marks:
-        label = mark.group(1).casefold()
-        if label == first:
-            run = [mark]
-        elif run and label == _next(run[-1].group(1).casefold()):
-            run.append(mark)
-        if len(run) >= len(best):
-            best = list(run)
-    return best
-
-
-def _next(label: str) -> str:
-    digits = re.search(r"\d+\Z", label)
-    if digits:
-        return label[: digits.start()] + str(int(digits.group()) + 1)
-    return chr(ord(label) + 1)
-
-
-def _normal(text: str) -> str:
-    return " ".join(plain(text).strip(" ,;.'[]").casefold().split())
-
-
-_LABEL = re.compile(
-    r"(?:option|answer|choice|number|no\.)?\s?\(?(answer\d|\d{1,2})\)?(?:[.):,]\s?.{0,400})?", re.I | re.S
+_LABELS = re.compile(
+    r"\(?[A-Z]\)?(?:(?:\s?[,、;&/+]\s?(?:and\s)?|\s?and\s?|\s)?\(?[A-Z]\)?){0,25}\.?|(\([A-Z]\)"
+    r"|[A-Z]\))\s.{1,400}"
 )
-_NAMED = re.compile(
-    r"\b(?:option|answer|choice)\s?\(?([A-J]|\d{1,2})\b|\(([A-J])\)|\*\*\(?([A-J])\b", re.IGNORECASE
-)
+_WITH_TEXT = re.compile(r"\(?([A-Z])[.):]\s?(.{1,2000})", re.DOTALL)
 
 
-def _chosen(text: str, options: dict[str, str]) -> set[str] | None:
-    """The labels a short text names: one label, a label with its option, an option's text, or "option B"."""
-    short = plain(text)
-    if short.casefold() in options:
-        return {short.casefold()}
-    named = {letter.casefold() for letter in letters(text)} & set(options)
-    if named:
-        return named
-    number = _LABEL.fullmatch(short)
-    if number and number.group(1).casefold() in options:
-        return {number.group(1).casefold()}
-    same = {label for label, option in options.items() if option == _normal(text)}
-    if same:
-        return same
-    found = {next(g for g in m.groups() if g).casefold() for m in _NAMED.finditer(short)}
-    return found & set(options) or None
+def _wanted(gold: str, options: Mapping[str, str]) -> frozenset[str]:
+    """The casefolded labels that a gold answer means; none where it is no choice."""
+    short = latin(plain(gold)).strip()
+    if (bare := short.strip("()[].: ").casefold()) in options:
+        return frozenset({bare})
+    same = {label for label, option in options.items() if option and option == normal(gold)}
+    if len(same) == 1:
+        return frozenset(same)
+    labelled = _WITH_TEXT.fullmatch(short)
+    if labelled and options.get(labelled.group(1).casefold()) == normal(labelled.group(2)):
+        return frozenset(labelled.group(1).casefold())
+    letters_of = "".join(label.upper() for label in options if re.fullmatch("[a-z]", label))
+    if not _LABELS.fullmatch(short) or (options and not letters_of):
+        return frozenset()
+    return frozenset(letter.casefold() for letter in letters(short, letters_of or ALPHABET))
 
 
-def _last_line(response: str) -> tuple[str, str]:
-    lines = response.strip().rsplit("\n", 1)
-    return lines[-1][-400:], "line"
+def _fitting(options: dict[str, str], wanted: frozenset[str]) -> dict[str, str]:
+    """Options found in the response, where they are of the gold's kind."""
+    return options if wanted <= set(options) else {}

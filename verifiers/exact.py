@@ -23,6 +23,7 @@ class Exact(Verifier):
 
     reflexive = r"\boxed{%s}"
     reads = ("response", "answer")
+    reflexive = r"\boxed{%s}"
     examples = (
         (dict(response=r"She faces \boxed{\text{east}}.", answer="East"), True),
         (dict(response="The answer is: a prime number.", answer="A prime number"), True),

@@ -9,99 +9,24 @@ megabyte takes milliseconds: boxes are searched from the end, everything else in
 
 from __future__ import annotations
 
-import re
-
-from curate.answers.boxes import last_box
-from curate.answers.found import LONGEST, Answer, Found
+from curate.answers.choices import Chosen, chosen
+from curate.answers.found import LONGEST, Answer
 from curate.answers.letters import letters
-from curate.answers.marks import marks
-from curate.answers.phrases import phrases
-from curate.answers.tidy import is_empty, is_undecided, plain
-from curate.answers.values import (
-    is_refusal,
-    last_value,
-    last_words,
-    natural_words,
-    value_in,
-    whole,
-)
+from curate.answers.options import listed
+from curate.answers.reading import final_answer, final_value
+from curate.answers.tidy import plain
+from curate.answers.values import last_value, last_words
 
-__all__ = ["LONGEST", "Answer", "final_answer", "final_value", "last_value", "last_words", "letters", "plain"]
-
-
-def final_answer(response: str) -> Answer | None:
-    """The last answer that the response marks as its own, or None where it marks none.
-
-    >>> final_answer(r"so x = \\boxed{\\frac{1}{2}} holds")
-    Answer(text='\\\\frac{1}{2}', where='boxed', several=False)
-    """
-    response = own_part(response)
-    last = _marked(response)
-    if last is None:
-        said = phrases(response)
-        last = said[-1] if said else None
-    return _answer(last) if last else None
-
-
-def final_value(response: str) -> Answer | None:
-    """What mathematics compares: the marked answer, else the value that is announced, else the last one.
-
-    A response that is nothing but an answer is that answer. None where it says that it has none.
-
-    >>> final_value("The answer is not 42 but 43.").text, final_value("(0, 2)").text
-    ('43', '(0, 2)')
-    """
-    response = own_part(response)
-    last = _marked(response)
-    if last is not None:
-        return _answer(last)
-    for said in reversed(phrases(response)):
-        value = value_in(_inner(said.text))
-        if value:
-            return Answer(value, said.where, said.several)
-        if len(natural_words(said.text)) <= 6:
-            return _answer(said)
-    found = whole(response)
-    if found or is_refusal(response):
-        return found
-    return last_value(response)
-
-
-def _marked(response: str) -> Found | None:
-    box = last_box(response)
-    found = [f for f in (*marks(response), *([box] if box else [])) if not is_empty(f.text)]
-    return max(found, key=lambda f: f.end, default=None)
-
-
-def _answer(found: Found) -> Answer:
-    inner = _inner(found.text.strip())
-    return Answer(inner, found.where, found.several or is_undecided(inner))
-
-
-def _inner(text: str) -> str:
-    """The marked answer inside a marked answer: a box in a JSON field, a tag in a box."""
-    for _ in range(3):
-        deeper = _marked(text) if "ox" in text or "<" in text else None
-        if deeper is None or not deeper.text.strip() or deeper.where == "json":
-            break
-        text = deeper.text.strip()
-    return text
-
-
-_RUN_ON = re.compile(
-    r"<\|(?:im_end|im_start|endoftext|eot_id|end|user|eom_id)\|>|</s>"
-    r"|\n[ \t]{0,3}(?:#{1,4}[ \t]?)?\*{0,2}(?:Human|User|Question|Instruction|Input|题目|问题"
-    r"|問題)\*{0,2}[ \t]?[:：]"
-)
-_SPOKEN = re.compile(r"oxed\s{0,3}\{\s{0,9}[^\s}]|answer|答案", re.IGNORECASE)
-
-
-def own_part(response: str) -> str:
-    """The response without another question that it runs on into once its answer is given."""
-    for count, mark in enumerate(_RUN_ON.finditer(response)):
-        before = response[: mark.start()]
-        if count >= 8:
-            break
-        if _SPOKEN.search(before) and (_marked(before) or phrases(before)):
-            return before
-    return response
+__all__ = [
+    "LONGEST",
+    "Answer",
+    "Chosen",
+    "chosen",
+    "final_answer",
+    "final_value",
+    "last_value",
+    "last_words",
+    "letters",
+    "listed",
+    "plain",
+]

@@ -128,5 +128,5 @@ def decide(phrase: str, said: str) -> str | None:
 
 
 _WORDY = re.compile(
-    r"not (?:enough|possible|defined|determined|a |an |any|unique|all|both|prime|sure)|no\b", re.I
+    r"not (?:enough|possible|defined|determined|(?-i:a|an) |any|unique|all|both|prime|sure)|no\b", re.I
 )
