@@ -36,11 +36,6 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     return 1.0 - missed
 
 
-def avg_at_k(right: Sequence[int], samples: Sequence[int]) -> float:
-    """The mean over problems of the share of right samples; each problem counts the same."""
-    return mean([c / n for c, n in zip(right, samples, strict=True)])
-
-
 def mean(values: Sequence[float]) -> float:
     """The arithmetic mean. InputError where there is nothing to average."""
     if not values:
