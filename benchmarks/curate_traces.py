@@ -202,6 +202,7 @@ def _late(*_: object) -> None:
 
 
 def _words(text: str) -> list[str]:
+    text = re.sub(r"(?s)\[asy\].*?\[/asy\]", " ", text)  # the code of a drawing is no word, here as there
     return re.sub(r"[^\w]+", " ", unicodedata.normalize("NFKC", text).lower()).split()
 
 
