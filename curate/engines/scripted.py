@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import math
 import re
 import secrets
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from functools import cached_property
@@ -14,7 +16,7 @@ from typing import Any, Literal
 from curate.engines.sampling import Sampled, completion, cut_at, sample_seed
 from curate.errors import UserError
 from curate.schema import content_hash
-from curate.step import Completion, Message
+from curate.step import Completion, Message, TokenScores
 from curate.step import describe as describe_value
 
 _WORD = re.compile(r"\s*\S+\s*\Z|\s*\S+|\s+\Z")
@@ -29,10 +31,15 @@ class Scripted(Sampled):
     only one that uses the seed can say different things in the samples of one call. Or a list of turns, said
     in the order asked and from the start again: for one conversation, not for many rows in flight.
     Banned strings are taken out of what the script says.
+
+    chances: what `score` answers, a function of messages and text (and `prefix`): (piece, log-probability)
+    pairs, one a token, whose pieces join to the text. Without it the engine is sure of what it says: a
+    word is certain where the text goes on as the script does, and impossible from where it does not.
     """
 
     model: str = "scripted"
     script: Callable[..., str] | Sequence[str] = field(kw_only=True)
+    chances: Callable[..., Sequence[tuple[str, float]]] | None = field(kw_only=True, default=None)
     _turns: Iterator[str] | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
@@ -49,7 +56,8 @@ class Scripted(Sampled):
 
     @cached_property
     def fingerprint(self) -> str:
-        return content_hash("engine", self.identity, _source(self.script))[:12]
+        chances = [] if self.chances is None else [_source(self.chances)]
+        return content_hash("engine", self.identity, _source(self.script), *chances)[:12]
 
     async def __aenter__(self) -> Scripted:
         self._rewind()
@@ -92,12 +100,39 @@ class Scripted(Sampled):
             )
         return replies
 
+    async def score(self, messages: Sequence[Message], text: str, *, prefix: str = "") -> TokenScores:
+        """The log-probabilities of a stored text after the begun turn, as `chances` says."""
+        if self.chances is None:
+            pairs = self._sure(messages, text, prefix)
+        else:
+            pairs = list(_call(self.chances, messages, text, given={"prefix": prefix}))
+        if "".join(piece for piece, _ in pairs) != text:
+            raise UserError(f"chances answered {pairs!r}, whose pieces do not join to {text!r}.")
+        ends = list(itertools.accumulate(len(piece) for piece, _ in pairs))
+        ids = tuple(zlib.crc32(piece.encode("utf-8", "surrogatepass")) for piece, _ in pairs)
+        return TokenScores(ids, tuple([0, *ends[:-1]][: len(ends)]), tuple(ends), tuple(p for _, p in pairs))
+
+    def _sure(self, messages: Sequence[Message], text: str, prefix: str) -> list[tuple[str, float]]:
+        turns = self.script if not callable(self.script) else [self._say(messages, {"seed": 0, "prefix": ""})]
+        words = _WORD.findall(text)
+        said = itertools.accumulate(words, initial=prefix)
+        next(said)
+        return [(word, 0.0 if any(t.startswith(s) for t in turns) else -math.inf)
+                for word, s in zip(words, said, strict=True)]  # fmt: skip
+
     def _say(self, messages: Sequence[Message], given: dict[str, Any]) -> str:
         if self._turns is not None:
             return next(self._turns)
         assert callable(self.script)
-        named = inspect.signature(self.script).parameters
-        return self.script(list(messages), **{k: v for k, v in given.items() if k in named})
+        return str(_call(self.script, messages, given=given))
+
+
+def _call(
+    function: Callable[..., Any], messages: Sequence[Message], *more: str, given: dict[str, Any]
+) -> Any:
+    """Call it with the messages and those of the named things that it has parameters for."""
+    named = inspect.signature(function).parameters
+    return function(list(messages), *more, **{k: v for k, v in given.items() if k in named})
 
 
 def _words(text: str) -> int:
