@@ -1,0 +1,99 @@
+"""Sentences, steps and thoughts tile their text, and are cut where a reader would cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curate.pieces import Piece, sentences, steps, thoughts
+
+SPLITTERS: list[Callable[[str], list[Piece]]] = [
+    sentences,
+    steps,
+    thoughts,
+    lambda text: thoughts(text, where="near_start"),
+]
+PARTS = [
+    "So 1.5 + 2 = 3.5", ". ", "\n", "\n\n", "Wait, ", "but no", "!", "。", "e.g. ", "$x. y$", "$$", "\\[", "\\]", "```",
+    "`", "\\begin{align}", "\\end{align}", " ", "\t", "答案是三", "🙂", "A. ", "1. ", "“yes.” ", "\\(", "\\)", "?",
+    "x", "\u2028",
+]  # fmt: skip
+TEXTS = st.lists(st.sampled_from(PARTS), max_size=25).map("".join) | st.text(max_size=60)
+
+
+def cut(split: Callable[[str], list[Piece]], text: str) -> list[str]:
+    return [text[a:b] for a, b in split(text)]
+
+
+@pytest.mark.parametrize("split", SPLITTERS)
+@given(text=TEXTS)
+def test_the_pieces_tile_the_text(split: Callable[[str], list[Piece]], text: str) -> None:
+    pieces = split(text)
+    assert "".join(text[a:b] for a, b in pieces) == text
+    assert all(a < b for a, b in pieces) and all(
+        x.end == y.start for x, y in zip(pieces, pieces[1:], strict=False)
+    )
+    assert all(text[a:b].strip() for a, b in pieces) or len(pieces) == 1
+
+
+@given(text=TEXTS)
+def test_thoughts_are_whole_steps(text: str) -> None:
+    assert {p.start for p in thoughts(text)} <= {p.start for p in steps(text)} | {0}
+
+
+SENTENCES = [
+    ("One. Two! Three?", ["One. ", "Two! ", "Three?"]),
+    ("It is 3.5 m, e.g. here. Done.", ["It is 3.5 m, e.g. here. ", "Done."]),
+    ("By Eq. 3 and Dr. Who, A. Euler is right. So.", ["By Eq. 3 and Dr. Who, A. Euler is right. ", "So."]),
+    ("He said “no.” Then left.", ["He said “no.” ", "Then left."]),
+    ("答案是三。所以停。", ["答案是三。", "所以停。"]),
+    ("First 1 + 1 = 2.\nThen 3.\n", ["First 1 + 1 = 2.\n", "Then 3.\n"]),
+    ("a line that goes\non here. End", ["a line that goes\non here. ", "End"]),
+    ("1. First item\n2. Second item", ["1. First item\n", "2. Second item"]),
+    ("See $a. B$ here. And\n\\[ x. \n\n Y \\]\nend.",
+     ["See $a. B$ here. ", "And\n", "\\[ x. \n\n Y \\]\nend."]),
+    ("```\na. B\n\nc. D\n```\nAfter. It", ["```\na. B\n\nc. D\n```\n", "After. ", "It"]),
+    ("It costs $5. Or $6. Yes.", ["It costs $5. ", "Or $6. ", "Yes."]),
+    ("\\begin{cases} a. \\\\\n\n B. C \\end{cases} Then. So",
+     ["\\begin{cases} a. \\\\\n\n B. C \\end{cases} Then. ", "So"]),
+    ("  \n x", ["  \n x"]), ("", []), (" \n", [" \n"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), SENTENCES)
+def test_sentences(text: str, expected: list[str]) -> None:
+    assert cut(sentences, text) == expected
+
+
+def test_steps_are_paragraphs_else_lines_else_sentences() -> None:
+    assert cut(steps, "a\nb\n\nc\n \n\nd") == ["a\nb\n\n", "c\n \n\n", "d"]
+    assert cut(steps, "a\nb\n") == ["a\n", "b\n"]
+    assert cut(steps, "One. Two.") == ["One. ", "Two."]
+    assert cut(steps, "```\na\n\nb\n```\n\nc") == ["```\na\n\nb\n```\n\n", "c"]
+
+
+def test_thoughts_begin_at_transitions() -> None:
+    text = "So 3.\n\nThen 4, but no.\n\nWait, 5.\n\nYes.\n\nHmmm. 6.\n\n**Alternatively**, 7.\n\nButter.\n\n"
+    text += "Not sure."
+    assert [t.split()[0] for t in cut(thoughts, text)] == [
+        "So",
+        "Wait,",
+        "Hmmm.",
+        "**Alternatively**,",
+        "Not",
+    ]
+    near = cut(lambda t: thoughts(t, where="near_start"), text)
+    assert [t.split()[0] for t in near] == ["So", "Then", "Wait,", "Hmmm.", "**Alternatively**,", "Not"]
+    assert cut(lambda t: thoughts(t, ["Yes"]), text)[1].startswith("Yes.")
+
+
+@pytest.mark.parametrize(
+    "unit", ["```", "$$", "\\[", "\\begin{a}", "$", "`", ". ", "\n", "。", "A. ", "e.g. "]
+)
+def test_a_long_text_of_one_thing_is_cut_in_linear_time(unit: str) -> None:
+    text = unit * (400_000 // len(unit))
+    for split in SPLITTERS:
+        assert sum(b - a for a, b in split(text)) == len(text)
