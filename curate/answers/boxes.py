@@ -22,13 +22,13 @@ _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 def last_box(text: str) -> Found | None:
     """The last complete box that says something, with the boxes that are joined to it."""
     last: Found | None = None
-    for box in _complete(text):
+    for count, box in enumerate(_complete(text)):
         if is_empty(box.text):
             continue
         if last is None:
             last = box
             continue
-        if box.end > last.start or last.start - box.end > 80 or len(last.text) > LONGEST:
+        if box.end > last.start or last.start - box.end > 80 or len(last.text) > LONGEST or count > 400:
             break
         gap = text[box.end : last.start]
         same = _squeezed(box.text) == _squeezed(last.text)

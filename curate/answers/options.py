@@ -7,7 +7,7 @@ import re
 from curate.answers.letters import latin
 from curate.answers.tidy import plain
 
-_LINED = re.compile(r"^[\s*>-]{0,6}\(?\[?([A-Z])\s?[).:\]．、]\s?", re.MULTILINE)
+_LINED = re.compile(r"^[ \t*>-]{0,6}\(?\[?([A-Z])\s?[).:\]．、]\s?", re.MULTILINE)
 _LETTERED = re.compile(r"(?:^|[\s(,'\[])([A-Z])\s?(?:\)|\]|[.:、]\s)\s?", re.MULTILINE)
 _TIGHT = re.compile(r"(?:^|[\s(（,;])([A-Z])[.．、:：)）]\s?(?=\S)", re.MULTILINE)
 _SMALL = re.compile(r"(?:^|\s)\(?([a-z])\)\s?", re.MULTILINE)
@@ -29,7 +29,7 @@ _STYLES = (
     (_NUMBERED, "1"),
 )
 _SERIES = ("abcdefghijklmnopqrstuvwxyz", "①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳", "أبجده", "가나다라마")
-_LONGEST_QUESTION = 100_000  # characters; what follows is not searched for options
+_LONGEST_QUESTION = 30_000  # characters; what follows is not searched for options
 
 
 def listed(question: str) -> dict[str, str]:

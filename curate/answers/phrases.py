@@ -6,34 +6,37 @@ A phrase counts up to the end of its sentence. Of "not A but B" only B is said; 
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 
 from curate.answers.found import TAIL, Found
 from curate.answers.markers import ENGLISH, LANGUAGES, WEAK
 from curate.answers.tidy import is_empty, is_undecided
 
+_MOST = 12  # announcements that are looked at, from the end
+
 
 def phrases(response: str) -> list[Found]:
     """Every announced answer of the last 4,000 characters, in order; offsets count in the whole text."""
     cut = max(0, len(response) - TAIL)
     text = response[cut:].rstrip()
-    found = [said for mark in _announcements(text) if (said := _said(text, *mark)) is not None]
-    found += [
-        f
-        for mark in WEAK.finditer(text)
-        if (f := _said(text, *mark.span())) and not _DIGIT.search(text, f.end)
-    ]
+    marks = sorted(m.span() for m in _announcements(text))[-_MOST:]
+    found = [said for mark in marks if (said := _said(text, *mark)) is not None]
+    for mark in deque(WEAK.finditer(text), maxlen=_MOST):
+        said = _said(text, *mark.span())
+        if said and not _DIGIT.search(text, said.end):
+            found.append(said)
     return [f._replace(start=f.start + cut, end=f.end + cut) for f in sorted(found, key=lambda f: f.start)]
 
 
-def _announcements(text: str) -> Iterator[tuple[int, int]]:
-    """Start and end of every phrase that announces an answer."""
+def _announcements(text: str) -> Iterator[re.Match[str]]:
+    """Every phrase that announces an answer."""
     low = text.lower()
     if "answer" in low or "ans" in low or "A:" in text or "A." in text:
-        yield from (m.span() for m in ENGLISH.finditer(text))
+        yield from ENGLISH.finditer(text)
     for nouns, pattern in LANGUAGES.values():
         if any(noun in low for noun in nouns):
-            yield from (m.span() for m in pattern.finditer(text))
+            yield from pattern.finditer(text)
 
 
 _DIGIT = re.compile(r"\d")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from curate.answers.boxes import last_box
-from curate.answers.found import Answer, Found
+from curate.answers.found import MARKED, Answer, Found
 from curate.answers.marks import marks
 from curate.answers.phrases import phrases
 from curate.answers.tidy import is_empty, is_undecided
@@ -87,10 +87,10 @@ def announced(response: str) -> list[Found]:
 
 def own_part(response: str) -> str:
     """The response without another question that it runs on into once its answer is given."""
-    for count, mark in enumerate(_RUN_ON.finditer(response)):
+    for count, mark in enumerate(_RUN_ON.finditer(response, max(0, len(response) - MARKED))):
         before = response[: mark.start()]
         if count >= 8:
             break
-        if _SPOKEN.search(before) and (_marked(before) or phrases(before)):
+        if _SPOKEN.search(before, max(0, len(before) - MARKED)) and (_marked(before) or phrases(before)):
             return before
     return response

@@ -39,15 +39,28 @@ _BOLD_VALUE = re.compile(r"\*\*([-−+\\$€£(]{0,4}\d[^*\n]{0,80})\*\*")
 
 
 def last_value(response: str) -> Answer | None:
-    """The last number or piece of mathematics: a guess, for responses that mark no answer."""
+    """The last number or piece of mathematics that is not denied: a guess, where no answer is marked."""
     tail = response[-TAIL:].rstrip()
-    if bold := list(_BOLD_VALUE.finditer(tail, tail.rfind("\n\n") + 1)):
+    bold = [b for b in _BOLD_VALUE.finditer(tail, tail.rfind("\n\n") + 1) if not _denied(tail, b.start())]
+    if bold:
         return Answer(bold[-1].group(1).strip(), "last value")
     numbers = (Found(n.start(), n.end(), n.group(), "last value") for n in _NUMBER.finditer(tail))
     maths = (Found(m.start(), m.end(), _inside(m), "last value") for m in _MATHS.finditer(tail))
-    found = [f for f in (*maths, *numbers) if f.text.strip()]
+    found = [f for f in (*maths, *numbers) if f.text.strip() and not _denied(tail, f.start)]
     last = max(found, key=lambda f: (f.end, -f.start), default=None)
     return Answer(last.text.strip(), "last value") if last else None
+
+
+_DENIAL = re.compile(
+    r"(?:\b(?:not|never|nor|nicht|kein\w*|pas|não|non|не|nie|niet|bukan|không phải)|n['’]t|≠|\\neq?"
+    r"|不是|\bno (?:es|son))"
+    r"(?:\s(?:equal(?: to)?|be|là))?[\s*$(\\]{0,4}\Z",
+    re.IGNORECASE,
+)
+
+
+def _denied(text: str, at: int) -> bool:
+    return _DENIAL.search(text, max(0, at - 24), at) is not None
 
 
 def _inside(maths: re.Match[str]) -> str:
@@ -57,7 +70,8 @@ def _inside(maths: re.Match[str]) -> str:
 def last_words(response: str) -> Answer | None:
     """The last emphasis in the last paragraph, or all of a response of one line: a guess, for words."""
     text = response.strip()
-    if bold := list(_BOLD.finditer(text, text.rfind("\n\n") + 1)):
+    tail = text[-TAIL:]
+    if bold := list(_BOLD.finditer(tail, tail.rfind("\n\n") + 1)):
         return Answer(bold[-1].group(1).strip(), "last value")
     return Answer(text, "line") if text and "\n" not in text and len(text) <= LONGEST else None
 
