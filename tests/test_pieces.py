@@ -17,9 +17,9 @@ SPLITTERS: list[Callable[[str], list[Piece]]] = [
     lambda text: thoughts(text, where="near_start"),
 ]
 PARTS = [
-    "So 1.5 + 2 = 3.5", ". ", "\n", "\n\n", "Wait, ", "but no", "!", "。", "e.g. ", "$x. y$", "$$", "\\[", "\\]", "```",
-    "`", "\\begin{align}", "\\end{align}", " ", "\t", "答案是三", "🙂", "A. ", "1. ", "“yes.” ", "\\(", "\\)", "?",
-    "x", "\u2028",
+    "So 1.5 + 2 = 3.5", ". ", "\n", "\n\n", "Wait, ", "but no", "!", "。", "e.g. ", "$x. y$", "$$",
+    "\\[", "\\]", "```", "`", "\\begin{align}", "\\end{align}", " ", "\t", "答案是三", "🙂",
+    "A. ", "1. ", "“yes.” ", "\\(", "\\)", "?", "x", "\u2028",
 ]  # fmt: skip
 TEXTS = st.lists(st.sampled_from(PARTS), max_size=25).map("".join) | st.text(max_size=60)
 
