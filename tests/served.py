@@ -70,6 +70,49 @@ def transformers_serving(model: Path) -> Iterator[str]:
             process.terminate()
 
 
+@contextlib.contextmanager
+def shop(**options: Any) -> Iterator[Shop]:
+    """tests/small_server.py in a process of its own, which may be killed; options as on its command line."""
+    flags = [f"--{k.replace('_', '-')}={v}" for k, v in options.items()]
+    command = [sys.executable, "-S", str(ROOT / "tests" / "small_server.py"), *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            yield Shop(process, process.stdout.readline().strip())
+        finally:
+            process.kill()
+
+
+@dataclass
+class Shop:
+    """A server's process, and its address."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1].split("/")[0])
+
+    def sold(self) -> list[str]:
+        """The first message of every call it has answered."""
+        return list(self._told()["sold"])
+
+    def most(self) -> int:
+        """The most requests it has seen at a time."""
+        return int(self._told()["most"])
+
+    def _told(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}/sold") as reply:
+            found: dict[str, Any] = json.load(reply)
+        return found
+
+    def kill(self) -> None:
+        """As `kill -9` does."""
+        self.process.kill()
+        self.process.wait()
+
+
 def sampling_copy(model: Path, folder: Path) -> Path:
     """A copy that samples unless it is told otherwise: `transformers serve` cannot be told to."""
     shutil.copytree(model, folder)

@@ -10,8 +10,9 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+from curate.engines.fleet import Fleet, Host
 from curate.errors import CallFailed, EngineDown
 
 if TYPE_CHECKING:
@@ -21,11 +22,23 @@ _sleep = asyncio.sleep  # a name of its own, so that a test need not wait
 _TOO_LONG = re.compile(r"context|too long|maximum length|max_model_len|prompt has", re.IGNORECASE)
 
 
+@dataclass(frozen=True)
+class Patience:
+    """How often a call is tried again, and how long the waits between two tries are."""
+
+    retries: int
+    backoff_s: float
+    longest_wait_s: float
+
+    def wait(self, tried: int) -> float:
+        """Seconds after so many tries: twice as long each time, jittered by half."""
+        return min(self.longest_wait_s, self.backoff_s * 2 ** (tried - 1)) * random.uniform(0.5, 1.5)
+
+
 @dataclass
 class Breaker:
     """Counts calls given up in a row. Once it has tripped, every call that asks is told why."""
 
-    url: str
     give_up_after: int
     failed: int = 0
     answered: bool = False
@@ -44,28 +57,29 @@ class Breaker:
         self.tripped = self.tripped or sentence
         raise EngineDown(self.tripped)
 
-    def refused(self, status: int, words: str) -> NoReturn:
+    def refused(self, url: str, status: int, words: str) -> NoReturn:
         """401, 403 or 404: the same for every call."""
         remedy = (
             "is the model's name right?" if status == 404 else "is the key (api_key, OPENAI_API_KEY) right?"
         )
-        self.down(f"the server at {self.url} refuses us with {status}: {_short(words)}; {remedy}")
+        self.down(f"the server at {url} refuses us with {status}: {short(words)}; {remedy}")
 
-    def invalid(self, status: int, words: str) -> NoReturn:
+    def invalid(self, url: str, status: int, words: str) -> NoReturn:
         """The server cannot serve this request. A prompt that is too long says nothing about the others."""
-        sentence = f"the server at {self.url} rejects the request with {status}: {_short(words)}"
+        sentence = f"the server at {url} rejects the request with {status}: {short(words)}"
         if not _TOO_LONG.search(words):
             self.failed += 1
             if not self.answered and self.failed >= self.give_up_after:
                 self.down(f"{sentence}; so it did {self.failed} times in a row.")
         raise CallFailed(sentence)
 
-    def gave_up(self, tries: int, words: str) -> NoReturn:
-        """One call has used up its tries; so has the server, where nothing ever succeeded or many failed."""
+    def gave_up(self, sentence: str, *, gone: bool) -> NoReturn:
+        """One call has used up its tries; so have all where nobody listens, none succeeded or many failed."""
         self.failed += 1
-        sentence = f"the server at {self.url} gave no answer in {tries} tries; the last time: {words}"
         if not self.answered:
             self.down(f"{sentence}; no call has succeeded, so look at the server and start again.")
+        if gone:
+            self.down(f"{sentence}; nobody listens there any more, so look at the server and start again.")
         if self.failed >= self.give_up_after:
             self.down(
                 f"{sentence}; {self.failed} calls failed in a row, so look at the server and start again."
@@ -73,55 +87,90 @@ class Breaker:
         raise CallFailed(sentence)
 
 
+class Trouble(NamedTuple):
+    """Why a try was none: the server's words, and how long it asks us to wait."""
+
+    words: str
+    wait_s: float = 0.0
+
+
 async def attempt(
-    send: Callable[[], Awaitable[httpx.Response]],
-    breaker: Breaker,
-    *,
-    retries: int,
-    backoff_s: float,
-    longest_wait_s: float,
+    fleet: Fleet, send: Callable[[Host], Awaitable[httpx.Response]], key: str, breaker: Breaker, how: Patience
 ) -> dict[str, Any]:
-    """The server's answer: a JSON object with choices. Everything else is retried or raised."""
+    """A server's answer: a JSON object with choices. Everything else is retried or raised.
+
+    A try goes round the servers that are there until one answers; only then it counts and is waited for.
+    """
+    sent, tried, failed_at = 0, 0, set[Host]()
+    while True:
+        host = await fleet.acquire(key, sent, failed_at)
+        try:
+            breaker.check()
+            found = await _once(host, send, breaker, how)
+        finally:
+            fleet.release(host)
+        if not isinstance(found, Trouble):
+            return found
+        sent += 1
+        failed_at.add(host)
+        host.words = found.words
+        if fleet.elsewhere(failed_at):
+            continue
+        tried, failed_at = tried + 1, set()
+        if found.wait_s > how.longest_wait_s:
+            host.words += f"; it asks us to wait {found.wait_s:.0f} s"
+        if found.wait_s > how.longest_wait_s or tried > how.retries:
+            breaker.gave_up(fleet.no_answer(tried), gone=all(h.gone for h in fleet.hosts))
+        breaker.check()
+        await _sleep(found.wait_s or how.wait(tried))
+        breaker.check()
+
+
+async def _once(
+    host: Host, send: Callable[[Host], Awaitable[httpx.Response]], breaker: Breaker, how: Patience
+) -> dict[str, Any] | Trouble:
+    """One request. The host learns from it how many it can bear, and whether it is alive."""
     import httpx
 
-    for tried in range(1, retries + 2):
-        wait = min(longest_wait_s, backoff_s * 2 ** (tried - 1)) * random.uniform(0.5, 1.5)
-        try:
-            response = await send()
-        except httpx.TransportError as e:  # time-outs, refused and dropped connections
-            words = f"{type(e).__name__} {e}".strip()
-        else:
-            answer, words = _read(response, breaker)
-            if answer is not None:
-                breaker.success()
-                return answer
-            asked = _retry_after(response)
-            if asked > longest_wait_s:
-                breaker.gave_up(tried, f"{words}; it asks us to wait {asked:.0f} s")
-            wait = asked or wait
-        if tried <= retries:
-            breaker.check()
-            await _sleep(wait)
-            breaker.check()
-    breaker.gave_up(retries + 1, words)
+    ticket, rest = host.limiter.ticket(), {"rest_s": how.backoff_s, "longest_s": how.longest_wait_s}
+    try:
+        response = await send(host)
+    except httpx.TransportError as e:  # time-outs, refused and dropped connections
+        gone = isinstance(e, (httpx.ConnectError, httpx.ConnectTimeout))
+        if not host.dead:
+            host.limiter.overrun(ticket)
+        if gone or not isinstance(e, httpx.TimeoutException):
+            host.checked = False  # who answers next may be another process
+            host.broke(gone=gone, **rest)
+        return Trouble(f"{type(e).__name__} {e}".strip())
+    answer, words = _read(host.url, response, breaker)
+    if answer is not None:
+        breaker.success()
+        host.answered()
+        return answer
+    if response.status_code in (429, 503):
+        host.limiter.overrun(ticket)
+    if response.status_code != 429:
+        host.broke(gone=False, **rest)
+    return Trouble(words, _retry_after(response))
 
 
-def _read(response: httpx.Response, breaker: Breaker) -> tuple[dict[str, Any] | None, str]:
+def _read(url: str, response: httpx.Response, breaker: Breaker) -> tuple[dict[str, Any] | None, str]:
     """The answer, or None and the server's words where another try may help."""
     status, words = response.status_code, response.text
     if status in (401, 403, 404):
-        breaker.refused(status, words)
+        breaker.refused(url, status, words)
     if 400 <= status < 500 and status not in (408, 409, 425, 429):
-        breaker.invalid(status, words)
+        breaker.invalid(url, status, words)
     if status != 200:
-        return None, f"{status} {_short(words)}".strip()
+        return None, f"{status} {short(words)}".strip()
     try:
         answer = response.json()
     except ValueError:
-        return None, f"not JSON: {_short(words)}"
+        return None, f"not JSON: {short(words)}"
     choices = answer.get("choices") if isinstance(answer, dict) else None
     good = isinstance(choices, list) and choices and all(_is_choice(c) for c in choices)
-    return (answer, "") if good else (None, f"no choices: {_short(words)}")
+    return (answer, "") if good else (None, f"no choices: {short(words)}")
 
 
 def _is_choice(choice: Any) -> bool:
@@ -141,7 +190,7 @@ def _retry_after(response: httpx.Response) -> float:
         return 0.0
 
 
-def _short(words: str) -> str:
+def short(words: str) -> str:
     """The server's words on one line, not the whole page; the message alone where it stands in JSON."""
     try:
         said = json.loads(words)

@@ -45,7 +45,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/v1/models":
-            model = {"id": self.server.engine.model, "object": "model", "owned_by": "curate"}
+            engine = self.server.engine
+            model = {"id": engine.model, "object": "model", "owned_by": "curate"}
+            model["root"] = engine.identity["revision"]  # of a folder its content: another one is told apart
             self._reply(200, {"object": "list", "data": [model]})
         else:
             self._reply(404, _error(f"there is nothing at {self.path}"))

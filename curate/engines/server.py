@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from curate.engines.retry import Breaker, attempt
+from curate.engines.fleet import Fleet, Host, affinity
+from curate.engines.knock import Identity, knock
+from curate.engines.limiter import Limiter
+from curate.engines.retry import Breaker, Patience, attempt
 from curate.engines.sampling import Sampled, completion, cut_at, opens, sample_seed
 from curate.errors import CallFailed, EngineDown, UserError
 from curate.step import Completion, Message
@@ -20,25 +23,32 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Door:
-    client: httpx.AsyncClient
-    slots: asyncio.Semaphore
+    fleet: Fleet
+    identity: Identity
     breaker: Breaker
     users: int = 1
+
+    async def close(self) -> None:
+        await asyncio.gather(*(host.client.aclose() for host in self.fleet.hosts))
 
 
 @dataclass(frozen=True)
 class Server(Sampled):
     """`url` ends where `/chat/completions` begins, as in http://localhost:8000/v1.
 
+    Several of them (a list, or with commas between) are one engine: calls that begin alike go to the same
+    server while it is not much busier; one that dies is left out for a while, and its calls asked elsewhere.
+
     api_key: where None, the environment's OPENAI_API_KEY; it is never written down.
-    concurrency: the most requests in flight. request_timeout_s bounds one request, which is one whole trace.
+    concurrency: the most requests in flight, at all servers together; there are fewer while a server says 429
+    or does not answer in time. request_timeout_s bounds one request, which is one whole trace.
     retries: after the first try of a call, on 429, 5xx, time-outs, dropped connections and what is no answer;
     with the defaults a server may be away for about a minute. A Retry-After is honoured.
     backoff_s: the first wait between two tries; it doubles up to longest_wait_s, and is jittered by half.
     give_up_after: so many calls failed in a row stop the run; where none has ever succeeded, the first does.
     """
 
-    url: str = field(kw_only=True)
+    url: str | Sequence[str] = field(kw_only=True)
     api_key: str | None = field(default=None, kw_only=True, repr=False)
     concurrency: int = field(default=64, kw_only=True)
     request_timeout_s: float = field(default=1200.0, kw_only=True)
@@ -47,35 +57,40 @@ class Server(Sampled):
     longest_wait_s: float = field(default=300.0, kw_only=True)
     give_up_after: int = field(default=8, kw_only=True)
     _door: _Door | None = field(init=False, repr=False, compare=False, default=None)
+    _served: dict[str, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.url.startswith(("http://", "https://")):
-            raise UserError(
-                f"{self.url!r} is not the address of a server: write it like http://localhost:8000/v1"
-            )
+        given = self.url.split(",") if isinstance(self.url, str) else self.url
+        urls = list(dict.fromkeys(url.strip().rstrip("/") for url in given))
+        for url in urls or [""]:
+            if not url.startswith(("http://", "https://")):
+                raise UserError(
+                    f"{url!r} is not the address of a server: write it like http://localhost:8000/v1"
+                )
+        object.__setattr__(self, "url", ",".join(urls))
+
+    @property
+    def served(self) -> dict[str, Any]:
+        """What the servers said of the model beyond its name when last opened; vLLM tells its `root`."""
+        return dict(self._served)
+
+    def describe(self) -> dict[str, Any]:
+        """For recipe.json: what was asked for, and what answered to that name."""
+        return super().describe() | ({"served": self.served} if self._served else {})
 
     async def __aenter__(self) -> Server:
-        """Knocks once: a server that is not there, or refuses the key, is named before any work begins."""
-        import httpx
-
+        """A server that is not there, refuses the key or serves another model is named before any work."""
         if self._door:
             self._door.users += 1
             return self
-        key = self.api_key or os.environ.get("OPENAI_API_KEY")
-        client = httpx.AsyncClient(
-            base_url=self.url.rstrip("/") + "/",
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=httpx.Timeout(self.request_timeout_s, connect=min(30.0, self.request_timeout_s)),
-            limits=httpx.Limits(max_connections=self.concurrency),
-        )
-        breaker = Breaker(self.url, self.give_up_after)
+        door = _Door(self._fleet(), Identity(self.model, self._served), Breaker(self.give_up_after))
         try:
-            await self._knock(client)
+            await knock(door.fleet.hosts, door.identity, self._patience)
         except BaseException:
-            await client.aclose()
+            await door.close()
             raise
-        object.__setattr__(self, "_door", _Door(client, asyncio.Semaphore(self.concurrency), breaker))
+        object.__setattr__(self, "_door", door)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -85,26 +100,26 @@ class Server(Sampled):
         door.users -= 1
         if door.users == 0:
             object.__setattr__(self, "_door", None)
-            await door.client.aclose()
+            await door.close()
 
-    async def _knock(self, client: httpx.AsyncClient) -> None:
+    def _fleet(self) -> Fleet:
         import httpx
 
-        tries = min(self.retries, 2) + 1
-        for i in range(tries):
-            try:
-                reply = await client.get("models")
-            except (httpx.TransportError, httpx.InvalidURL) as e:
-                if i + 1 < tries:
-                    await asyncio.sleep(self.backoff_s * (i + 1))
-                    continue
-                words = str(e) or type(e).__name__
-                raise EngineDown(
-                    f"no server answers at {self.url}: {words}; is it running, and is the address right?"
-                ) from None
-            if reply.status_code in (401, 403):
-                Breaker(self.url, 1).refused(reply.status_code, reply.text)
-            return  # anything else is life; not every server lists its models
+        key = self.api_key or os.environ.get("OPENAI_API_KEY")
+        options: dict[str, Any] = {
+            "headers": {"Authorization": f"Bearer {key}"} if key else {},
+            "timeout": httpx.Timeout(self.request_timeout_s, connect=min(30.0, self.request_timeout_s)),
+            "limits": httpx.Limits(max_connections=self.concurrency),
+        }
+        hosts = [
+            Host(url, httpx.AsyncClient(base_url=url + "/", **options), Limiter(self.concurrency))
+            for url in str(self.url).split(",")
+        ]
+        return Fleet(hosts, self.concurrency)
+
+    @property
+    def _patience(self) -> Patience:
+        return Patience(self.retries, self.backoff_s, self.longest_wait_s)
 
     async def chat(
         self,
@@ -162,15 +177,13 @@ class Server(Sampled):
         door = self._door
         if door is None:
             raise RuntimeError("the engine is closed; use it inside `async with engine`")
-        async with door.slots:
-            door.breaker.check()
-            return await attempt(
-                lambda: door.client.post("chat/completions", json=body),
-                door.breaker,
-                retries=self.retries,
-                backoff_s=self.backoff_s,
-                longest_wait_s=self.longest_wait_s,
-            )
+
+        async def send(host: Host) -> httpx.Response:
+            if not host.checked:  # a connection broke, and who answers now may be another
+                await door.identity.check(host)
+            return await host.client.post("chat/completions", json=body)
+
+        return await attempt(door.fleet, send, affinity(body["messages"]), door.breaker, self._patience)
 
     def _completions(
         self, reply: dict[str, Any], prefix: str, stop: Sequence[str], logprobs: bool

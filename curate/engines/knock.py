@@ -1,0 +1,105 @@
+"""Before any work: which servers are there, and do they serve the model that was asked for?"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from curate.engines import retry
+from curate.engines.fleet import Host
+from curate.errors import EngineDown, near
+
+SAYS_MORE = ("root", "parent", "max_model_len")  # what an entry of GET models may say beyond the name
+NAMES_IT = ("root", "parent")  # of these, what makes it another model
+LISTING_S = 30.0
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Identity:
+    """The one model that all servers have to serve. `served` is what they say of it beyond its name."""
+
+    model: str
+    served: dict[str, Any]
+    said_by: str = ""
+
+    async def check(self, host: Host) -> None:
+        """EngineDown where the server refuses us or serves another model; httpx's error if none is there."""
+        reply = await host.client.get("models", timeout=LISTING_S)
+        if reply.status_code in (401, 403):
+            retry.Breaker(1).refused(host.url, reply.status_code, reply.text)
+        listed = _listed(reply) if reply.status_code == 200 else {}
+        if self.model not in listed:
+            # a folder may be served on demand by a server that lists only its cache, as transformers' does
+            if listed and not Path(self.model).is_absolute():
+                raise EngineDown(
+                    f"the server at {host.url} does not serve {self.model!r}; {near(self.model, listed)}"
+                )
+        else:
+            self._same(host.url, listed[self.model])
+        host.checked = True
+
+    def _same(self, url: str, entry: dict[str, Any]) -> None:
+        said = {k: entry[k] for k in SAYS_MORE if entry.get(k) is not None}
+        if self.said_by and names(said) != names(self.served):
+            raise EngineDown(
+                f"under the name {self.model!r} the server at {url} serves {_words(said)}, and the one at "
+                f"{self.said_by} served {_words(self.served)}; one engine is one model"
+            )
+        if not self.said_by:
+            self.said_by = url
+            self.served.clear()
+            self.served.update(said)
+
+
+def names(said: dict[str, Any]) -> dict[str, Any]:
+    """Of what a server says of its model, that by which one model is told from another."""
+    return {k: said[k] for k in NAMES_IT if k in said}
+
+
+def _words(said: dict[str, Any]) -> str:
+    return ", ".join(f"{k} {v!r}" for k, v in names(said).items()) or "a model it says nothing of"
+
+
+def _listed(reply: Any) -> dict[str, dict[str, Any]]:
+    """name → what a server says of that model; empty where the answer is no such list."""
+    try:
+        found = reply.json()
+    except ValueError:
+        return {}
+    data = found.get("data") if isinstance(found, dict) else None
+    entries = data if isinstance(data, list) else []
+    return {e["id"]: e for e in entries if isinstance(e, dict) and isinstance(e.get("id"), str)}
+
+
+async def knock(hosts: Sequence[Host], identity: Identity, how: retry.Patience) -> None:
+    """Every server that answers is checked; one that does not is left out, unless none does."""
+    found = await asyncio.gather(*(_there(h, identity, how) for h in hosts), return_exceptions=True)
+    for error in found:
+        if isinstance(error, BaseException):
+            raise error
+    absent = [f"at {h.url}: {h.words}" for h in hosts if h.dead]
+    if len(absent) == len(hosts):
+        asks = "is it running, and is the address right?"
+        many = "are they running, and are the addresses right?"
+        raise EngineDown(f"no server answers {', '.join(absent)}; {asks if len(hosts) == 1 else many}")
+    if absent:
+        logger.warning("left out for now: no server answers %s", ", ".join(absent))
+
+
+async def _there(host: Host, identity: Identity, how: retry.Patience) -> None:
+    import httpx
+
+    tries = min(how.retries, 2) + 1
+    for tried in range(1, tries + 1):
+        try:
+            return await identity.check(host)
+        except (httpx.TransportError, httpx.InvalidURL) as e:
+            host.words = str(e) or type(e).__name__
+        if tried < tries:
+            await asyncio.sleep(how.backoff_s * tried)
+    host.broke(gone=True, rest_s=how.backoff_s, longest_s=how.longest_wait_s)

@@ -1,0 +1,45 @@
+"""How many requests a server is given at a time: more while it answers, half as many when it is overrun."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+ROUNDS = (
+    8  # rounds of full answers from 0 to the ceiling: a round is a whole trace, so one by one is too slow
+)
+
+
+@dataclass
+class Limiter:
+    """Additive increase, multiplicative decrease, between 1 and `ceiling`. It begins at the ceiling.
+
+    A request takes a ticket when it is sent. Of all requests that were under way when the limit was last cut
+    only the first counts: sixty-four refusals of one moment are one piece of news.
+    """
+
+    ceiling: int
+    limit: float = field(init=False)
+    cuts: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        self.limit = float(self.ceiling)
+
+    @property
+    def width(self) -> int:
+        """The most requests there may be now."""
+        return int(self.limit)
+
+    def ticket(self) -> int:
+        """For a request that is sent now."""
+        return self.cuts
+
+    def answered(self) -> None:
+        """A full round of answers widens the limit by an eighth of the ceiling, at least by one."""
+        step = max(1.0, self.ceiling / ROUNDS)
+        self.limit = min(float(self.ceiling), self.limit + step / self.limit)
+
+    def overrun(self, ticket: int) -> None:
+        """The server was too busy, or too slow, for the request with this ticket."""
+        if ticket == self.cuts:
+            self.limit = max(1.0, self.limit / 2)
+            self.cuts += 1
