@@ -17,6 +17,7 @@ import json
 import os
 import select
 import signal
+import site
 import socket
 import sys
 import time
@@ -53,6 +54,8 @@ def main() -> None:
             import ctypes
 
             ctypes.CDLL("libgcc_s.so.1")  # a thread that is cancelled asks for it by name
+        for add in (site.setquit, site.setcopyright, site.sethelper):  # exit(), credits, help()
+            add()
         _settle(level)
     except OSError as e:
         control.send(json.dumps({"error": str(e)}).encode())
