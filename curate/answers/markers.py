@@ -39,17 +39,20 @@ def _unspaced(nouns: str, copulas: str) -> Language:
     return Language(tuple(nouns.lower().split("|")), re.compile(pattern, re.IGNORECASE))
 
 
-ENGLISH = re.compile(
-    r"(?:\banswers?(?: option| number| choice)?(?: (?:to|for|in|of) [^.:\n]{1,80}?| \([^()\n]{1,30}\))?"
-    r"(?: (?:we|i|you|that|get|got|find|found|above|here|then|now|thus|therefore|indeed|again|i get"
-    r"|we get|we seek"
-    r"|is required|i found|given|required|sought|to this|clearly|should|would|must|really|actually|surely))"
-    r"{0,3}[*_]{0,3} ?"
+_ENGLISH_IS = (
     r"(?:(?:is|are|was|isn['’]t|aren['’]t|will be|should be|would be|must be|comes? (?:out )?to(?: be)?"
     r"|equals|be)\b"
-    r"|[:：=])"
-    r"|^[*_# ]{0,6}A(?:ns(?:wer)?)?[*_]{0,3} ?[:.=：][*_]{0,3}(?=\s)|\bans\b ?[:.=]"
-    r"|\bfinal answer\*{0,2}\s{0,3}\n"
+    r"|[:：])"
+)
+_ENGLISH_BETWEEN = (
+    r"(?: (?:we|i|you|that|get|got|find|found|above|here|then|now|thus|therefore|indeed|again|seek"
+    r"|given|required"
+    r"|sought|is required|clearly|should|would|must|really|actually|surely)){0,3}[*_]{0,3} ?"
+)
+ENGLISH = re.compile(
+    rf"(?:\banswers?(?: option| number| choice)?(?:{_ENGLISH_BETWEEN}(?:{_ENGLISH_IS}|=)"
+    rf"|(?: (?:to|for|in|of) [^.:=\n]{{1,80}}?| \([^()\n]{{1,30}}\)){_ENGLISH_BETWEEN}{_ENGLISH_IS})"
+    r"|^[*_# ]{0,6}A[*_]{0,3} ?[:：][*_]{0,3}(?=\s)|\bans\b ?[:.=]|\bfinal answer\*{0,2}\s{0,3}\n"
     r"|^[*_# ]{0,6}(?:(?:the|my) )?(?:final |correct )?answer[*_]{0,3}[ ]?\n)"
     r"(?: ?(?:indeed|definitely|therefore|thus|simply|exactly|just|clearly|option)\b)?",
     re.IGNORECASE | re.MULTILINE,

@@ -9,7 +9,7 @@ from curate.answers.found import MARKED, Answer, Found
 from curate.answers.marks import marks
 from curate.answers.phrases import phrases
 from curate.answers.tidy import is_empty, is_undecided
-from curate.answers.values import is_refusal, last_value, natural_words, value_in, whole
+from curate.answers.values import closing_value, is_refusal, natural_words, value_in, whole
 
 
 def final_answer(response: str) -> Answer | None:
@@ -47,7 +47,7 @@ def final_value(response: str) -> Answer | None:
     found = whole(response)
     if found or is_refusal(response):
         return found
-    return last_value(response)
+    return closing_value(response)
 
 
 def _marked(response: str) -> Found | None:

@@ -6,6 +6,7 @@ A guess, and made with care: a response that says that it cannot answer has no v
 from __future__ import annotations
 
 import re
+from collections import deque
 
 from curate.answers.found import LONGEST, TAIL, Answer, Found
 from curate.answers.tidy import is_undecided
@@ -51,6 +52,49 @@ def last_value(response: str) -> Answer | None:
     return Answer(last.text.strip(), "last value") if last else None
 
 
+_SENTENCE_END = re.compile(r"(?<=[^\s.!?])[.!?。！？]+(?=\s+[A-Z(*]|\s*\Z)|(?<=[。！？])|\n(?=\s*[A-Z*#\n])")
+_REASON = re.compile(
+    r"[,;]?\s(?:because|since|given that|as (?:he|she|it|they|the|there)|if|assuming)\b", re.I
+)
+_RESULT = re.compile(rf"=\s{{0,3}}(?:\*\*|\\\(|\$)?({_NUMBER.pattern})")
+
+
+def closing_value(response: str) -> Answer | None:
+    """The value of the last sentence that holds one. Of several numbers the one that was calculated last.
+
+    A number counts as calculated where an equals sign stands before it; else the last number counts.
+    """
+    tail = response[-TAIL:].rstrip()
+    found = last_value(tail)
+    if found is None:
+        return None
+    cuts = [m.end() for m in _SENTENCE_END.finditer(tail)]
+    ends = [c for c in cuts if c > tail.rfind(found.text)] or [len(tail)]
+    start = max((c for c in cuts if c <= tail.rfind(found.text)), default=0)
+    sentence = tail[start : ends[0]]
+    reason = _REASON.search(sentence)
+    head = last_value(sentence[: reason.start()]) if reason else None
+    if head:
+        found, sentence = head, sentence[: reason.start()] if reason else sentence
+    numbers = [n.group() for n in _NUMBER.finditer(sentence) if not _denied(sentence, n.start())]
+    if len(numbers) > 1 and _NUMBER.fullmatch(found.text) and not _PLAINLY.search(sentence):
+        results = deque(_RESULT.finditer(tail, 0, start + len(sentence)), maxlen=1)
+        calculated = [n for n in numbers if results and _digits(n) == _digits(results[0].group(1))]
+        if calculated and f"**{found.text}" not in sentence:
+            return Answer(calculated[-1].strip(), "last value")
+    return Answer(right_side(found.text), "last value")
+
+
+_PLAINLY = re.compile(
+    rf"\b(?:is|are|was|equals|be)\s(?:now |approximately |about |only "
+    rf"|exactly )?(?:{_NUMBER.pattern}){_UNIT}\W{{0,6}}\Z"
+)
+
+
+def _digits(number: str) -> str:
+    return re.sub(r"[^\d./-]", "", number.replace("−", "-")).rstrip(".")
+
+
 _DENIAL = re.compile(
     r"(?:\b(?:not|never|nor|nicht|kein\w*|pas|não|non|не|nie|niet|bukan|không phải)|n['’]t|≠|\\neq?"
     r"|不是|\bno (?:es|son))"
@@ -92,8 +136,8 @@ _REFUSAL = re.compile(
 def is_refusal(response: str) -> bool:
     """Whether a response ends by saying that there is no answer to give, with no number after that."""
     tail = response[-TAIL:].rstrip()
-    said = _REFUSAL.search(tail, max(0, len(tail) - 350))
-    return said is not None and re.search(r"\d", tail[said.end() :]) is None
+    said = deque(_REFUSAL.finditer(tail, max(0, len(tail) - 350)), maxlen=1)
+    return bool(said) and re.search(r"\d", tail[said[0].end() :]) is None
 
 
 _COMMAND = re.compile(r"\\[a-zA-Z]+\s?|\$[^$\n]*\$")
