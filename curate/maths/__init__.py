@@ -1,0 +1,161 @@
+r"""Whether two answers are equal as mathematics, decided from their texts within bounded time.
+
+The cheap looks come first: equal strings, exact fractions, canonical trees, residues modulo large
+primes, fifty digits at random points. Nothing in here ever hands a text to an evaluator.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, Protocol
+
+from curate.maths.answer import read
+from curate.maths.canon import canon
+from curate.maths.fallback import math_verify_says
+from curate.maths.numerals import rational, squeezed
+from curate.maths.settle import depth, settle
+from curate.maths.shapes import same
+from curate.maths.tree import LONGEST, Node, TooMuch, Unreadable, walk
+from curate.maths.words import minutes
+
+__all__ = ["Comparison", "Policy", "canonical", "equal", "readable"]
+
+
+class Comparison(NamedTuple):
+    """same: None where it is not decided; why: a word of `curate.step.Why`; note: a few words for people."""
+
+    same: bool | None
+    why: Literal["equal", "different", "gold_invalid", "unsupported", "limit"]
+    note: str = ""
+
+
+class Policy(Protocol):
+    """What counts as equal where mathematics alone does not say; MathEqual's fields."""
+
+    @property
+    def rounded(self) -> Literal["different", "equal"]: ...
+    @property
+    def percent(self) -> Literal["value", "either"]: ...
+    @property
+    def missing_unit(self) -> Literal["equal", "different"]: ...
+    @property
+    def degrees(self) -> Literal["different", "equal"]: ...
+    @property
+    def assignment(self) -> Literal["equal", "different"]: ...
+
+
+def equal(gold: str, said: str, policy: Policy) -> Comparison:
+    """Whether an answer is the gold answer.
+
+    Abstains for a gold that is empty, unreadable or plain words, and past a limit of size.
+    """
+    if not gold.strip():
+        return Comparison(None, "gold_invalid", "it is empty")
+    left, right = rational(gold), rational(said)
+    if left is not None and right is not None and (left == right or policy.rounded == "different"):
+        if left == right or not _listed(gold, said):
+            return _verdict(left == right, "as numbers")
+    if squeezed(gold) == squeezed(said):
+        return _verdict(True, "as texts")
+    times = minutes(gold), minutes(said)
+    if times[0] and times[1]:
+        return _verdict(times[0][0] == times[1][0], "as times of day")
+    try:
+        return _by_tree(gold, said, policy)
+    except (TooMuch, RecursionError) as e:
+        return Comparison(None, "limit", str(e))
+
+
+def _listed(*texts: str) -> bool:
+    """Whether a comma may as well separate two numbers as thousands."""
+    return any("," in t for t in texts)
+
+
+def _verdict(same: bool, note: str = "") -> Comparison:
+    return Comparison(same, "equal" if same else "different", note)
+
+
+def _by_tree(gold: str, said: str, policy: Policy) -> Comparison:
+    key = _read(gold)
+    if key is not None and _is_words(key):
+        return _words(key, _read(said), policy)
+    answer = _read(said)
+    if key is None or answer is None:
+        return _fallen(gold, said, key)
+    found = same(key, answer, policy)
+    if found is not True and _listed(gold, said):
+        others = [_read(t, grouped=False) for t in (gold, said)]
+        tries = ((others[0], answer), (key, others[1]), (others[0], others[1]))
+        if any(x is not None and y is not None and same(x, y, policy) for x, y in tries):
+            found = True
+    if found is None:
+        found = math_verify_says(gold, said)
+        return (
+            _verdict(found, "as Math-Verify says")
+            if found is not None
+            else Comparison(None, "unsupported", "what is equal to such an answer is not decided by rules")
+        )
+    return _verdict(found)
+
+
+def _read(text: str, grouped: bool = True) -> Node | None:
+    """The tree; None for what cannot be read. Raises TooMuch past a limit."""
+    try:
+        tree = read(text, grouped)
+    except Unreadable:
+        return None
+    except ZeroDivisionError:
+        return None
+    depth(tree)
+    return tree
+
+
+def _fallen(gold: str, said: str, key: Node | None) -> Comparison:
+    """One of the two is beyond our reader."""
+    found = math_verify_says(gold, said)
+    if found is not None:
+        return _verdict(found, "as Math-Verify says")
+    if key is not None:
+        return _verdict(False, "the answer is not mathematics that can be read")
+    return Comparison(None, "gold_invalid", "it cannot be read as mathematics")
+
+
+def _is_words(node: Node) -> bool:
+    return any(n.head == "text" for n in walk(node)) and not _is_named(node)
+
+
+def _is_named(node: Node) -> bool:
+    """Words that only name a value: "area = 5"."""
+    values = settle(node)
+    items = values.args if values.head in ("list", "and", "or") else (values,)
+    return all(n.head == "def" and not _is_words(n.args[1]) for n in items)
+
+
+def _words(key: Node, answer: Node | None, policy: Policy) -> Comparison:
+    found = same(key, answer, policy) if answer is not None else None
+    if found is None:
+        return Comparison(None, "unsupported", "the gold answer is words")
+    return _verdict(found, "as words")
+
+
+def canonical(text: str) -> str:
+    """A key that is the same for answers that are cheaply seen to be equal: 1/2, 0.5, \\frac12."""
+    number = rational(text)
+    if number is not None:
+        return str(number)
+    try:
+        tree = read(text)
+        depth(tree)
+        return repr(canon(settle(tree)))
+    except (Unreadable, TooMuch, ZeroDivisionError, RecursionError):
+        return squeezed(text[:LONGEST]).casefold()
+
+
+def readable(gold: str) -> bool:
+    """Whether a gold answer can be compared as mathematics."""
+    if rational(gold) is not None:
+        return True
+    try:
+        tree = _read(gold)
+    except (TooMuch, RecursionError):
+        return False
+    return tree is not None and not _is_words(tree)

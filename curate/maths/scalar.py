@@ -1,0 +1,158 @@
+"""Two values, compared: canonical forms first, then exactly modulo primes, then by their digits."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from curate.maths.canon import canon, sum_of
+from curate.maths.probe import equal_values
+from curate.maths.quantity import Measure, measured
+from curate.maths.residue import equal_residues
+from curate.maths.tree import PI, Node, TooMuch, mul, num, over, swap, sym, symbols, walk
+
+_SHAPES = frozenset(
+    "() [] (] [) <> set list and or rows row rel union inter without builder text def pm mp mod".split()
+)
+_COUNTERS = frozenset("k n m l N K M t j p q r s".split())
+
+
+def is_scalar(node: Node) -> bool:
+    return not any(n.head in _SHAPES for n in walk(node))
+
+
+def same_value(a: Node, b: Node, policy: Any) -> bool | None:
+    """Whether two scalars are equal, under the policy for units, percent, degrees and rounding."""
+    left, right = measured(a), measured(b)
+    if left.kind == right.kind:
+        if left.kind in ("none", "noun", "degree", "percent") or left.factor == right.factor:
+            return same_number(left.value, right.value, policy)
+        return same_number(_converted(left), _converted(right), policy)
+    loose = ("none", "noun")
+    if left.kind in loose and right.kind in loose:
+        return same_number(left.value, right.value, policy)
+    if left.kind in loose or right.kind in loose:
+        bare, other = (left, right) if left.kind in loose else (right, left)
+        return _one_unit(bare, other, policy)
+    return False
+
+
+def _one_unit(bare: Measure, other: Measure, policy: Any) -> bool | None:
+    """One side names a unit, the other none."""
+    if other.kind == "percent":
+        same = same_number(canon(Node("pct", (other.value,))), bare.value, policy)
+        return same or (policy.percent == "either" and same_number(other.value, bare.value, policy))
+    if other.kind == "degree":
+        same = same_number(canon(Node("deg", (other.value,))), bare.value, policy)
+        return same or (policy.missing_unit == "equal" and same_number(other.value, bare.value, policy))
+    return policy.missing_unit == "equal" and same_number(other.value, bare.value, policy)
+
+
+def _converted(measure: Measure) -> Node:
+    factor, offset = Fraction(measure.factor), Fraction(measure.offset)
+    return canon(Node("add", (mul(num(factor), measure.value), num(offset))))
+
+
+def same_number(a: Node, b: Node, policy: Any) -> bool | None:
+    """Whether two expressions are equal; True also for a rounded decimal where the policy says so."""
+    if a.head == b.head == "based" and a.args[1:] != b.args[1:]:
+        return a.args[0] == b.args[0]
+    if "based" in (a.head, b.head):
+        based, other = (a, b) if a.head == "based" else (b, a)
+        if other.head == "num" and str(other.args[0]) == based.args[1]:
+            return True
+    a, b = canon(a), canon(b)
+    same = equal(a, b)
+    if same is False and policy.rounded == "equal":
+        same = _rounds(a, b) or _rounds(b, a)
+    if same is False and policy.degrees == "equal":
+        same = _turned(a, b) or _turned(b, a)
+    return same if same is not False else _renamed(a, b)
+
+
+def equal(a: Node, b: Node) -> bool | None:
+    """Whether two canonical scalars are equal; None where nobody can tell."""
+    if a == b:
+        return True
+    if a.head == b.head == "num":
+        return False
+    if _infinite(a) or _infinite(b):
+        return False if _infinite(a) != _infinite(b) or symbols(a) == symbols(b) else None
+    gap = sum_of([a, canon(mul(num(-1), b))])
+    if gap.head == "num":
+        return not gap.args[0]
+    same = equal_residues(a, b)
+    if same is not None:
+        return same
+    return _by_value(a, b)
+
+
+def _by_value(a: Node, b: Node) -> bool | None:
+    try:
+        return equal_values(a, b)
+    except TooMuch:
+        pass
+    sizes = [_is_huge(a), _is_huge(b)]
+    if symbols(a) or symbols(b) or sizes[0] == sizes[1]:
+        if (
+            sizes == [True, True]
+            and a.head == b.head == "pow"
+            and a.args[0] == b.args[0]
+            and a.args[0].head == "num"
+        ):
+            return equal(a.args[1], b.args[1])
+        raise TooMuch("numbers too large to compare")
+    return False
+
+
+def _is_huge(node: Node) -> bool:
+    """Whether a constant has more digits than we write down."""
+    try:
+        equal_values(node, num(0))
+    except TooMuch:
+        return True
+    return False
+
+
+def _infinite(node: Node) -> bool:
+    return any(n == ("const", ("inf",)) for n in walk(node))
+
+
+def _rounds(decimal: Node, exact: Node) -> bool:
+    """Whether a decimal of at least one place is the other, rounded to its places."""
+    if decimal.head != "num" or symbols(exact):
+        return False
+    value = decimal.args[0]
+    places = next((n for n in range(1, 30) if (value * 10**n).denominator == 1), 0)
+    if not places or value.denominator == 1:
+        return False
+    half = num(Fraction(1, 2 * 10**places))
+    import mpmath
+
+    from curate.maths.probe import Undefined, values
+
+    try:
+        left, right, _ = values(exact, decimal, {}, 50, real=True)
+    except (Undefined, TooMuch):
+        return False
+    return bool(abs(left - right) <= mpmath.mpf(half.args[0].numerator) / half.args[0].denominator)
+
+
+def _turned(degrees: Node, radians: Node) -> bool:
+    """Whether a bare number of degrees is the other in radians."""
+    if degrees.head != "num" or not any(n == PI for n in walk(radians)):
+        return False
+    return canon(over(mul(degrees, PI), num(180))) == radians
+
+
+def _renamed(a: Node, b: Node) -> bool:
+    """Equal but for the letter of a counter (n pi and k pi), or for capitals (2c and 2C)."""
+    left, right = symbols(a), symbols(b)
+    if len(left) == len(right) == 1 and left != right and left | right <= _COUNTERS:
+        if any(n == PI for n in walk(a)) and any(n == PI for n in walk(b)):
+            return equal(canon(swap(a, {sym(*left): sym(*right)})), b) is True
+    if left != right and {n.casefold() for n in left} == {n.casefold() for n in right}:
+        lowered = [{sym(n): sym(n.casefold()) for n in names} for names in (left, right)]
+        if len(set(lowered[0].values())) == len(left) and len(set(lowered[1].values())) == len(right):
+            return equal(canon(swap(a, lowered[0])), canon(swap(b, lowered[1]))) is True
+    return False
