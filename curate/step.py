@@ -35,6 +35,8 @@ NOT_IDENTITY = {
     "concurrency": "seeds come from the row, so the width of the work changes nothing",
     "batch_size": "as concurrency",
     "device": "as url",
+    "tensor_parallel_size": "as url, up to rounding",
+    "gpu_memory_utilization": "how much is in flight at once: as concurrency",
     "request_timeout_s": "a call that times out has no answer, and is asked again",
     "retries": "as request_timeout_s",
 }

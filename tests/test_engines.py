@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from served import sampling_copy, serving, transformers_serving
+from vllm_served import need_vllm, vllm_running, vllm_serving
 
 from curate.engines import engine
 from curate.engines.hf import HF
@@ -22,8 +23,9 @@ from curate.engines.server import Server
 from curate.errors import CallFailed, UserError
 from curate.step import user
 
-KINDS = ["scripted", "hf", "serve", pytest.param("transformers", marks=pytest.mark.slow)]
-ONE_SEED_EACH = ["scripted", "hf", "serve"]  # transformers serve has one seed for all it does at a time
+VLLM_KINDS = [pytest.param(kind, marks=pytest.mark.vllm) for kind in ("vllm", "vllm-server")]
+KINDS = ["scripted", "hf", "serve", pytest.param("transformers", marks=pytest.mark.slow), *VLLM_KINDS]
+ONE_SEED_EACH = ["scripted", "hf", "serve", *VLLM_KINDS]  # transformers serve has one for all at a time
 HELLO = user("What is 2 + 2?")
 NO_SUCH_FIELD = "refuses the field"
 GAPS = {
@@ -31,6 +33,9 @@ GAPS = {
     ("test_a_banned_string_is_not_said", "transformers"): NO_SUCH_FIELD,
     ("test_top_k_of_one_is_greedy", "transformers"): NO_SUCH_FIELD,
     ("test_one_log_probability_for_each_token", "transformers"): "gives no log-probabilities",
+    ("test_a_banned_string_is_not_said", "vllm"): "bad_words forbids one cut into tokens",
+    ("test_a_banned_string_is_not_said", "vllm-server"): "bad_words forbids one cut into tokens",
+    ("test_n_samples_are_n_seeds", "vllm-server"): "its seed of sample i is seed + i",
 }
 """What a kind cannot do. The marker is strict: the day it can, the test fails and the entry goes."""
 
@@ -58,6 +63,20 @@ def transformers_url(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory)
         yield url, str(model)
 
 
+@pytest.fixture(scope="session")
+def make_vllm(tiny_model: Path) -> Iterator[Callable[..., Any]]:
+    need_vllm()
+    with vllm_running(tiny_model) as make:
+        yield make
+
+
+@pytest.fixture(scope="session")
+def vllm_url(tiny_model: Path) -> Iterator[str]:
+    need_vllm()
+    with vllm_serving(tiny_model) as url:
+        yield url
+
+
 @pytest.fixture(params=KINDS)
 def make(request: pytest.FixtureRequest, tiny_model: Path) -> Callable[..., Any]:
     """Makes an engine of one kind, closed, with the options given."""
@@ -70,6 +89,11 @@ def make(request: pytest.FixtureRequest, tiny_model: Path) -> Callable[..., Any]
         return lambda **options: HF(str(tiny_model), dtype="float32", device="cpu", **options)
     if request.param == "serve":
         url = request.getfixturevalue("serve_url")
+        return lambda **options: Server(str(tiny_model), url=url, **options)
+    if request.param == "vllm":
+        return request.getfixturevalue("make_vllm")
+    if request.param == "vllm-server":
+        url = request.getfixturevalue("vllm_url")
         return lambda **options: Server(str(tiny_model), url=url, **options)
     url, model = request.getfixturevalue("transformers_url")
     return lambda **options: Server(model, url=url, **{"max_tokens": 100, **options})
@@ -228,7 +252,7 @@ def test_a_wrong_way_to_sample_is_a_sentence(make: Any) -> None:
         make(top_p=1.5)
 
 
-@pytest.mark.parametrize("make", ["hf", "serve"], indirect=True)
+@pytest.mark.parametrize("make", ["hf", "serve", VLLM_KINDS[0]], indirect=True)
 def test_a_prompt_longer_than_the_context_fails_alone(make: Any) -> None:
     async def work(engine: Any) -> Any:
         async with engine:

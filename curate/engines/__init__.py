@@ -15,10 +15,10 @@ from curate.step import Engine
 KINDS = {
     "hf": "a checkpoint folder or hub id, run with transformers: hf:PATH_OR_ID",
     "server": "any OpenAI-compatible server: server:http://localhost:8000/v1, with the option model=NAME",
+    "vllm": "a checkpoint folder or hub id, run with vLLM in this process: vllm:PATH_OR_ID",
     "scripted": "a function that says what it says: scripted:MODULE:FUNCTION",
 }
 _PLANNED = {
-    "vllm": "start it with `vllm serve MODEL` and use server:http://localhost:8000/v1 with model=MODEL",
     "ray": "start a server on each machine behind one address and use server:URL with model=MODEL",
 }
 
@@ -38,6 +38,10 @@ def engine(spec: str, **options: Any) -> Engine:
         from curate.engines.hf import HF
 
         return _make(HF, {"model": what, **options}, spec)
+    if kind == "vllm":
+        from curate.engines.vllm import VLLM
+
+        return _make(VLLM, {"model": what, **options}, spec)
     if kind == "server":
         from curate.engines.server import Server
 

@@ -14,7 +14,6 @@ from curate.engines.hf_checkpoint import Checkpoint, load, revision_of
 from curate.engines.hf_jobs import Draw, Drawn, Scoring
 from curate.engines.hf_worker import Worker
 from curate.engines.sampling import Sampled, completion, sample_seed
-from curate.errors import CallFailed
 from curate.step import Completion, Message, TokenScores
 
 
@@ -101,7 +100,7 @@ class HF(Sampled):
         how = self.sampling(sampling)
         prompt, opened = door.checkpoint.render(messages, prefix)
         ids = door.checkpoint.ids(prompt)
-        limit = min(self._room(len(ids), 1, "the prompt"), how.max_tokens or 1 << 62)
+        limit = min(door.checkpoint.room(len(ids), 1, "the prompt"), how.max_tokens or 1 << 62)
         first = secrets.randbits(48) if seed is None else seed
         ends, not_said = tuple(filter(None, stop)), tuple(filter(None, ban))
         draws = [Draw(ids, limit, how, sample_seed(first, i), ends, not_said, prefix) for i in range(n)]
@@ -144,7 +143,7 @@ class HF(Sampled):
             ids, text_ids, offsets = text_ids[:1], text_ids[1:], offsets[1:]
         if not text_ids:
             return TokenScores((), (), (), (), () if entropy else None, () if top_k else None)
-        self._room(len(ids) + len(text_ids), 0, "prompt and text")
+        door.checkpoint.room(len(ids) + len(text_ids), 0, "prompt and text")
         job = Scoring(ids, text_ids, offsets, entropy, top_k)
         return await asyncio.wrap_future(door.worker.submit(job))
 
@@ -156,13 +155,3 @@ class HF(Sampled):
         if self._door is None:
             raise RuntimeError("the engine is closed; use it inside `async with engine`")
         return self._door
-
-    def _room(self, tokens: int, wanted: int, what: str) -> int:
-        """How many tokens the context holds beyond these; where that is less than wanted, this call fails."""
-        context = self._opened().checkpoint.context
-        if context is None:
-            return 1 << 62
-        if context - tokens < wanted:
-            room = f"the context of {self.model!r} holds {context}"
-            raise CallFailed(f"{what} has {tokens} tokens and {room}: shorten it, or take another model.")
-        return context - tokens

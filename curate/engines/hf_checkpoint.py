@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.engines.sampling import opening, opens
-from curate.errors import UserError
+from curate.errors import CallFailed, UserError
 from curate.step import Message
 
 _CONTENT = (
@@ -76,7 +76,10 @@ def _hash(files: Sequence[Path]) -> str:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded model with its tokenizer. ends: the tokens that end a turn. context: None without a limit."""
+    """A model with its tokenizer. ends: the tokens that end a turn. context: None without a limit.
+
+    model: None where vLLM holds it; the prompts are then still those of the `hf` engine, token by token.
+    """
 
     name: str
     model: Any
@@ -107,6 +110,15 @@ class Checkpoint:
         """The tokens of a rendered prompt; the template has already put what stands at its start."""
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
+    def room(self, tokens: int, wanted: int, what: str) -> int:
+        """How many tokens the context holds beyond these; where that is less than wanted, this call fails."""
+        if self.context is None:
+            return 1 << 62
+        if self.context - tokens < wanted:
+            room = f"the context of {self.name!r} holds {self.context}"
+            raise CallFailed(f"{what} has {tokens} tokens and {room}: shorten it, or take another model.")
+        return self.context - tokens
+
     def continued(self, prompt: str, text: str) -> tuple[list[int], list[int], list[tuple[int, int]]]:
         """The tokens of a prompt, those of the text after it, and the text's character offsets.
 
@@ -128,26 +140,41 @@ class Checkpoint:
 def load(name: str, revision: str | None, device: str | None, dtype: str) -> Checkpoint:
     """Read a checkpoint into memory. revision: a hub commit, None for a folder."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     if not hasattr(torch, dtype):
         raise UserError(f"dtype={dtype!r} is not one of torch's; use 'bfloat16' or 'float32'.")
     if Path(name).is_dir():
         _files(Path(name))
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
         model = AutoModelForCausalLM.from_pretrained(name, revision=revision, dtype=getattr(torch, dtype))
     except (OSError, ValueError) as e:
-        raise UserError(f"the checkpoint {name!r} cannot be loaded: {str(e).strip().splitlines()[0]}") from e
+        raise _unreadable(name, e) from e
+    tokenizer = load_tokenizer(name, revision)
+    model = model.eval().to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return Checkpoint(name, model, tokenizer, _ends(model, tokenizer), context)
+
+
+def load_tokenizer(name: str, revision: str | None) -> Any:
+    """The tokenizer alone, with a chat template."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+    except (OSError, ValueError) as e:
+        raise _unreadable(name, e) from e
     if not tokenizer.chat_template:
         raise UserError(
             f"the model {name!r} has no chat template, so it cannot be talked to; "
             "use an instruction-tuned model, or put a chat_template.jinja into its folder."
         )
     tokenizer.model_max_length = 1 << 62  # the engine compares with the context itself, and says more
-    model = model.eval().to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    return Checkpoint(name, model, tokenizer, _ends(model, tokenizer), context)
+    return tokenizer
+
+
+def _unreadable(name: str, error: Exception) -> UserError:
+    return UserError(f"the checkpoint {name!r} cannot be loaded: {str(error).strip().splitlines()[0]}")
 
 
 def _ends(model: Any, tokenizer: Any) -> frozenset[int]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from curate.errors import UserError, near
 from curate.schema import content_hash
@@ -52,17 +52,20 @@ class Sampled:
     top_p: float = 1.0
     top_k: int | None = None
     max_tokens: int | None = None
+    knobs: ClassVar[type[Sampling]] = (
+        Sampling  # an engine that knows more ways to sample has a class of its own
+    )
 
     def __post_init__(self) -> None:
         self.sampling({})
 
     def sampling(self, overrides: Mapping[str, Any]) -> Sampling:
         """How this call samples: the engine's fields, and whatever the call says otherwise."""
-        known = {f.name: getattr(self, f.name) for f in fields(Sampling)}
+        known = {f.name: getattr(self, f.name) for f in fields(self.knobs)}
         for name in overrides:
             if name not in known:
                 raise UserError(f"{name!r} is not a way to sample with {self.model!r}; {near(name, known)}")
-        return Sampling(**{**known, **overrides})
+        return self.knobs(**{**known, **overrides})
 
     @property
     def identity(self) -> dict[str, Any]:

