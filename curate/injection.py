@@ -56,9 +56,9 @@ _HINTS = (
     rf"(?:^|[\s.;,!?*#>\]])(?:system|user|human|developer|tool|bot|admin|moderator|question|{_WHO})\W{{0,3}}[:：]",
     r"#{2,}\s?(?:instruction|system|response|input|output|assistant|user|human|new|end|verdict|task)",
     r"(?:^|[{,\s])[\"'](?:\w|[ -]){1,24}[\"']\s?:",
-    r"(?:以下|答案|回答|结果|結果).{0,6}(?:正确|正確|相同|一致)",
-    r"(?:判断|判斷).{0,6}(?:正确|正確|相同|一致|正解)",
-    r"(?:输出|輸出|回复|请?回答|請回答).{0,8}(?:相同|正确|正確|same|yes)",
+    r"\b(?:correct[aoe]s?|richtig|korrekt|juste|corretto|corretta|giusto|doğru|benar|đúng)\b|верн|правильн|صحيح|सही",
+    r"正解|正确|正確|相同|一致|정답|같다|\b[a-z\d+/]{12,}={1,2}(?!\w)",
+    r"(?:输出|輸出|回复|请?回答|請回答).{0,8}(?:same|yes|是|对|對)",
 )
 _COMMAND, _HINT = (re.compile("|".join(f"(?:{p})" for p in patterns)) for patterns in (_COMMANDS, _HINTS))
 _TOKEN = re.compile(  # of chat templates
@@ -74,7 +74,9 @@ _WORDS = frozenset(
     "assistant instruction instructions instructed override overrule bypass disregard ignore ignoring sudo "
     "reference referee examiner reviewer judge judges judgement judgment grading graded llm ai admin "
     "developer debug approve approved reward rewarded please kindly you your yours respond reply output "
-    "pretend comply compliance obey".split()
+    "pretend comply compliance obey same different identical equivalent equivalence correct incorrect accept "
+    "decode conclude certify confirm choose select answer answers question asked requested expected stated "
+    "above below compare comparison match matches teacher".split()
 )
 _TOGETHER = re.compile(
     r"verdict(?:is)?(?:same|correct|true|yes)|ignore(?:all|the|previous|above|every|prior|any)"
@@ -84,6 +86,7 @@ _LOOKS_LIKE = str.maketrans("асеіјорѕухһԁԛԝɡɩαεικνορτυ�
 _LEET = str.maketrans("013457@$!", "oieastasi")
 _LEET_WORD = re.compile(r"(?<![\w@$])(?=[\d@$!]{0,30}[a-z])[a-z\d@$!]{3,30}")
 _SPACED = re.compile(r"(?<!\w)((?:\w[\s.\-_*|/·]{1,3}){3,}\w)(?!\w)")
+_DRAWN = re.compile(r"(?:SMALL CAPITAL|SQUARED|CIRCLED|INDICATOR).{0,30}\b([A-Z])\Z")
 _HARMLESS = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"  # zero-width signs that honest texts hold
 
 
@@ -105,7 +108,8 @@ def speaks_to_the_judge(answer: str, innocent: str) -> str | None:
         words = set(re.findall(r"[^\W\d_]+", text)) & _WORDS
         if told := sorted(w for w in words if w not in known):
             return f"it says {_shown(told[0])}"
-        if found := _TOGETHER.search(re.sub(r"[\W_]+", "", text)):
+        together = re.sub(r"[\W_]+", "", text)
+        if found := _TOGETHER.search(together) or _TOGETHER.search(together[::-1]):
             return f"it says {_shown(found.group())}"
     usual = {_script(c) for c in known} | {"LATIN", "GREEK", ""}
     if sum(_script(c) not in usual for c in folded(answer)) > 12:
@@ -135,7 +139,7 @@ def _readings(answer: str) -> Iterator[str]:
     """The answer as it may be read: plain, with look-alike letters, letters set apart, digits for letters."""
     plain = folded(answer)
     bare = "".join(c for c in unicodedata.normalize("NFD", plain) if not unicodedata.combining(c))
-    latin = bare.translate(_LOOKS_LIKE)
+    latin = "".join(_letter(c) for c in bare.translate(_LOOKS_LIKE))
     joined = _SPACED.sub(lambda m: re.sub(r"[\W_]+", "", m.group()), latin)
     yield from dict.fromkeys(
         (
@@ -146,6 +150,12 @@ def _readings(answer: str) -> Iterator[str]:
             re.sub(r"[*_~|\\]+", "", latin),
         )
     )
+
+
+def _letter(c: str) -> str:
+    """The letter that a small capital or a letter in a box or circle shows."""
+    drawn = None if c.isascii() else _DRAWN.search(unicodedata.name(c, ""))
+    return drawn.group(1).casefold() if drawn else c
 
 
 def _is_hidden(c: str) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import polars as pl
 
-from curate.answers import final_answer, last_value, last_words, plain
+from curate.answers import final_value, last_words, plain
+from curate.maths import canonical
 
 PIECE = 60  # characters of an answer that a reason quotes
 
@@ -18,8 +21,13 @@ def ballots(frame: pl.LazyFrame, verdict: str | None) -> pl.DataFrame:
     no trace (problems that nobody has answered yet) are left out.
     """
     traces = frame.filter(pl.col("trace_id").is_not_null())
-    read = _of_responses() if verdict is None else _of_verdicts(verdict)
-    found = traces.select("row", problem=pl.col("problem_id").hash(), **read).collect(engine="streaming")
+    problem = pl.col("problem_id").hash()
+    if verdict is None:
+        said = pl.col("response").map_batches(_read, return_dtype=_READ, is_elementwise=True)
+        rows = traces.select("row", problem=problem, said=said).unnest("said")  # once: it is Python
+    else:
+        rows = traces.select("row", problem=problem, **_of_verdicts(verdict))
+    found = rows.collect(engine="streaming")
     texts = found["said"].drop_nulls().unique()
     keys = pl.Series("key", [_key(text) for text in texts], dtype=pl.String)
     table = pl.DataFrame({"said": texts, "key": keys.hash()}, schema={"said": pl.String, "key": pl.UInt64})
@@ -72,29 +80,27 @@ def _of_verdicts(name: str) -> dict[str, pl.Expr]:
     }
 
 
-def _of_responses() -> dict[str, pl.Expr]:
-    kind = pl.Struct({"said": pl.String, "no_vote": pl.String})
-    read = pl.col("response").map_batches(_read, return_dtype=kind, is_elementwise=True)
-    return {
-        "said": read.struct.field("said"),
-        "passed": pl.lit(None, pl.Boolean),
-        "no_vote": read.struct.field("no_vote"),
-    }
+_READ = pl.Struct({"said": pl.String, "passed": pl.Boolean, "no_vote": pl.String})
 
 
 def _read(responses: pl.Series) -> pl.Series:
     rows = [_answer(text or "") for text in responses]
-    return pl.DataFrame(rows, schema={"said": pl.String, "no_vote": pl.String}, orient="row").to_struct()
+    return pl.DataFrame(rows, schema=_READ.to_schema(), orient="row").to_struct(responses.name)
 
 
-def _answer(response: str) -> tuple[str | None, str | None]:
-    found = final_answer(response) or last_value(response) or last_words(response)
+def _answer(response: str) -> tuple[str | None, None, str | None]:
+    found = final_value(response) or last_words(response)
     if found is None or not found.text.strip():
-        return None, "no_answer"
-    if getattr(found, "several", False):
-        return None, "several_answers"
-    return found.text, None
+        return None, None, "no_answer"
+    if found.several:
+        return None, None, "several_answers"
+    return found.text, None, None
+
+
+_WORDS = re.compile(r"[^\W\d_]{2,}(?:[ '’-]{1,3}[^\W\d_]+)*")
 
 
 def _key(text: str) -> str:
-    return " ".join(plain(text).casefold().split())
+    """Equal for equal answers. Words are words here: as mathematics "tea" and "eat" are one product."""
+    short = " ".join(plain(text).split())
+    return short.casefold() if _WORDS.fullmatch(short) else canonical(short)

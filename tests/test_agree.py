@@ -72,6 +72,8 @@ def test_the_majority_passes_and_says_its_votes() -> None:
 def test_answers_written_otherwise_are_one() -> None:
     assert passed(Agree(), "$4$", "4.", "5", "5", r"\text{4}") == [True, True, False, False, True]
     assert passed(Agree(), "East", "east", "west") == [True, True, False]
+    assert passed(Agree(), "0.5", r"\frac{1}{2}", "1/2", "2") == [True, True, True, False]
+    assert passed(Agree(), "tea", "eat", "ate", "tea") == [True, False, False, True]
 
 
 def test_too_few_votes_abstain_whoever_they_are_for() -> None:
