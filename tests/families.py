@@ -185,7 +185,7 @@ def money(d: int, c: int):
     ]
 
 
-@family(a=digit, b=ints(11, 29))
+@family(a=digit, b=ints(3, 9))
 def ratios(a: int, b: int):
     g = gcd(a, b)
     a, b = a // g, b // g
