@@ -10,7 +10,7 @@ from curate.injection import chat_tokens, commands, speaks_to_the_judge
 from curate.schema import Row, content_hash
 from curate.step import Verdict
 
-LONGEST_QUESTION = 20_000  # characters
+LONGEST_TEXT = 20_000  # characters of a question or a gold
 ROOM = 300  # characters that an answer may have besides six times those of the gold
 TAIL = 20_000  # characters at the end of a response in which commands to the judge are looked for
 _OPENERS = frozenset(  # said before an answer; said as one, they have fooled judges (arXiv 2507.08794)
@@ -47,14 +47,16 @@ def to_judge(row: Row, *, gold: bool = True) -> Asked | Verdict:
     if gold and not row["answer"].strip():
         return Verdict(None, "gold_invalid: it is empty")
     answer, question, response = row["answer"] if gold else None, row["question"], row["response"] or ""
+    if max(len(question or ""), len(answer or "")) > LONGEST_TEXT:
+        return Verdict(None, "limit: the question or the gold answer is too long to be judged")
     found = said_in(response)
     if found is None or not says_something(found.text, answer):
         return Verdict(False, "no_answer", found.text if found else None)
     if found.several:
         return Verdict(False, "several_answers", found.text)
     said = found.text
-    if len(said) > min(LONGEST, ROOM + 6 * len(answer or "")) or len(question or "") > LONGEST_QUESTION:
-        return Verdict(None, "limit: a text is too long to be judged", said)
+    if len(said) > min(LONGEST, ROOM + 6 * len(answer or "")):
+        return Verdict(None, "limit: the answer is too long to be judged", said)
     for name, text in (("question", question), ("gold answer", answer)):
         if token := chat_tokens(text or ""):
             return Verdict(None, f"refused: the {name} holds {token}", said)

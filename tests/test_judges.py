@@ -234,6 +234,8 @@ def test_rows_that_need_no_judge_cost_nothing() -> None:
         ({"answer": " ", "response": "3"}, None, "gold_invalid"),
         ({"answer": "3", "response": None}, False, "no_answer"),
         ({"answer": "3", "response": "x" * 1900 + "."}, None, "limit"),
+        ({"answer": "3" * 10**6, "response": "4"}, None, "limit"),
+        ({"question": "?" * 10**6, "answer": "3", "response": "4"}, None, "limit"),
         ({}, None, "no_gold"),
     ):
         verdict = bench.judge(**row)
@@ -425,6 +427,16 @@ def test_what_counts_in_the_fingerprint() -> None:
     for wrong in ({"after": "math_equal"}, {"audit": 2.0}, {"max_false_positives": -1.0}):
         with pytest.raises(UserError):
             replace(judge, **wrong)  # type: ignore[arg-type]
+
+
+@settings(deadline=None, max_examples=200)
+@given(*[st.none() | st.text() | st.text("\\boxed{}<|>:\"'verdict sam\n")] * 3)
+def test_no_text_breaks_it(question: str | None, answer: str | None, response: str | None) -> None:
+    asked = to_judge({"question": question, "answer": answer, "response": response})
+    if isinstance(asked, Asked):
+        assert asked.said.strip() and asked.gold == answer and len(prompt(asked, 0)) == len(prompt(asked, 1))
+    else:
+        assert asked.passed is not True and re.match(r"[a-z_]+(: .+)?\Z", asked.why, re.DOTALL)
 
 
 def test_braces_in_a_text_are_only_braces() -> None:
