@@ -17,7 +17,7 @@ class Language(NamedTuple):
     pattern: re.Pattern[str]
 
 
-_COLON = r"[:：=＝]"
+_COLON = r"[:：]"
 _MARKUP = r"[*_\s]{0,4}"
 
 
@@ -29,18 +29,19 @@ def _spaced(nouns: str, copulas: str, *, bare: bool = False) -> Language:
     between = rf"{_MARKUP}(?:[ ]\(?[^\W\d_]{{1,16}}\)?){{0,3}}?{_MARKUP}"
     after = rf"(?:(?<!\w)(?:{copulas})(?!\w)|{_COLON})"
     direct = r"|[ \t](?=[-−]?\d|\$|\\|\(?[A-Z]\b)" if bare else ""
-    pattern = rf"(?<!\w)(?:{nouns})[^\W\d_]{{0,3}}(?:{between}{after}{direct})"
+    pattern = rf"(?<!\w)(?:{nouns})[^\W\d_]{{0,3}}(?:{between}{after}|{_MARKUP}[=＝]{direct})"
     return Language(tuple(nouns.lower().split("|")), re.compile(pattern, re.IGNORECASE))
 
 
 def _unspaced(nouns: str, copulas: str) -> Language:
     """A language that writes no spaces, or joins particles to the noun."""
-    pattern = rf"(?:{nouns})(?:{_MARKUP}(?:{copulas}|{_COLON}))"
+    pattern = rf"(?:{nouns})(?:{_MARKUP}(?:{copulas}|{_COLON}|[=＝]))"
     return Language(tuple(nouns.lower().split("|")), re.compile(pattern, re.IGNORECASE))
 
 
 _ENGLISH_IS = (
-    r"(?:(?:is|are|was|isn['’]t|aren['’]t|will be|should be|would be|must be|comes? (?:out )?to(?: be)?"
+    r"(?:(?:is|are|was|isn['’]t|aren['’]t|will be|(?:should|would|must|might|could|may) be"
+    r"|comes? (?:out )?to(?: be)?"
     r"|equals|be)\b"
     r"|[:：])"
 )
@@ -69,7 +70,9 @@ WEAK = re.compile(
 )
 LANGUAGES = {
     "Chinese": _unspaced(
-        r"答案|答", r"(?:应该|應該|应当|最终|就|便|只能|选项|選項)?(?:是|为|為|选|選)|应为|應為|】|\]"
+        r"答案|答",
+        r"(?:应该|應該|应当|最终|就|便|只能|选项|選項)?(?:并非|並非|不?[是为為选選])|应为"
+        r"|應為|】|\]",
     ),
     "Chinese choice": Language(
         ("选", "選"),
@@ -82,7 +85,7 @@ LANGUAGES = {
     "Japanese": _unspaced(r"答え|答|解答|正解|回答", r"は、?|が|】|の?値は"),
     "Korean": _unspaced(r"정답|답변|답", r"[은는이]|】"),
     "German": _spaced("antwort|lösung", "ist|sind|lautet|lauten|wäre|beträgt"),
-    "French": _spaced("réponse|reponse", "est|sont|vaut|serait|égale"),
+    "French": _spaced("réponse|reponse", "(?:n['’])?est|(?:ne )?sont|vaut|serait|égale"),
     "Spanish": _spaced("respuesta", "es|son|sería|será"),
     "Portuguese": _spaced("resposta", "é|são|e|seria|será"),
     "Italian": _spaced("rispost", "è|e'|sono|sarebbe|sarà"),

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import zip_longest
 
+from curate.answers.amounts import natural_words
 from curate.answers.found import LONGEST, MARKED, Found
 
 _MOST = 200  # marks of a kind, from the end
@@ -100,14 +101,13 @@ def _unescape(text: str) -> str:
 
 
 _HASHES = re.compile(r"^####(?!#)[ \t]?([^#\n]{1,200})$", re.MULTILINE)
-_VALUE_LIKE = re.compile(
-    r"[-+−$\\(]{0,3}\d[\d.,/%\s]{0,60}\w{0,12}\.?|\(?[A-Z]\)?\.?|\$[^$]{1,100}\$\.?|\\boxed.{1,150}"
-    r"|[-−]?\\(?:frac|dfrac|sqrt|pi).{1,100}"
-)
+_VALUE_LIKE = re.compile(r"[-+−$\\(]{0,3}\d[\d.,/%\s]{0,60}\w{0,12}\.?|\(?[A-Z]\)?\.?")
+_SYMBOLS = re.compile(r"[-+−$\\(\[{\d√π∞]|[a-zA-Z]\s?[=<>^(]")
 
 
 def _hashes(text: str) -> Iterator[Found]:
     """`#### 26` on a line of its own, as in GSM8K; a Markdown heading ("#### Step 2") is none."""
     for found in deque(_HASHES.finditer(text), maxlen=_MOST):
-        if _VALUE_LIKE.fullmatch(found.group(1).strip()):
+        said = found.group(1).strip()
+        if _VALUE_LIKE.fullmatch(said) or (_SYMBOLS.match(said) and not natural_words(said)):
             yield Found(found.start(), found.end(), found.group(1), "hashes")

@@ -70,13 +70,18 @@ def _said(text: str, start: int, end: int) -> Found | None:
         ender = text[stop : stop + 1]
     if len(text) - stop > 150 and (len(text) - stop > 1000 or said.count(" ") >= 5):
         return None  # the response went on to something else
-    decided = decide(text[start:end], said)
+    decided = decide(text[start:end], _TRAILING.sub("", said))
     if decided is None or is_empty(decided) or _COMMENT.match(decided):
         return None
-    doubt = is_undecided(said + ("?" if ender in "?？؟" and ender else ""))
+    doubt = is_undecided(text[start:begin] + said + ("?" if ender in "?？؟" and ender else ""))
     return Found(start, stop, decided, "phrase", doubt)
 
 
+_TRAILING = re.compile(
+    r"\s?(?:です|である|だ|でした|となります|になります|となる|になる|입니다|이다|예요|이에요|임|है|हैं"
+    r"|होगा|است"
+    r"|[’']?(?:d[ıiuü]r|t[ıiuü]r)|হবে|হলো|ہے)[。.।!\s*]{0,4}\Z"
+)
 _COMMENT = re.compile(
     r"[\s*]{0,4}(?:(?:also|then|indeed|clearly|obviously|therefore|thus|always|probably) )?"
     r"(?:correct|right|wrong|incorrect|as follows|below|above|clear|obvious|simple|unique|valid"

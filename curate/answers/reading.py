@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
+from curate.answers.amounts import natural_words, value_in
 from curate.answers.boxes import last_box
 from curate.answers.found import MARKED, Answer, Found
 from curate.answers.marks import marks
 from curate.answers.phrases import phrases
 from curate.answers.tidy import is_empty, is_undecided
-from curate.answers.values import closing_value, is_refusal, natural_words, value_in, whole
+from curate.answers.values import closing_value, is_refusal, whole
 
 
 def final_answer(response: str) -> Answer | None:

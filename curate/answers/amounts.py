@@ -1,0 +1,114 @@
+r"""Numbers, units and pieces of mathematics in a text; the value of an answer that is a sentence."""
+
+from __future__ import annotations
+
+import re
+
+from curate.answers.found import LONGEST
+
+_UNITS = (
+    r"[kcdm]?m(?:eters?|etres?|iles?)?|kilometers?|centimeters?|millimeters?|feet|foot|ft|inch(?:es)?"
+    r"|yards?|miles?"
+    r"|[km]?g(?:rams?)?|kilograms?|pounds?|lbs?|ounces?|oz|tons?|tonnes?|[mM]?[lL](?:iters?|itres?)?"
+    r"|gallons?|quarts?"
+    r"|pints?|cups?|s(?:ec(?:ond)?s?)?|min(?:ute)?s?|h(?:ou)?rs?|hours?|days?|weeks?|months?|years?"
+    r"|km/h|m/s|mph"
+    r"|degrees?|radians?|percent|dollars?|cents?|euros?|[kM]?Pa|[kM]?J|[kM]?N|[kMG]?W|[kM]?V|[mk]?A"
+    r"|[kMG]?Hz|mol|K"
+)
+UNIT = (
+    rf"(?:\s?(?:\\?%|°C?|\^\{{?\\circ\}}?)"
+    rf"|\s?(?:square |cubic )?(?:{_UNITS})(?:\s?\^\{{?[23]\}}?|²|³)?(?![\w'’/-]))?"
+)
+MATHS = re.compile(
+    r"\$\$([^$]{1,400})\$\$|(?<![\\\d$])\$([^$\n]{1,400})(?<!\\)\$(?!\d)|\\\(((?:[^\\\n]"
+    r"|\\(?!\))){1,400}+)\\\)"
+    r"|\\\[((?:[^\\]|\\(?!\])){1,400}+)\\\]"
+)
+NUMBER = re.compile(
+    r"(?<![\w.,\\^{])[-−]?\\?[$€£¥₹]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)\s?\\?%?"
+    r"|(?<![\d\\^_])[-−]?\\?[$€£¥₹]?(?:\d+(?:\.\d+)?|\.\d+)(?:/\d+)?\s?\\?%?"
+)
+COMMAND = re.compile(r"\\[a-zA-Z]+\s?|\$[^$\n]*\$")
+_SET_TEXT = re.compile(r"\\(?:text|mbox|mathrm|textbf|textit|operatorname|mathbf)\s?\{[^{}]*\}")
+_WORD = re.compile(r"[^\W\d_]{3,}")
+_FUNCTIONS = frozenset(
+    "sin cos tan cot sec csc log exp sqrt max min mod gcd lcm arcsin arccos arctan sinh cosh pi"
+    " inf infinity".split()
+)
+
+
+def inside(maths: re.Match[str]) -> str:
+    """What stands between the delimiters that MATHS found."""
+    return maths.group(maths.lastindex or 0)
+
+
+def natural_words(text: str) -> list[str]:
+    """The words of three letters or more that are neither set as text inside mathematics nor functions."""
+    bare = COMMAND.sub(" ", _SET_TEXT.sub(" ", text))
+    return [w for w in _WORD.findall(bare) if w.lower() not in _FUNCTIONS]
+
+
+_EQUALS = re.compile(r"(?<![<>!:=\\])=(?!=)")
+
+
+_LISTED = re.compile(r",\s|,\\|\band\b|\bor\b|;|\\quad|,\s?[a-z]\w?\s*\Z")
+
+
+def right_side(maths: str) -> str:
+    """The end of a chain of equations, or of one whose left side is calculated; else the text itself."""
+    sides = _EQUALS.split(maths) if len(maths) <= LONGEST and "\\begin" not in maths else [maths]
+    last = sides[-1].strip()
+    if (
+        len(sides) == 1
+        or not last
+        or any(_LISTED.search(side) for side in sides[1:])
+        or last.count("{") != last.count("}")
+        or last.count("(") != last.count(")")
+    ):
+        return maths
+    left = sides[-2]
+    calculated = re.search(r"\d", left) and not re.search(r"(?<![a-zA-Z\\])[a-zA-Z](?![a-zA-Z{])", left)
+    named = re.search(r"\\(?:text|mathrm|mbox)\s?\{", left) or (
+        len(natural_words(left)) and " " in left.strip()
+    )
+    return last if len(sides) > 2 or calculated or named else maths
+
+
+_EMPHASIS = re.compile(r"\*\*([^*\n]{1,120})\*\*")
+_AMOUNT = re.compile(rf"(?:{NUMBER.pattern}){UNIT}(?:,? (?:and )?\d+(?:\.\d+)?{UNIT}(?<=[a-z]))?")
+_GOES_ON = re.compile(
+    r"\s?[^\sA-Za-z.,;:!)]|\s(?:[a-zA-Z]\b(?!\s[a-z])|hundred|thousand|[mb]illion|trillion|dozen"
+    r"|squared|choose|mod|plus|minus"
+    r"|(?:to|out of|in|or|by|and|over|of) (?:the )?[-−$\\(]?\d)|[A-Za-z(]"
+)
+
+
+def value_in(said: str) -> str | None:
+    """The value inside an answer that is a sentence: emphasised, in mathematics, or its first number.
+
+    What is no sentence is its own value; a sentence without a value has none.
+    """
+    text = said.strip().strip("*").strip()
+    if not natural_words(text):
+        return right_side(text) if "=" in text and "$" not in text else text
+    bold = [b for b in _EMPHASIS.findall(said) if re.search(r"\d|\$|\\", b)]
+    if bold:
+        return _amount(bold[0].strip())
+    if re.match(r"[-−+$\\({\[\d.€£]", text) and (len(natural_words(text)) <= 5 or _AMOUNT.match(text)):
+        return _amount(text)
+    maths = [m for m in MATHS.finditer(text) if inside(m).strip()]
+    if maths:
+        chosen = maths[0] if maths[0].start() < 4 else maths[-1]
+        return right_side(inside(chosen).strip())
+    equal = list(_EQUALS.finditer(text))
+    number = _AMOUNT.search(text, equal[-1].end() if equal else 0)
+    return number.group().strip() if number else None
+
+
+def _amount(text: str) -> str:
+    """A number with its unit, of a text that begins with one and goes on in words; else the text."""
+    amount = _AMOUNT.match(text)
+    if amount is None or _GOES_ON.match(text, len(amount.group().rstrip())):
+        return text
+    return amount.group().strip()
