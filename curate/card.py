@@ -155,7 +155,7 @@ def block(
         engines=list(_engines(recipe)),
         settings=_settings,
         funnel=[] if funnel is None else funnel.to_dicts(),
-        ledger=[] if ledger is None else ledger.to_dicts(),
+        ledger=[] if ledger is None else [{"usd": None, **line} for line in ledger.to_dicts()],
         quantiles=QUANTILES,
     )
     return f"{BEGIN}\n\n{text.strip()}\n\n{END}"
@@ -208,6 +208,7 @@ def _engines(recipe: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             if isinstance(value, Mapping) and "model" in value:
                 settings = {k: v for k, v in value.items() if k not in ("model", "sampling", "fingerprint")}
                 settings |= {k: v for k, v in value.get("sampling", {}).items() if v is not None}
+                settings |= recipe.get("served", {}).get(value.get("fingerprint"), {})
                 text = ", ".join(f"{k}={v}" for k, v in settings.items())
                 yield {"step": step.get("step"), "model": value["model"], "settings": text}
 

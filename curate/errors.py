@@ -7,6 +7,7 @@ CurateError                     exit code 1: it failed, and running again may he
 │   └── EngineDown              the model cannot be reached, refuses us, or answers nonsense every time
 ├── CallFailed                  one call failed after its retries; its row is set aside, the run goes on
 ├── RunError                    the run stopped: a bug in a step, a broken invariant, a full disk
+├── BudgetSpent                 exit code 3: the budget is spent; what was paid for is kept
 └── Interrupted                 exit code 130: Ctrl-C; what was paid for is kept
 """
 
@@ -48,6 +49,12 @@ class CallFailed(CurateError):
 
 class RunError(CurateError):
     """The run stopped: a bug in a step, a broken invariant, a full disk."""
+
+
+class BudgetSpent(CurateError):
+    """The run has cost what it may. Everything paid for is kept; the sentence says how to go on."""
+
+    exit_code = 3
 
 
 class Interrupted(CurateError):

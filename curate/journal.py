@@ -8,28 +8,24 @@ same file: a call and its cost are one transaction.
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import json
 import sqlite3
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
 
-from curate.errors import CallFailed
-from curate.schema import content_hash
-from curate.step import Completion, Engine, Message, TokenScores, model_name
+from curate.budget import Price
 
 _TABLES = """
 create table if not exists calls (key text primary key, step text, row text, reply text) without rowid;
 create index if not exists calls_by_step on calls (step, row);
 create table if not exists ledger (
   step text, fingerprint text, engine text, rows_cached int, rows_paid int, calls int, failed int,
-  prompt_tokens int, output_tokens int, seconds real, primary key (step, fingerprint, engine)) without rowid;
+  prompt_tokens int, output_tokens int, seconds real, usd real,
+  primary key (step, fingerprint, engine)) without rowid;
+create table if not exists prices (engine text primary key, usd_in real, usd_out real) without rowid;
 """
 LEDGER: dict[str, Any] = {
     "step": pl.String,
@@ -41,11 +37,10 @@ LEDGER: dict[str, Any] = {
     "failed": pl.Int64,
     "prompt_tokens": pl.Int64,
     "output_tokens": pl.Int64,
-    "seconds": pl.Float64,  # wall clock behind this door
+    "seconds": pl.Float64,  # wall clock behind this door, from when its engines were ready
+    "usd": pl.Float64,  # null where nobody has said a price
 }
 _ADDED = ("rows_paid", "calls", "failed", "prompt_tokens", "output_tokens", "seconds")
-
-_row: contextvars.ContextVar[tuple[str, Counter[str]]] = contextvars.ContextVar("row")
 
 
 class Call(NamedTuple):
@@ -59,6 +54,7 @@ class Call(NamedTuple):
     engine: str
     prompt_tokens: int
     output_tokens: int
+    usd: float | None = None
 
 
 class Journal:
@@ -76,6 +72,8 @@ class Journal:
         db.execute("pragma journal_mode = wal")
         db.execute("pragma synchronous = normal")
         db.executescript(_TABLES)
+        if "usd" not in [column[1] for column in db.execute("pragma table_info(ledger)")]:
+            db.execute("alter table ledger add column usd real")  # a folder that was begun before 0.3
         return db
 
     def close(self) -> None:
@@ -114,7 +112,7 @@ class Journal:
             self._db.executemany("insert or replace into calls values (?, ?, ?, ?)", rows)
             for c in calls:
                 spent = {"calls": 1, "prompt_tokens": c.prompt_tokens, "output_tokens": c.output_tokens}
-                self._db.execute(*_ledger_line(c.step, c.fingerprint, c.engine, None, spent))
+                self._db.execute(*_ledger_line(c.step, c.fingerprint, c.engine, None, spent, c.usd))
 
     def forget(self, step: str, rows: Iterable[str]) -> None:
         """Drop the calls of rows whose answer is now in a part."""
@@ -130,6 +128,22 @@ class Journal:
         query, values = _ledger_line(step, fingerprint, engine, cached, spent)
         self._thread.submit(self._execute, query, [values]).result()
 
+    def prices(self, said: Mapping[str, Price]) -> dict[str, Price]:
+        """Every price ever said, the last one of each engine. Calls made before the first have it."""
+        return self._thread.submit(self._prices, said).result()
+
+    def _prices(self, said: Mapping[str, Price]) -> dict[str, Price]:
+        with self._db:
+            for engine, (usd_in, usd_out) in said.items():
+                self._db.execute("insert or replace into prices values (?, ?, ?)", (engine, usd_in, usd_out))
+                self._db.execute(
+                    "update ledger set usd = (prompt_tokens * ? + output_tokens * ?) / 1e6"
+                    " where engine = ? and usd is null and calls > 0",
+                    (usd_in, usd_out, engine),
+                )
+        found = self._db.execute("select engine, usd_in, usd_out from prices").fetchall()
+        return {engine: (usd_in, usd_out) for engine, usd_in, usd_out in found}
+
     def ledger(self) -> pl.DataFrame:
         """All lines of the ledger, by step."""
         query = "select " + ", ".join(LEDGER) + " from ledger order by step, fingerprint, engine"
@@ -138,99 +152,19 @@ class Journal:
 
 
 def _ledger_line(
-    step: str, fingerprint: str, engine: str, cached: int | None, spent: Mapping[str, float]
+    step: str,
+    fingerprint: str,
+    engine: str,
+    cached: int | None,
+    spent: Mapping[str, float],
+    usd: float | None = None,
 ) -> tuple[str, tuple[Any, ...]]:
     """The query that adds `spent` to one line of the ledger, and sets rows_cached where it is given."""
     sums = ", ".join(f"{name} = {name} + excluded.{name}" for name in _ADDED)
     query = (
-        "insert into ledger (step, fingerprint, engine, rows_cached, " + ", ".join(_ADDED) + ")"
-        f" values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set {sums}"
+        "insert into ledger (step, fingerprint, engine, rows_cached, usd, " + ", ".join(_ADDED) + ")"
+        f" values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set {sums},"
+        " usd = case when excluded.usd is null then usd else coalesce(usd, 0) + excluded.usd end"
         + ("" if cached is None else ", rows_cached = excluded.rows_cached")
     )
-    return query, (step, fingerprint, engine, cached or 0, *(spent.get(name, 0) for name in _ADDED))
-
-
-@dataclass(frozen=True)
-class Journalled:
-    """An engine that never buys the same call of a row twice; it stands in for one while its door is open."""
-
-    engine: Engine
-    journal: Journal
-    step: str
-    fingerprint_of_step: str
-    known: dict[str, str]
-    told: Callable[[int], None]  # of the output tokens of every call that was paid
-
-    @property
-    def model(self) -> str:
-        return self.engine.model
-
-    @property
-    def fingerprint(self) -> str:
-        return self.engine.fingerprint
-
-    def describe(self) -> dict[str, Any]:
-        return self.engine.describe()
-
-    async def chat(
-        self, messages: Sequence[Message], *, seed: int | None = None, **options: Any
-    ) -> list[Completion]:
-        """The engine's chat. A seed that is not given comes from the row and the call."""
-        key = self._key("chat", messages, seed, options)
-        if key not in self.known:
-            chosen = int(key[:12], 16) if seed is None else seed
-            replies = await self.engine.chat(messages, seed=chosen, **options)
-            if not all(_is_text(r.text) and _is_text(r.response) for r in replies):
-                raise CallFailed("the model's answer holds half of a surrogate pair; no file can hold that")
-            tokens = replies[0].prompt_tokens, sum(r.output_tokens for r in replies)
-            await self._keep(key, [asdict(r) for r in replies], *tokens)
-        found = json.loads(self.known.pop(key))
-        return [Completion(**{**r, "logprobs": _tuple(r["logprobs"])}) for r in found]
-
-    async def score(self, messages: Sequence[Message], text: str, **options: Any) -> TokenScores:
-        """The engine's score, bought once."""
-        key = self._key("score", messages, text, options)
-        if key not in self.known:
-            scores = await self.engine.score(messages, text, **options)  # type: ignore[attr-defined]
-            await self._keep(key, asdict(scores), len(scores.ids), 0)
-        return TokenScores(**{k: _tuple(v) for k, v in json.loads(self.known.pop(key)).items()})
-
-    def _key(self, *call: Any) -> str:
-        row, seen = _row.get()
-        asked = content_hash(self.engine.fingerprint, *call)
-        seen[asked] += 1  # the same call again within one row is another call
-        return content_hash(row, asked, seen[asked])
-
-    async def _keep(self, key: str, reply: Any, prompt_tokens: int, output_tokens: int) -> None:
-        self.known[key] = json.dumps(reply, ensure_ascii=False)
-        self.told(output_tokens)
-        row, engine = _row.get()[0], model_name(self.engine)
-        await self.journal.keep(
-            Call(
-                key,
-                self.step,
-                row,
-                self.known[key],
-                self.fingerprint_of_step,
-                engine,
-                prompt_tokens,
-                output_tokens,
-            )
-        )
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def begin_row(key: str) -> None:
-    """Calls made from here on, in this asyncio task, belong to the row with this key."""
-    _row.set((key, Counter()))
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(_tuple(v) for v in value) if isinstance(value, list) else value
+    return query, (step, fingerprint, engine, cached or 0, usd, *(spent.get(name, 0) for name in _ADDED))

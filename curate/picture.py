@@ -56,10 +56,11 @@ def plan_html(plan: Mapping[str, Any]) -> str:
             (bound if asks else "") + _number(s["new"]),
             ("~" + _number(s["tokens"]) if s["tokens"] is not None else "?") if asks else "",
             (f"~{s['seconds']:,.0f} s" if s["seconds"] is not None else "?") if asks else "",
+            f"~{s['usd']:,.2f}" if asks and s.get("usd") is not None else "",
             escape(", ".join(s["columns"])),
         ])  # fmt: skip
-    head = ["", "step", "role", "rows", "known", "new", "tokens", "time", "writes"]
-    return f"<div>{plan['read']:,} rows read</div>" + _table(head, lines, "rllrrrrrl")
+    head = ["", "step", "role", "rows", "known", "new", "tokens", "time", "USD", "writes"]
+    return f"<div>{plan['read']:,} rows read</div>" + _table(head, lines, "rllrrrrrrl")
 
 
 def trace_html(row: Mapping[str, Any], spans: Spans | None = None) -> str:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from curate.budget import Budget, Prices
 from curate.columns import Function, role, schema_after, step_name
-from curate.errors import InputError
+from curate.errors import InputError, UserError
 from curate.plan import Plan, make_plan
 from curate.read import Source, read
 from curate.step import Step
@@ -54,22 +55,44 @@ class Pipeline:
         """The columns after each step. Raises InputError for a column that nobody writes."""
         return schema_after(self.steps)
 
-    def plan(self, out: str | Path | None = None) -> Plan:
-        """Steps, columns, and for each paying step how many answers are known and how many are new.
+    def plan(self, out: str | Path | None = None, *, price: Prices = None, probe: int | None = None) -> Plan:
+        """Steps, columns, and for each paying step how many answers are known and what the new ones cost.
 
         `out` is the run folder whose answers and ledger count; without it nothing is known. Reads the source;
-        spends nothing.
+        spends nothing, unless it is told to `probe`: then so many problems go the whole way first, at full
+        price. Their answers stay in `out`, so that the run does not ask them again.
+        price: USD per million tokens in and out, (in, out) or {model: (in, out)}.
         """
-        if out is not None:
-            return make_plan(self, Path(out))
-        with tempfile.TemporaryDirectory(prefix="curate-plan-") as folder:
-            return make_plan(self, Path(folder))
+        if probe is not None:
+            if out is None or probe < 1:
+                raise UserError(
+                    f"probe={probe} needs a run folder to keep its answers in, and 1 problem or more"
+                )
+            from curate.run import probe as ask_some
 
-    def run(self, out: str | Path) -> Run:
-        """Go the whole way, into the folder `out`; run it again after a crash, and it goes on."""
+            ask_some(self.head(probe), Path(out), price)
+        if out is not None:
+            return make_plan(self, Path(out), price)
+        with tempfile.TemporaryDirectory(prefix="curate-plan-") as folder:
+            return make_plan(self, Path(folder), price)
+
+    def run(
+        self,
+        out: str | Path,
+        *,
+        price: Prices = None,
+        budget_tokens: int | None = None,
+        budget_usd: float | None = None,
+    ) -> Run:
+        """Go the whole way, into the folder `out`; run it again after a crash, and it goes on.
+
+        A budget is of the folder, earlier runs included; once it is spent, the calls in flight finish and the
+        run stops with BudgetSpent. price: USD per million tokens in and out, (in, out) or
+        {model: (in, out)}; the folder remembers it.
+        """
         from curate.run import execute
 
-        return execute(self, Path(out))
+        return execute(self, Path(out), Budget(budget_tokens, budget_usd), price)
 
     def __repr__(self) -> str:
         lines = [f"Pipeline: {self.problems!r}"]

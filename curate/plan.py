@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from curate.budget import Prices
 from curate.columns import is_door, role, schema_after, step_name
+from curate.estimate import estimate
 from curate.journal import LEDGER, Journal
 from curate.parts import count
 from curate.pool import Pool
 from curate.remember import Memory
 from curate.sample import Sample
 from curate.schema import ROW
+from curate.site import said_prices
 from curate.stages import Walk
 from curate.step import Step
 
@@ -28,8 +31,9 @@ if TYPE_CHECKING:
 class PlannedStep:
     """One step of a plan. Counts are null where they depend on answers that nobody has yet.
 
-    rows: rows that arrive, an upper bound where `at_most`; known, new: answers; tokens, seconds: what the new
-    ones will cost, from the ledger of earlier runs on this folder, null where it has none.
+    rows: rows that arrive, an upper bound where `at_most`; known, new: answers; tokens, seconds, usd: what
+    the new ones will cost, from the ledger of earlier runs on this folder, null where it has none; usd also
+    where nobody has said a price.
     """
 
     name: str
@@ -41,6 +45,7 @@ class PlannedStep:
     new: int | None = None
     tokens: int | None = None
     seconds: float | None = None
+    usd: float | None = None
 
 
 @dataclass(frozen=True)
@@ -50,24 +55,37 @@ class Plan:
     read: int
     steps: tuple[PlannedStep, ...]
 
+    @property
+    def cost(self) -> dict[str, float | None]:
+        """tokens, seconds and usd of the whole plan; null where a step that asks something has none."""
+        found: dict[str, float | None] = {}
+        for name in ("tokens", "seconds", "usd"):
+            costs = [getattr(s, name) for s in self.steps if s.new and (name != "usd" or s.tokens != 0)]
+            found[name] = None if None in costs else sum(costs)
+        return found
+
     def as_json(self) -> dict[str, Any]:
         """The plan as plain JSON."""
-        return {"read": self.read, "steps": [vars(s) | {"columns": list(s.columns)} for s in self.steps]}
+        steps = [vars(s) | {"columns": list(s.columns)} for s in self.steps]
+        return {"read": self.read, "steps": steps, "cost": self.cost}
 
     def __str__(self) -> str:
-        line = "{:>2s}  {:24s} {:9s} {:>10s} {:>10s} {:>10s} {:>12s} {:>9s}"
-        head = line.format("", "step", "role", "rows", "known", "new", "tokens", "time")
+        line = "{:>2s}  {:24s} {:9s} {:>10s} {:>10s} {:>10s} {:>12s} {:>9s} {:>9s}"
+        head = line.format("", "step", "role", "rows", "known", "new", "tokens", "time", "USD").rstrip()
         lines = [f"{self.read:,} rows read", head]
         for i, s in enumerate(self.steps, 1):
             rows = ("≤ " if s.at_most else "") + f"{s.rows:,}"
             known, new = _number(s.known), _number(s.new)
             if s.new is not None and s.at_most:
                 new = "≤ " + new
-            tokens = "" if not s.new else ("?" if s.tokens is None else f"~{s.tokens:,}")
-            took = "" if not s.new else ("?" if s.seconds is None else f"~{s.seconds:,.0f} s")
-            lines.append(line.format(str(i), s.name, s.role, rows, known, new, tokens, took))
+            cost = _words(s.tokens, s.seconds, s.usd if s.tokens != 0 else 0.0) if s.new else ("", "", "")
+            lines.append(line.format(str(i), s.name, s.role, rows, known, new, *cost).rstrip())
             if s.columns:
                 lines.append(f"      + {', '.join(s.columns)}")
+        if any(s.new for s in self.steps):
+            bound = "≤" if any(s.new and s.at_most for s in self.steps) else ""
+            cost = _words(**self.cost)
+            lines.append(line.format("", "in all", "", "", "", bound, *cost).rstrip())
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -82,10 +100,18 @@ def _number(n: int | None) -> str:
     return "" if n is None else f"{n:,}"
 
 
-def make_plan(pipeline: Pipeline, out: Path) -> Plan:
+def _words(tokens: float | None, seconds: float | None, usd: float | None) -> tuple[str, str, str]:
+    return (
+        "?" if tokens is None else f"~{tokens:,.0f}",
+        "?" if seconds is None else f"~{seconds:,.0f} s",
+        "?" if usd is None else f"~{usd:,.2f}" if usd >= 0.01 or not usd else f"~{usd:.2g}",
+    )
+
+
+def make_plan(pipeline: Pipeline, out: Path, price: Prices = None) -> Plan:
     """Walk as far as the known answers reach, and bound the rest from above; nothing in `out` is touched."""
     added = _added_columns(pipeline)
-    ledger = _ledger(out)
+    ledger, prices = _ledger(out), said_prices(pipeline, price)
     with (
         tempfile.TemporaryDirectory(prefix="curate-plan-") as folder,
         closing(Journal(Path(folder) / "journal.sqlite")) as journal,
@@ -104,7 +130,8 @@ def make_plan(pipeline: Pipeline, out: Path) -> Plan:
                     new, distinct = count(walk.memory.todo(step, keyed)), count(keyed)
                 else:
                     new = distinct = rows * (step.n if isinstance(step, Sample) else 1)
-                cost = {"known": None if at_most else distinct - new, "new": new, **_cost(ledger, step, new)}
+                cost = {"known": None if at_most else distinct - new, "new": new}
+                cost |= estimate(ledger, step, new, prices)
                 if certain and new == 0:
                     walk.door(step)
                 certain = certain and new == 0
@@ -129,15 +156,5 @@ def _added_columns(pipeline: Pipeline) -> list[tuple[str, ...]]:
 
 def _ledger(out: Path) -> pl.DataFrame:
     path = out / "ledger.parquet"
-    return pl.read_parquet(path) if path.exists() else pl.DataFrame(schema=LEDGER)
-
-
-def _cost(ledger: pl.DataFrame, step: Step, new: int) -> dict[str, Any]:
-    """Tokens and seconds for `new` answers at the rate of this step's earlier answers."""
-    mine = ledger.filter(pl.col("step") == step.name)
-    paid = int(mine["rows_paid"].sum())
-    if not paid:
-        return {}
-    tokens, seconds = (pl.col("prompt_tokens") + pl.col("output_tokens")).sum(), pl.col("seconds").sum()
-    spent = mine.select(tokens=tokens, seconds=seconds).row(0, named=True)
-    return {"tokens": round(spent["tokens"] / paid * new), "seconds": spent["seconds"] / paid * new}
+    empty = pl.DataFrame(schema=LEDGER)
+    return pl.concat([empty, pl.read_parquet(path)], how="diagonal") if path.exists() else empty

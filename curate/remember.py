@@ -10,18 +10,21 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
 
-from curate.errors import CallFailed, CurateError, Interrupted, RunError, UserError
-from curate.journal import Journal, Journalled, begin_row
+from curate.budget import Budget
+from curate.errors import BudgetSpent, CallFailed, CurateError, Interrupted, RunError, UserError
+from curate.journal import Journal
+from curate.journalled import Journalled, begin_row
 from curate.loop import run_async
 from curate.parts import add_part, count, is_full, iter_rows, scan_parts, sink
 from curate.pool import Abstained, Pool
 from curate.progress import Meter
+from curate.record import check_served
 from curate.schema import content_hash
 from curate.step import Step, Verdict, Verifier, engines, model_name
 
@@ -59,6 +62,7 @@ class Memory:
     scratch: Path  # files of this run alone
     journal: Journal
     pool: Callable[[], Pool]  # started when the first row step has work
+    budget: Budget = field(default_factory=Budget)
 
     def answers(self, step: Step) -> Path:
         """Where the answers of this step, with these fields, are kept."""
@@ -89,9 +93,11 @@ class Memory:
             if new and step.body == "row":
                 self._work(step, todo, writer)
             elif new:
-                run_async(_ask_all(step, todo, writer))
+                run_async(_ask_all(self, step, todo, writer))
         except KeyboardInterrupt:
             raise Interrupted(f"stopped in {step.name}; {GO_ON}") from None
+        except BudgetSpent as e:
+            raise BudgetSpent(f"stopped in {step.name}: {e}") from None
         finally:
             writer.close()
         known = scan_parts(self.answers(step), {"key": pl.String, **step.writes})
@@ -171,22 +177,29 @@ class Writer:
         self.flush()
 
 
-async def _ask_all(step: Step, todo: Path, writer: Writer) -> None:
+def width(step: Step) -> int:
+    """How many rows of a step that asks are in flight at a time: as many as its widest engine takes."""
+    return max((getattr(e, "concurrency", 256) for e in engines(step).values()), default=256)
+
+
+async def _ask_all(memory: Memory, step: Step, todo: Path, writer: Writer) -> None:
     """Ask for every row, as many at once as the engines take; an error that is not one row's stops it all."""
     async with AsyncExitStack() as doors:
-        known = writer.journal.replies(step.name)
-        opened = {}
+        known, budget, opened = writer.journal.replies(step.name), memory.budget, {}
         for name, engine in engines(step).items():
             inner = await doors.enter_async_context(engine)
-            opened[name] = Journalled(
-                inner, writer.journal, step.name, step.fingerprint, known, writer.meter.tokens
-            )
+            check_served(memory.folder, inner)
+            of_step = writer.journal, step.name, step.fingerprint, known
+            opened[name] = Journalled(inner, *of_step, budget, writer.meter.tokens)
         asked = replace(step, **opened)
-        width = max((getattr(e, "concurrency", 256) for e in engines(step).values()), default=256)
+        budget.open_door()
+        writer.written_at = time.monotonic()  # a model that is being loaded says nothing of its speed
         rows = iter_rows(todo)
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(width, writer.meter.total)):
+            for _ in range(min(width(step), writer.meter.total)):
                 group.create_task(_ask_some(asked, rows, writer))
+    if budget.stopped:
+        raise BudgetSpent(budget.sentence())
 
 
 async def _ask_some(step: Any, rows: Iterator[dict[str, Any]], writer: Writer) -> None:
@@ -197,6 +210,8 @@ async def _ask_some(step: Any, rows: Iterator[dict[str, Any]], writer: Writer) -
             writer.answer(key, await step.ask(row))
         except CallFailed as e:
             writer.fail(key, f"call failed: {e}")
+        except BudgetSpent:
+            return  # the rows whose calls are made get to their end
         except CurateError:
             raise
         except Exception as e:  # noqa: BLE001 - a bug in a step: named, with its row, and the run stops

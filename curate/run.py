@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import fcntl
-import inspect
 import json
-import os
-import platform
 import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
-import curate
 from curate import golds
-from curate.columns import schema_after, step_name
+from curate.budget import Budget, Prices
 from curate.errors import InputError, RunError, UserError
-from curate.journal import Journal
-from curate.parts import count, full_disk_in_one_sentence, is_full, sink, whole, write_json
-from curate.pool import Pool
-from curate.remember import Memory
-from curate.schema import DROPPED, ROW, content_hash
-from curate.stages import FUNNEL, Walk
-from curate.step import Step, Verifier, describe
+from curate.parts import count, full_disk_in_one_sentence, sink, whole, write_json
+from curate.record import served
+from curate.schema import DROPPED, ROW
+from curate.site import Site, at_work, write_ledger
+from curate.stages import FUNNEL
+from curate.step import Verifier
 
 if TYPE_CHECKING:
     from curate.pipeline import Pipeline
     from curate.publish import Publication
-
-PACKAGES = ("torch", "transformers", "datasets", "polars", "duckdb", "math-verify", "sympy", "vllm")
 
 
 @dataclass(frozen=True)
@@ -139,30 +127,17 @@ class Funnel:
         return funnel_html(self.table)
 
 
-def execute(pipeline: Pipeline, out: Path) -> Run:
+def execute(pipeline: Pipeline, out: Path, budget: Budget, price: Prices) -> Run:
     """Run a pipeline into a folder. What the folder already knows is not asked again.
 
     Raises InputError for a column that nobody writes and for a folder of another recipe, UserError when
     another run writes here, EngineDown, RunError (a bug in a step, a broken invariant, a full disk),
-    Interrupted.
+    BudgetSpent, Interrupted.
     """
-    schema_after(pipeline.steps)
-    with ExitStack() as stack:
-        stack.enter_context(full_disk_in_one_sentence(out))
-        _make(out)
-        stack.enter_context(_alone(out))
-        _check_recipe(pipeline, out)
-        pool = cache(lambda: stack.enter_context(Pool()))
-        shutil.rmtree(out / "scratch", ignore_errors=True)
-        (out / "scratch").mkdir()
-        journal = Journal(out / "journal.sqlite")
-        stack.callback(journal.close)
-        loaded = pipeline.problems.load(out / "scratch")
-        asked = recipe(pipeline, loaded.revision)
-        write_json(out / "begun.json", asked)
+    with at_work(pipeline, out, budget, price) as site:
+        loaded, walk = site.loaded, site.walk
         judges = [s for s in pipeline.steps if isinstance(s, Verifier) and s.reflexive]
-        golds.report(loaded.rows, loaded.revision, judges, out / "golds.parquet", pool)
-        walk = Walk(Memory(out, out / "scratch", journal, pool), loaded.rows, pl.scan_parquet(loaded.rows))
+        golds.report(loaded.rows, loaded.revision, judges, out / "golds.parquet", walk.memory.pool)
         if loaded.unreadable is not None:
             walk.dropped.append(loaded.unreadable)
         rows = count(loaded.rows)
@@ -172,12 +147,23 @@ def execute(pipeline: Pipeline, out: Path) -> Run:
         for step in pipeline.steps:
             walk.take(step)
         walk.close()
-        _finish(out, walk, journal, loaded.read, asked)
+        _finish(site)
     return Run(out)
 
 
-def _finish(out: Path, walk: Walk, journal: Journal, read: int, asked: dict[str, Any]) -> None:
+def probe(pipeline: Pipeline, out: Path, price: Prices) -> None:
+    """Go the whole way for the ledger and the answers alone; the folder's tables stay as they are."""
+    with at_work(pipeline, out, Budget(), price) as site:
+        for step in pipeline.steps:
+            site.walk.take(step)
+        site.walk.close()
+        write_ledger(site)
+        shutil.rmtree(out / "scratch")
+
+
+def _finish(site: Site) -> None:
     """Check the invariant, then put the tables in place."""
+    out, walk, read = site.out, site.walk, site.loaded.read
     with whole(out / "dropped.parquet") as path:
         empty = pl.LazyFrame(schema={**ROW, **DROPPED})
         everything = [empty, *(pl.scan_parquet(p) for p in walk.dropped)]
@@ -188,99 +174,9 @@ def _finish(out: Path, walk: Walk, journal: Journal, read: int, asked: dict[str,
         raise RunError(f"rows were lost: {live} live + {dropped} dropped is not {read} read + {born} born")
     with whole(out / "funnel.parquet") as path:
         pl.DataFrame(walk.funnel, schema=FUNNEL, orient="row").write_parquet(path)
-    with whole(out / "ledger.parquet") as path:
-        journal.ledger().write_parquet(path)
-    write_json(out / "recipe.json", asked)
+    write_ledger(site)
+    said = served(out)
+    write_json(out / "recipe.json", {**site.asked, "served": said} if said else site.asked)
     with whole(out / "live.parquet") as path:
         shutil.move(walk.source, path) if walk.number else shutil.copy(walk.source, path)
     shutil.rmtree(out / "scratch")
-
-
-def _make(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        if is_full(e):
-            raise
-        raise InputError(f"the run folder {out} cannot be made: {e.strerror}; choose another") from None
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Only one process writes to a run folder; the lock dies with the process."""
-    lock: IO[str] = open(out / "lock", "a+")  # noqa: SIM115 - held open as long as the lock
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise UserError(
-                f"another run (process {lock.read().strip() or 'unknown'}) is writing to {out}; "
-                "wait for it, or choose another folder"
-            ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
-
-
-def recipe(pipeline: Pipeline, revision: str) -> dict[str, Any]:
-    """All that is needed to ask the same again: source, steps with fields and fingerprints, versions."""
-    return {
-        "curate": curate.__version__,
-        "source": pipeline.problems.describe(),
-        "revision": revision,
-        "steps": [_recorded(step) for step in pipeline.steps],
-        "packages": {"python": platform.python_version(), **dict(_versions())},
-    }
-
-
-def _versions() -> Iterator[tuple[str, str]]:
-    for package in PACKAGES:
-        try:
-            yield package, version(package)
-        except PackageNotFoundError:
-            continue
-
-
-def _recorded(step: Any) -> dict[str, Any]:
-    if isinstance(step, Step):
-        return {**describe(step), "fingerprint": step.fingerprint}
-    try:
-        source = inspect.getsource(step).strip()
-    except (OSError, TypeError):
-        source = "not available"
-    return {"function": step_name(step), "source": source}
-
-
-def _check_recipe(pipeline: Pipeline, out: Path) -> None:
-    """A folder goes on with its own recipe: fields and steps may change, the source may not."""
-    path = out / "begun.json"
-    if not path.exists():
-        return
-    begun = json.loads(path.read_text(encoding="utf-8"))
-    was, names = begun["source"], {s.get("step", s.get("function")) for s in begun["steps"]}
-    if names and pipeline.steps and not names & {step_name(s) for s in pipeline.steps}:
-        raise InputError(
-            f"{out} belongs to another recipe: none of its steps ({', '.join(sorted(names))}) is here; "
-            "choose another folder"
-        )
-    now = pipeline.problems.describe()
-    if _same_source(was) != _same_source(now):
-        raise InputError(
-            f"{out} belongs to another recipe: it was read from {_short(was)}, this one reads {_short(now)}; "
-            "choose another folder"
-        )
-
-
-def _same_source(source: dict[str, Any]) -> str:
-    """What two runs on one folder must share: inputs, wherever one stands when naming them, and columns."""
-    names = [
-        str(Path(s).resolve()) if isinstance(s, str) and Path(s).exists() else s for s in source["source"]
-    ]
-    rest = {k: v for k, v in source.items() if k not in ("problems", "source", "bad_rows")}
-    return content_hash(names, rest)
-
-
-def _short(source: dict[str, Any]) -> str:
-    return ", ".join(f"{k} {v}" for k, v in source.items() if v)

@@ -50,7 +50,8 @@ def test_the_card_holds_every_number_a_reader_asks_for() -> None:
         "12 traces of 6 problems, 2 of them rewritten",
         "| read | source | 20 | 0 | 2 | 18 | 2 could not be read |",
         "| math_equal | 4 | 4 | 4 | 0 |",
-        "| sample | scripted | 9 | 9 | 3 | 1 | 1,234 | 56,789 | 2.50 |",
+        "| sample | scripted | 9 | 9 | 3 | 1 | 1,234 | 56,789 | 2.50 |  |",
+        "a kept row cost 103 tokens in, 4,732 tokens out and 0.21 seconds.",
         "| sample | Qwen3 | engine=server, ",
         "temperature=0.6, top_p=1.0 |",
         "| 1 | sample | engine=Qwen3, n=8 | 0123456789ab |",
@@ -179,3 +180,12 @@ def test_a_readme_that_cannot_be_merged_is_refused(old: str, sentence: str) -> N
 def test_the_template_is_inside_the_package() -> None:
     link = Path(curate.card.__file__).parent / "data_cards"
     assert (link / "template.md").read_text() == curate.card._template()
+
+
+def test_what_a_kept_row_cost_in_money_where_every_price_is_known() -> None:
+    known = LEDGER.with_columns(usd=pl.lit(0.6))
+    assert "and 0.21 seconds, 0.050000 USD." in block(facts(), RECIPE | PUBLISHED, FUNNEL, known)
+    partly = pl.concat([known, LEDGER.with_columns(usd=pl.lit(None, pl.Float64))])
+    assert "USD." not in block(facts(), RECIPE | PUBLISHED, FUNNEL, partly)
+    served = {"served": {RECIPE["steps"][0]["engine"]["fingerprint"]: {"root": "/models/a"}}}  # type: ignore[index]
+    assert "root=/models/a" in block(facts(), RECIPE | PUBLISHED | served, FUNNEL, None)

@@ -15,7 +15,8 @@ from conftest import ROOT
 # A room is a floor of its own, so that rooms never import each other. A new core file gets its place here.
 FLOORS = {
     "ground": "schema text pieces errors answers maths talk votes injection",
-    "first": "step engines pool process worker parts progress journal loop pair golds sandbox judging",
+    "first": "step engines pool process worker parts progress budget journal journalled loop pair golds turns "
+    "sandbox judging",
     "annexe": "publish card shards train losses rewards",
     "verifiers": "verifiers",
     "filters": "filters",
@@ -23,7 +24,7 @@ FLOORS = {
     "scores": "scores",
     "sample": "sample",
     "read": "read aliases formats hub rowfile",
-    "second": "pipeline run look plan columns stages outcome remember picture",
+    "second": "pipeline run look plan columns stages outcome remember picture site record estimate",
     "third": "methods evaluate metrics demo demo_world",
     "roof": "cli recipes looking",
 }
@@ -42,7 +43,8 @@ MAY = {
     "third": set(FLOORS) - {"roof"},
     "roof": set(FLOORS),
 }
-NOT_FOR_ROOMS = {"engines", "process", "worker", "journal", "pair"}  # the Engine protocol is in step.py
+# the Engine protocol is in step.py
+NOT_FOR_ROOMS = {"engines", "process", "worker", "journal", "journalled", "budget", "pair"}
 PLACE = {name: floor for floor, names in FLOORS.items() for name in names.split()}
 HEAVY = "torch transformers datasets math_verify sympy httpx duckdb vllm ray trl"
 

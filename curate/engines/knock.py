@@ -45,10 +45,10 @@ class Identity:
 
     def _same(self, url: str, entry: dict[str, Any]) -> None:
         said = {k: entry[k] for k in SAYS_MORE if entry.get(k) is not None}
-        if self.said_by and names(said) != names(self.served):
+        if self.said_by and (change := another(self.served, said)):
             raise EngineDown(
-                f"under the name {self.model!r} the server at {url} serves {_words(said)}, and the one at "
-                f"{self.said_by} served {_words(self.served)}; one engine is one model"
+                f"under the name {self.model!r} the server at {url} serves {change[1]}, and the one at "
+                f"{self.said_by} served {change[0]}; one engine is one model"
             )
         if not self.said_by:
             self.said_by = url
@@ -56,13 +56,15 @@ class Identity:
             self.served.update(said)
 
 
-def names(said: dict[str, Any]) -> dict[str, Any]:
-    """Of what a server says of its model, that by which one model is told from another."""
-    return {k: said[k] for k in NAMES_IT if k in said}
+def another(was: dict[str, Any], now: dict[str, Any]) -> tuple[str, str] | None:
+    """What was said of a model and is said now, where these are two models; else None."""
+    if any(k in was and k in now and was[k] != now[k] for k in NAMES_IT):
+        return _words(was), _words(now)
+    return None
 
 
 def _words(said: dict[str, Any]) -> str:
-    return ", ".join(f"{k} {v!r}" for k, v in names(said).items()) or "a model it says nothing of"
+    return ", ".join(f"{k} {said[k]!r}" for k in NAMES_IT if k in said)
 
 
 def _listed(reply: Any) -> dict[str, dict[str, Any]]:

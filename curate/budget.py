@@ -1,0 +1,117 @@
+"""What a call costs, and whether there is money left for one more.
+
+A budget is of a run folder: what earlier runs on it have spent counts, so that a command which is given again
+after a crash never costs more than it says. Before a call is made, room is left for those in flight, each
+taken to cost what a call of this step has cost on average; so little more is spent than was allowed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from curate.errors import BudgetSpent, UserError, near
+
+Price = tuple[float, float]
+"""USD per million tokens, in and out."""
+Prices = Price | Mapping[str, Price] | None
+"""One price for every model, or model → price."""
+
+
+def prices(price: Prices, models: Collection[str]) -> dict[str, Price]:
+    """model → price: one price is that of every model, a mapping names them."""
+    if price is None:
+        return {}
+    said = dict(price) if isinstance(price, Mapping) else dict.fromkeys(models, price)
+    for model, pair in said.items():
+        if model not in models:
+            raise UserError(f"a price is given for {model!r}, which nothing here asks; {near(model, models)}")
+        if len(pair) != 2 or not all(isinstance(usd, (int, float)) and usd >= 0 for usd in pair):
+            raise UserError(
+                f"price={pair!r} is no price: give USD per million tokens in and out, like (0.5, 2.0)"
+            )
+    return {model: (float(usd_in), float(usd_out)) for model, (usd_in, usd_out) in said.items()}
+
+
+@dataclass
+class Budget:
+    """`tokens` and `usd` bound what the folder may cost, None does not; `prices` are by model.
+
+    spent_tokens, spent_usd: so far, earlier runs included.
+    """
+
+    tokens: int | None = None
+    usd: float | None = None
+    prices: dict[str, Price] = field(default_factory=dict)
+    spent_tokens: int = 0
+    spent_usd: float = 0.0
+    stopped: bool = False
+    _in_flight: int = 0
+    _calls: int = 0  # of this door
+    _used: float = 0.0  # by them, as a share of the budget
+    _waiting: list[asyncio.Future[None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name, bound in (("budget_tokens", self.tokens), ("budget_usd", self.usd)):
+            if bound is not None and bound <= 0:
+                raise UserError(f"{name}={bound} buys nothing; give a number above 0, or none")
+
+    def open_door(self) -> None:
+        """Another step begins: what its calls cost is not known from those of the last one."""
+        self._in_flight, self._calls, self._used, self._waiting = 0, 0, 0.0, []
+
+    @asynccontextmanager
+    async def call(self) -> AsyncIterator[None]:
+        """Holds a place in the budget for one call. BudgetSpent, once no call is in flight any more."""
+        while not self._covers_one_more():
+            if not self._in_flight:
+                self.stopped = True
+                raise BudgetSpent(self.sentence())
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            await turn
+        self._in_flight += 1
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+            waiting, self._waiting = self._waiting, []
+            for turn in waiting:
+                if not turn.done():
+                    turn.set_result(None)
+
+    def _covers_one_more(self) -> bool:
+        used = self._share(self.spent_tokens, self.spent_usd)
+        if used >= 1:
+            return False
+        mean = self._used / self._calls if self._calls else 0.0
+        return not self._in_flight or used + mean * (self._in_flight + 1) <= 1
+
+    def _share(self, tokens: int, usd: float) -> float:
+        of_tokens = tokens / self.tokens if self.tokens else 0.0
+        return max(of_tokens, usd / self.usd if self.usd else 0.0)
+
+    def pay(self, model: str, prompt_tokens: int, output_tokens: int) -> float | None:
+        """Count one call; answers what it cost in USD, where that is known."""
+        usd = None
+        if model in self.prices:
+            usd_in, usd_out = self.prices[model]
+            usd = (prompt_tokens * usd_in + output_tokens * usd_out) / 1e6
+        tokens = prompt_tokens + output_tokens
+        self.spent_tokens, self.spent_usd = self.spent_tokens + tokens, self.spent_usd + (usd or 0.0)
+        self._calls, self._used = self._calls + 1, self._used + self._share(tokens, usd or 0.0)
+        return usd
+
+    def sentence(self) -> str:
+        """What is spent of what was allowed."""
+        said = []
+        if self.tokens is not None:
+            said.append(f"{self.spent_tokens:,} of {self.tokens:,} tokens")
+        if self.usd is not None:
+            said.append(f"{self.spent_usd:.4f} of {self.usd:.4f} USD")
+        return (
+            f"the budget is spent ({' and '.join(said)}); every answer is kept: "
+            "run the same command with a larger budget to go on"
+        )

@@ -1,0 +1,101 @@
+"""An engine that never buys the same call of a row twice, nor one that the budget does not cover."""
+
+from __future__ import annotations
+
+import contextvars
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from curate.budget import Budget
+from curate.errors import CallFailed
+from curate.journal import Call, Journal
+from curate.schema import content_hash
+from curate.step import Completion, Engine, Message, TokenScores, model_name
+
+_row: contextvars.ContextVar[tuple[str, Counter[str]]] = contextvars.ContextVar("row")
+
+
+@dataclass(frozen=True)
+class Journalled:
+    """An engine that never buys the same call of a row twice; it stands in for one while its door is open."""
+
+    engine: Engine
+    journal: Journal
+    step: str
+    fingerprint_of_step: str
+    known: dict[str, str]
+    budget: Budget
+    told: Callable[[int], None]  # of the output tokens of every call that was paid
+
+    @property
+    def model(self) -> str:
+        return self.engine.model
+
+    @property
+    def fingerprint(self) -> str:
+        return self.engine.fingerprint
+
+    def describe(self) -> dict[str, Any]:
+        return self.engine.describe()
+
+    async def chat(
+        self, messages: Sequence[Message], *, seed: int | None = None, **options: Any
+    ) -> list[Completion]:
+        """The engine's chat. A seed that is not given comes from the row and the call."""
+        key = self._key("chat", messages, seed, options)
+        if key not in self.known:
+            chosen = int(key[:12], 16) if seed is None else seed
+            async with self.budget.call():
+                replies = await self.engine.chat(messages, seed=chosen, **options)
+                tokens = replies[0].prompt_tokens, sum(r.output_tokens for r in replies)
+                usd = self.budget.pay(model_name(self.engine), *tokens)
+            if not all(_is_text(r.text) and _is_text(r.response) for r in replies):
+                raise CallFailed("the model's answer holds half of a surrogate pair; no file can hold that")
+            await self._keep(key, [asdict(r) for r in replies], *tokens, usd)
+        found = json.loads(self.known.pop(key))
+        return [Completion(**{**r, "logprobs": _tuple(r["logprobs"])}) for r in found]
+
+    async def score(self, messages: Sequence[Message], text: str, **options: Any) -> TokenScores:
+        """The engine's score, bought once."""
+        key = self._key("score", messages, text, options)
+        if key not in self.known:
+            async with self.budget.call():
+                scores = await self.engine.score(messages, text, **options)  # type: ignore[attr-defined]
+                usd = self.budget.pay(model_name(self.engine), len(scores.ids), 0)
+            await self._keep(key, asdict(scores), len(scores.ids), 0, usd)
+        return TokenScores(**{k: _tuple(v) for k, v in json.loads(self.known.pop(key)).items()})
+
+    def _key(self, *call: Any) -> str:
+        row, seen = _row.get()
+        asked = content_hash(self.engine.fingerprint, *call)
+        seen[asked] += 1  # the same call again within one row is another call
+        return content_hash(row, asked, seen[asked])
+
+    async def _keep(
+        self, key: str, reply: Any, prompt_tokens: int, output_tokens: int, usd: float | None
+    ) -> None:
+        self.known[key] = json.dumps(reply, ensure_ascii=False)
+        self.told(output_tokens)
+        row, engine = _row.get()[0], model_name(self.engine)
+        of_step = self.step, row, self.known[key], self.fingerprint_of_step, engine
+        await self.journal.keep(Call(key, *of_step, prompt_tokens, output_tokens, usd))
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def begin_row(key: str) -> None:
+    """Calls made from here on, in this asyncio task, belong to the row with this key."""
+    _row.set((key, Counter()))
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(_tuple(v) for v in value) if isinstance(value, list) else value

@@ -1,0 +1,110 @@
+"""What a run folder was asked, and which models answered: recorded, and compared when it is asked again."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import platform
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import curate
+from curate.columns import step_name
+from curate.engines.knock import another
+from curate.errors import EngineDown, InputError
+from curate.parts import write_json
+from curate.schema import content_hash
+from curate.step import Engine, Step, describe, model_name
+
+if TYPE_CHECKING:
+    from curate.pipeline import Pipeline
+
+PACKAGES = ("torch", "transformers", "datasets", "polars", "duckdb", "math-verify", "sympy", "vllm")
+
+
+def recipe(pipeline: Pipeline, revision: str) -> dict[str, Any]:
+    """All that is needed to ask the same again: source, steps with fields and fingerprints, versions."""
+    return {
+        "curate": curate.__version__,
+        "source": pipeline.problems.describe(),
+        "revision": revision,
+        "steps": [_recorded(step) for step in pipeline.steps],
+        "packages": {"python": platform.python_version(), **dict(_versions())},
+    }
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for package in PACKAGES:
+        try:
+            yield package, version(package)
+        except PackageNotFoundError:
+            continue
+
+
+def _recorded(step: Any) -> dict[str, Any]:
+    if isinstance(step, Step):
+        return {**describe(step), "fingerprint": step.fingerprint}
+    try:
+        source = inspect.getsource(step).strip()
+    except (OSError, TypeError):
+        source = "not available"
+    return {"function": step_name(step), "source": source}
+
+
+def check_recipe(pipeline: Pipeline, out: Path) -> None:
+    """A folder goes on with its own recipe: fields and steps may change, the source may not."""
+    path = out / "begun.json"
+    if not path.exists():
+        return
+    begun = json.loads(path.read_text(encoding="utf-8"))
+    was, names = begun["source"], {s.get("step", s.get("function")) for s in begun["steps"]}
+    if names and pipeline.steps and not names & {step_name(s) for s in pipeline.steps}:
+        raise InputError(
+            f"{out} belongs to another recipe: none of its steps ({', '.join(sorted(names))}) is here; "
+            "choose another folder"
+        )
+    now = pipeline.problems.describe()
+    if _same_source(was) != _same_source(now):
+        raise InputError(
+            f"{out} belongs to another recipe: it was read from {_short(was)}, this one reads {_short(now)}; "
+            "choose another folder"
+        )
+
+
+def _same_source(source: dict[str, Any]) -> str:
+    """What two runs on one folder must share: inputs, wherever one stands when naming them, and columns."""
+    names = [
+        str(Path(s).resolve()) if isinstance(s, str) and Path(s).exists() else s for s in source["source"]
+    ]
+    rest = {k: v for k, v in source.items() if k not in ("problems", "source", "bad_rows")}
+    return content_hash(names, rest)
+
+
+def _short(source: dict[str, Any]) -> str:
+    return ", ".join(f"{k} {v}" for k, v in source.items() if v)
+
+
+def served(out: Path) -> dict[str, dict[str, Any]]:
+    """engine's fingerprint → what its server said of the model beyond its name."""
+    path = out / "served.json"
+    found: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+def check_served(out: Path, engine: Engine) -> None:
+    """EngineDown where another model now has the name under which this folder's answers were bought."""
+    now = getattr(engine, "served", None)
+    if not now:
+        return
+    known = served(out)
+    was = known.get(engine.fingerprint, {})
+    if change := another(was, now):
+        raise EngineDown(
+            f"under the name {model_name(engine)!r} the server now serves {change[1]}, and the answers in "
+            f"{out} are of {change[0]}; choose another folder, or if that is the same model in another "
+            f"place, delete {out / 'served.json'}"
+        )
+    if now != was:
+        write_json(out / "served.json", known | {engine.fingerprint: {**was, **now}})

@@ -1,0 +1,122 @@
+"""A run folder at work: one process writes to it, its journal is open, and what it has cost is known."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+import polars as pl
+
+from curate.budget import Budget, Price, Prices, prices
+from curate.columns import schema_after
+from curate.errors import CurateError, InputError, UserError
+from curate.journal import Journal
+from curate.parts import full_disk_in_one_sentence, is_full, whole, write_json
+from curate.pool import Pool
+from curate.read import Loaded
+from curate.record import check_recipe, recipe
+from curate.remember import Memory
+from curate.stages import Walk
+from curate.step import Step, engines, model_name
+
+if TYPE_CHECKING:
+    from curate.pipeline import Pipeline
+
+
+class Site(NamedTuple):
+    """A run folder at work: locked, its source read, its journal open."""
+
+    out: Path
+    asked: dict[str, Any]  # the recipe
+    loaded: Loaded
+    journal: Journal
+    walk: Walk
+
+
+@contextmanager
+def at_work(pipeline: Pipeline, out: Path, budget: Budget, price: Prices) -> Iterator[Site]:
+    """Open the folder; where the run stops, the ledger still says what was spent."""
+    schema_after(pipeline.steps)
+    said = said_prices(pipeline, price)
+    with ExitStack() as stack:
+        stack.enter_context(full_disk_in_one_sentence(out))
+        _make(out)
+        stack.enter_context(_alone(out))
+        check_recipe(pipeline, out)
+        pool = cache(lambda: stack.enter_context(Pool()))
+        shutil.rmtree(out / "scratch", ignore_errors=True)
+        (out / "scratch").mkdir()
+        journal = Journal(out / "journal.sqlite")
+        stack.callback(journal.close)
+        _count_spending(pipeline, journal, budget, said)
+        loaded = pipeline.problems.load(out / "scratch")
+        asked = recipe(pipeline, loaded.revision)
+        write_json(out / "begun.json", asked)
+        memory = Memory(out, out / "scratch", journal, pool, budget)
+        site = Site(out, asked, loaded, journal, Walk(memory, loaded.rows, pl.scan_parquet(loaded.rows)))
+        try:
+            yield site
+        except CurateError:
+            write_ledger(site)
+            raise
+
+
+def said_prices(pipeline: Pipeline, price: Prices) -> dict[str, Price]:
+    """The price of each model that this pipeline asks, as far as it is said here."""
+    steps = [s for s in pipeline.steps if isinstance(s, Step)]
+    return prices(price, {model_name(e) for s in steps for e in engines(s).values()})
+
+
+def _count_spending(pipeline: Pipeline, journal: Journal, budget: Budget, said: dict[str, Price]) -> None:
+    budget.prices = journal.prices(said)
+    if budget.usd is not None:
+        for step in pipeline.steps:
+            for engine in engines(step).values() if isinstance(step, Step) else ():
+                if model_name(engine) not in budget.prices:
+                    raise UserError(
+                        f"budget_usd needs the price of {model_name(engine)!r}: price=(in, out), in USD per "
+                        "million tokens"
+                    )
+    spent = journal.ledger()
+    budget.spent_tokens = int((spent["prompt_tokens"] + spent["output_tokens"]).sum())
+    budget.spent_usd = float(spent["usd"].sum())
+
+
+def write_ledger(site: Site) -> None:
+    """What was asked and spent so far, over all runs on the folder."""
+    with whole(site.out / "ledger.parquet") as path:
+        site.journal.ledger().write_parquet(path)
+
+
+def _make(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        if is_full(e):
+            raise
+        raise InputError(f"the run folder {out} cannot be made: {e.strerror}; choose another") from None
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Only one process writes to a run folder; the lock dies with the process."""
+    lock: IO[str] = open(out / "lock", "a+")  # noqa: SIM115 - held open as long as the lock
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise UserError(
+                f"another run (process {lock.read().strip() or 'unknown'}) is writing to {out}; "
+                "wait for it, or choose another folder"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
