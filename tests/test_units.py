@@ -1,0 +1,233 @@
+"""Units are worth what their definitions say, however they are written."""
+
+from __future__ import annotations
+
+from fractions import Fraction as F
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curate.maths.units import LONGEST, Unit, unit
+
+
+def of(text: str) -> Unit:
+    found = unit(text)
+    assert found is not None, text
+    return found
+
+
+EXACT = {
+    "in": "0.0254", "foot": "0.3048", "yards": "0.9144", "mile": "1609.344", "nautical miles": "1852",
+    "lb": "0.45359237", "oz": "0.028349523125", "g": "0.001", "tonnes": "1000", "ton": "907.18474",
+    "gallon": "0.003785411784", "L": "0.001", "mL": "0.000001", "cc": "0.000001",
+    "tbsp": "0.00001478676478125",
+    "min": "60", "hours": "3600", "day": "86400", "week": "604800", "year": "31557600", "months": "2629800",
+    "eV": "0.0000000000000000001602176634", "keV": "0.0000000000000001602176634", "cal": "4.184",
+    "kcal": "4184", "kWh": "3600000", "hp": "745.69987158227022", "BTU": "1055.05585262",
+    "bar": "100000", "atm": "101325", "kPa": "1000", "hPa": "100", "acre": "4046.8564224",
+    "hectares": "10000",
+    "cm^3": "0.000001", "square feet": "0.09290304", "cubic inches": "0.000016387064",
+    "N": "1", "kN": "1000", "μF": "0.000001", "kΩ": "1000", "mmol": "0.001",
+    "light-years": "9460730472580800",
+    "Å": "0.0000000001", "GHz": "1000000000", "bytes": "8", "KiB": "8192", "mg/dL": "0.01", "g/cm^3": "1000",
+    "ppm": "0.000001", "million": "1000000", "dozen": "12", "million dollars": "1000000", "cents": "0.01",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", EXACT)
+def test_a_definition_is_exact(text: str) -> None:
+    assert of(text).factor == F(EXACT[text]) and isinstance(of(text).factor, F)
+
+
+def test_what_has_no_finite_decimal_is_exact_too() -> None:
+    assert of("km/h").factor == F(5, 18) and of("knots").factor == F(1852, 3600)
+    assert of("Torr").factor == F(101325, 760) and of("°F").factor == F(5, 9)
+    assert of("psi").factor == F("4.4482216152605") / F("0.0254") ** 2
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "kelvin"),
+    [("°C", 0, "273.15"), ("degrees Celsius", 100, "373.15"), (r"^\circ\text{F}", 32, "273.15"),
+     ("degrees F", 212, "373.15"), ("℃", 25, "298.15"), ("K", 5, "5"), (r"^{\circ}\mathrm{C}", -40, "233.15"),
+     (r"^\circ F", -40, "233.15"), ("degrees centigrade", 1, "274.15"), ("摄氏度", 0, "273.15")],
+)  # fmt: skip
+def test_a_temperature_has_its_zero(text: str, value: int, kelvin: str) -> None:
+    found = of(text)
+    assert value * found.factor + found.offset == F(kelvin) and found.dimension == (("K", 1),)
+
+
+def test_a_degree_inside_a_compound_is_a_difference() -> None:
+    assert of("J/(kg °C)") == of("J/(kg K)") and of("J/(kg °C)").offset == 0
+
+
+def test_an_angle() -> None:
+    degree, radian = of("°"), of("rad")
+    assert degree.dimension == radian.dimension == (("rad", 1),)
+    assert 180 * degree.factor == pytest.approx(3.141592653589793 * radian.factor)
+    for text in ("degrees", "degree", "deg", r"^\circ", r"^{\circ}", r"\degree", "\\text{ degrees}", "度"):
+        assert of(text) == degree
+    assert of("rad/s") == of("1/s")
+
+
+def test_a_percentage_is_flagged_and_other_numbers_are_not() -> None:
+    for text in ("%", r"\%", "percent", "per cent", "percentage points", r"\text{ percent}"):
+        assert of(text) == Unit(F(1, 100), (), F(0), True)
+    assert not of("ppm").percent and of("ppm").dimension == ()
+
+
+def test_money_converts_within_a_currency_only() -> None:
+    assert of("$") == of(r"\$") == of("dollars") == of("USD") == of("US dollars") == of(r"\text{ dollars}")
+    assert of("cents").factor * 100 == of("dollar").factor
+    assert of("pence").dimension == of("£").dimension == of("GBP").dimension
+    assert len({of(sign).dimension for sign in "$€£¥₹₽"}) == 6
+    assert of("pounds").dimension == (("kg", 1),), "a pound is a mass; of money it is £ or sterling"
+    assert of("pounds sterling") == of("£") and of("元") == of("yuan")
+    assert of("dollars per hour").dimension == (("USD", 1), ("s", -1)) == of("$/h").dimension
+
+
+SAME = [
+    ("m/s^2", r"\text{m/s}^2", r"m s^{-2}", "metres per second squared", "meters per second per second",
+     "m/s²",
+     "m·s⁻²", r"\frac{\text{m}}{\text{s}^2}", r"\mathrm{m\,s^{-2}}", r"\metre\per\second\squared", "m s-2",
+     "$m/s^2$", r"\dfrac{m}{s^2}", "m/s/s", "m/s2", "m / s ^ 2", "м/с²", "米/秒²",
+     r"\text{ meters}/\text{second}^2"),
+    ("km/h", "kph", "kmh", r"\text{ km/h}", "kilometers per hour", "kilometres an hour", "km h^{-1}",
+     "km / hr",
+     "千米/时", "公里/小时", "км/ч", r"\mathrm{km/h}", "km per hour"),
+    ("kg m^2/s^2", r"\mathrm{kg\cdot m^2/s^2}", "J", "joules", "N m", "N·m", r"N \cdot m", "newton-meters",
+     "W s",
+     "kg*m**2/s**2", "C V", "Pa m^3", "newton metre"),
+    ("cm^2", "cm²", "cm2", "square centimeters", "sq cm", "sq. cm", "centimetres squared", r"\text{cm}^2",
+     r"\text{ cm}^{2}", "cm^{2}", "平方厘米", "㎠", "square cm", r"\ \mathrm{cm}^2",
+     r"\text{ square centimeters}"),
+    ("kg/m^3", "kg m^-3", "kg·m⁻³", "g/L", "kilograms per cubic meter", r"\frac{kg}{m^3}", "kg/m3", "mg/mL"),
+    ("J/(kg K)", "J/kg·K", "J/kg K", "J kg^-1 K^-1", "joules per kilogram kelvin", "J/(kg·°C)", "J/kg/K"),
+    ("mph", "miles per hour", "mi/h", "MPH", "m.p.h.", "miles an hour", "mile/hr"),
+    ("kWh", "kilowatt-hours", "kilowatt hours", "kW h", r"kW\cdot h", "kW*hr"),
+    ("ft", "feet", "foot", "ft.", r"\text{ ft}", r"\mbox{ feet}", "FT", "Feet"),
+    ("L", "l", "liters", "litres", "dm^3", "ℓ", r"\ell", "cubic decimetre"),
+    ("kg", "Kg", "KG", "kgs", "kilograms", "kilogrammes", "千克", "公斤", "кг", "㎏"),
+    ("h", "hr", "hrs", "hour", "hours", "Hours", "hr."), ("μs", "µs", r"\mu s", r"\mu\text{s}",
+     "microseconds"),
+    ("kΩ", r"k\Omega", r"\text{k}\Omega", r"\,\mathrm{k\Omega}", "kiloohms", "kohm", "kΩ"),
+    ("ft^3/min", "cubic feet per minute", "cu ft/min", "ft³/min", "cu. ft. per min."),
+    ("psi", "pounds per square inch", "lbf/in^2", "lbs per sq in", "lb/sq in"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("texts", SAME, ids=[texts[0] for texts in SAME])
+def test_one_unit_is_one_however_it_is_spelt(texts: tuple[str, ...]) -> None:
+    assert {text: unit(text) for text in texts} == dict.fromkeys(texts, of(texts[0]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["apples", "students", "people", "units", "square units", "", " ", "per", "m^", "m/", "/", "3 m", "5",
+    "x", "xy",
+     "apples per day", "million people", "hours and minutes", "m^99", "(m", "m)", "m^{2", r"\frac{m}{",
+     r"\text{", "()",
+     "$$", "^2", "square", "m, s", "m = s", "hours:minutes", "the", "of", "ds", "m^x", "\x00", "🙂", "k",
+     "μ", "c"],
+)  # fmt: skip
+def test_what_is_no_unit_is_none(text: str) -> None:
+    assert unit(text) is None
+
+
+def test_a_long_text_is_none_at_once() -> None:
+    assert unit("m" * (LONGEST + 1)) is None and unit("m " * 1_000_000) is None
+    assert unit("(" * 40 + "m" + ")" * 39) is None and unit("m^" * 40) is None
+    assert unit("pc^12 " * 13) is None and unit("YB" * 40) is None
+
+
+BASES = [
+    "m",
+    "s",
+    "kg",
+    "A",
+    "ft",
+    "oz",
+    "N",
+    "Pa",
+    "eV",
+    "mi",
+    "h",
+    "gal",
+    "€",
+    "bit",
+    "mol",
+    "min",
+    "°C",
+    "atm",
+]
+LETTERS = {"k": 1000, "M": 10**6, "G": 10**9, "m": F(1, 1000), "μ": F(1, 10**6), "n": F(1, 10**9)}
+WORDS = {
+    "kilo": 1000,
+    "mega": 10**6,
+    "giga": 10**9,
+    "milli": F(1, 1000),
+    "micro": F(1, 10**6),
+    "nano": F(1, 10**9),
+}
+
+
+@given(st.sampled_from(sorted(LETTERS)), st.sampled_from(["Hz", "J", "W", "V", "Ω"]), st.integers(1, 4))
+def test_a_prefix_scales_and_is_raised_with_its_unit(prefix: str, base: str, power: int) -> None:
+    scaled = of(f"{prefix}{base}^{power}")
+    assert scaled.factor == LETTERS[prefix] ** power * of(base).factor ** power
+    assert scaled.dimension == of(f"{base}^{power}").dimension
+
+
+@given(
+    st.sampled_from(sorted(WORDS)),
+    st.sampled_from(["meter", "gram", "second", "watt", "joule", "volt", "byte"]),
+)
+def test_a_spoken_prefix_scales(prefix: str, base: str) -> None:
+    assert of(prefix + base).factor == of(prefix + base + "s").factor == WORDS[prefix] * of(base).factor
+
+
+@given(st.sampled_from(BASES), st.sampled_from(BASES))
+def test_a_quotient_undoes_a_product(one: str, other: str) -> None:
+    both = of(f"{one}*{other}")
+    assert both == of(f"{other} {one}") == of(f"{one}·{other}") and both.offset == 0
+    back = of(f"({one}*{other})/{other}")
+    assert back[:2] == of(one)[:2]
+    assert of(f"{one}/{other}") == of(f"{one} {other}^-1") == of(rf"\frac{{{one}}}{{{other}}}")
+    same = of(f"{one}/{one}")
+    assert same.factor == 1 and same.dimension == ()
+
+
+@given(
+    st.sampled_from(BASES),
+    st.integers(-4, 4).filter(bool),
+    st.sampled_from(["%s^%d", "%s^{%d}", "%s**%d", "%s ^ %d"]),
+)
+def test_a_power_multiplies_the_dimension(base: str, power: int, form: str) -> None:
+    raised = of(form % (base, power))
+    assert raised.factor == of(base).factor ** power
+    assert raised.dimension == tuple((b, p * power) for b, p in of(base).dimension)
+
+
+WRAPS = [
+    "%s",
+    " %s ",
+    r"\text{%s}",
+    r"\mathrm{ %s}",
+    r"\,\mathrm{%s}",
+    r"\ \text{ %s }",
+    "%s.",
+    "$%s$",
+    r"\(%s\)",
+    r"~\mbox{%s}",
+]
+
+
+@given(st.sampled_from(sorted(EXACT)), st.sampled_from(WRAPS))
+def test_what_sets_the_type_changes_nothing(text: str, wrap: str) -> None:
+    assert unit(wrap % text) == of(text)
+
+
+@given(st.text(max_size=90) | st.text("mskgft/*^{}()-.\\$°% 12per", max_size=80))
+def test_no_text_makes_it_raise(text: str) -> None:
+    found = unit(text)
+    assert found is None or found.factor > 0
