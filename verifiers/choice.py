@@ -54,10 +54,11 @@ class Choice(Verifier):
             return Verdict(
                 None, "unsupported: the gold answer is neither a letter nor an option of the question"
             )
-        if not options and row["question"] is None:
-            options = _fitting(listed(response), wanted)
-        furthest = max([*USUAL, *(label.upper() for label in wanted if len(label) == 1)])
-        said = chosen(response, options, ALPHABET[: ALPHABET.index(furthest) + 1])
+        allowed = None
+        if not options:
+            options = _fitting(listed(response), wanted) if row["question"] is None else {}
+            allowed = ALPHABET[: max(len(USUAL), *(ALPHABET.find(label.upper()) + 1 for label in wanted))]
+        said = chosen(response, options, allowed)
         if said is None:
             return Verdict(False, "no_answer: no option is named")
         return _judged(said, wanted)
@@ -81,8 +82,9 @@ _WITH_TEXT = re.compile(r"\(?([A-Z])[.):]\s?(.{1,2000})", re.DOTALL)
 def _wanted(gold: str, options: Mapping[str, str]) -> frozenset[str]:
     """The casefolded labels that a gold answer means; none where it is no choice."""
     short = latin(plain(gold)).strip()
-    if (bare := short.strip("()[].: ").casefold()) in options:
-        return frozenset({bare})
+    for label in (plain(gold), short.strip("()[].: ")):
+        if label.casefold() in options:
+            return frozenset({label.casefold()})
     same = {label for label, option in options.items() if option and option == normal(gold)}
     if len(same) == 1:
         return frozenset(same)
@@ -92,7 +94,10 @@ def _wanted(gold: str, options: Mapping[str, str]) -> frozenset[str]:
     letters_of = "".join(label.upper() for label in options if re.fullmatch("[a-z]", label))
     if not _LABELS.fullmatch(short) or (options and not letters_of):
         return frozenset()
-    return frozenset(letter.casefold() for letter in letters(short, letters_of or ALPHABET))
+    return frozenset(
+        letter.casefold()
+        for letter in letters(short, letters_of or (ALPHABET if len(short.strip("().")) == 1 else USUAL))
+    )
 
 
 def _fitting(options: dict[str, str], wanted: frozenset[str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from curate.answers.found import TAIL
 from curate.answers.letters import USUAL, chosen_in, letters
 from curate.answers.options import normal
 from curate.answers.reading import announced, final_answer
@@ -25,18 +26,21 @@ class Chosen(NamedTuple):
     several: bool = False
 
 
-def chosen(response: str, options: Mapping[str, str] | None = None, allowed: str = USUAL) -> Chosen | None:
+def chosen(
+    response: str, options: Mapping[str, str] | None = None, allowed: str | None = None
+) -> Chosen | None:
     r"""What a response chooses, or None where it names no option.
 
     options: {casefolded label: normalised text}, where they are known (`curate.answers.options.listed`).
-    allowed: the letters that count where they are not.
+    allowed: the letters that count, in upper case; left out, those of the options, or A to J.
 
     >>> sorted(chosen(r"A is too small, so \\boxed{\\text{(B) } 12}.").labels)
     ['b']
     """
     options = options or {}
-    if options:
-        allowed = "".join(label.upper() for label in options if re.fullmatch("[a-z]", label))
+    if allowed is None:
+        labels_of = "".join(label.upper() for label in options if re.fullmatch("[a-z]", label))
+        allowed = labels_of if options else USUAL
     for text, where, several in _places(response):
         labels = _named(text, options, allowed)
         if labels:
@@ -47,9 +51,14 @@ def chosen(response: str, options: Mapping[str, str] | None = None, allowed: str
         labels = {letter.casefold() for letter in chosen_in(sentence, allowed)} or _quoted(sentence, options)
         if labels:
             return Chosen(frozenset(labels), sentence.strip(), "line")
-    first = response.strip().split("\n", 1)[0]
-    labels = _named(first, options, allowed) if len(first) <= 400 else set()
-    return Chosen(frozenset(labels), first, "line") if labels else None
+    for line in [response.strip().split("\n", 1)[0][:400], *reversed(_ALONE.findall(response[-TAIL:]))]:
+        labels = _named(line, options, allowed)
+        if labels:
+            return Chosen(frozenset(labels), line, "line")
+    return None
+
+
+_ALONE = re.compile(r"^[ \t*_(\[]{0,6}[A-Z][.)\]*_ \t]{0,6}$", re.MULTILINE)
 
 
 def _places(response: str) -> Iterator[tuple[str, str, bool]]:

@@ -36,8 +36,8 @@ _SAYS = re.compile(
 _ONE = r"\(?\[?\s?([A-Z])\s?[)\]]?"
 _NEXT = re.compile(
     r"\s{0,3}(?:[,、;/&+]|\band\b|\bor\b|\bund\b|\boder\b|\bet\b|\bou\b|\by\b|\bo\b|\be\b|\bи\b|\bили\b"
-    r"|\bve\b|[和与與及或]|または|と|와|과|및|و)"
-    r"{1,2}(?:\s{0,3}(?:and|or|和|option|choice))?\s{0,3}" + _ONE + r"(?![A-Za-z0-9'’^_=+*/-])",
+    r"|\bve\b|[和与與及或]|または|と|와|과|및|و|还是|還是|아니면|또는|それとも)"
+    r"{1,2}(?:\s{0,3}(?:and|or|和|option|choice))?\s{0,3}" + _ONE + r"(?![A-Za-z0-9'’^_=+*-])",
     re.IGNORECASE,
 )
 _RUN = re.compile(r"\(?([A-Z](?: ?[A-Z]){1,9})\)?(?=[\s.).,:;]|[^\x00-\x7f]|\Z)")
@@ -87,7 +87,7 @@ def _named(short: str, allowed: str) -> set[str]:
         found = run.group(1).replace(" ", "")
         if len(set(found)) == len(found) and set(found) <= set(allowed):
             return set(found)
-    first = re.match(_ONE, short)
+    first = re.match(_ONE, short) if _RULED_OUT.match(short) is None else None
     if first is None or not _FULL.fullmatch(short) and not _NEXT.match(short, first.end()):
         return set()
     if first.group(1) not in allowed or re.match(r"\s?(?:[=+*^_<>≤≥]|-(?! ))", short[first.end() :]):

@@ -28,8 +28,8 @@ def _spaced(nouns: str, copulas: str, *, bare: bool = False) -> Language:
     """
     between = rf"{_MARKUP}(?:[ ]\(?[^\W\d_]{{1,16}}\)?){{0,3}}?{_MARKUP}"
     after = rf"(?:(?<!\w)(?:{copulas})(?!\w)|{_COLON})"
-    direct = r"|[ \t](?=[-−]?\d|\$|\\|\(?[A-Z]\b)" if bare else ""
-    pattern = rf"(?<!\w)(?:{nouns})[^\W\d_]{{0,3}}(?:{between}{after}|{_MARKUP}[=＝]{direct})"
+    direct = r"[ \t](?=[-−]?\d|\$|\\|\(?(?-i:[A-Z])\b)|" if bare else ""
+    pattern = rf"(?<!\w)(?:{nouns})[^\W\d_]{{0,3}}(?:{direct}{between}{after}|{_MARKUP}[=＝])"
     return Language(tuple(nouns.lower().split("|")), re.compile(pattern, re.IGNORECASE))
 
 
