@@ -72,7 +72,7 @@ class Run:
                 path = str(self.folder / f"{name}.parquet").replace("'", "''")
                 db.execute(f"create view {name} as select * from read_parquet('{path}')")
             try:
-                return db.sql(query).pl()
+                return db.sql(query).pl().cast({pl.Decimal(38, 0): pl.Int64})  # a sum, to DuckDB
             except duckdb.Error as e:
                 said = str(e).split("\n")[0]
                 raise UserError(f"SQL: {said}") from None
