@@ -6,6 +6,7 @@ Rows go to worker processes that this process keeps warm; a repeated pair is ans
 from __future__ import annotations
 
 import atexit
+import json
 import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -29,12 +30,15 @@ LONGEST = 1 << 14  # bytes of a row; a longer one is judged each time
 def verdict_of(verifier: Step, given: Mapping[str, Any]) -> Verdict:
     """The verdict on one row; columns that the verifier reads and nobody gave are null.
 
-    Columns of a row that it does not read are let by, so that `verifier(**row)` works. Raises UserError for
-    a name that no row has, and for a verifier that looks at a whole table.
+    Columns of a row that it does not read are let by, so that `verifier(**row)` works. A number is read as
+    its text, a list or an object as JSON. Raises UserError for a name that no row has, and for a verifier
+    that looks at a whole table.
     """
     if unknown := [name for name in given if name not in verifier.columns and name not in ROW]:
         raise UserError(f"no row has a column {unknown[0]!r}: {near(unknown[0], verifier.columns)}")
-    row = {name: given.get(name) for name in verifier.columns}
+    row = {name: _as_read(name, given.get(name)) for name in verifier.columns}
+    if isinstance(row.get("answer"), bytes):
+        return Verdict(None, "gold_invalid: it is bytes, not a text")
     if verifier.body == "row":
         key = dumps(row)
         if len(key) > LONGEST:
@@ -52,6 +56,15 @@ def verdict_of(verifier: Step, given: Mapping[str, Any]) -> Verdict:
     raise UserError(
         f"{verifier.name} looks at all traces of a problem: put it into a pipeline, not on one pair"
     )
+
+
+def _as_read(name: str, value: Any) -> Any:
+    """The value as a table would hold it."""
+    if ROW.get(name) != pl.String or value is None or isinstance(value, (str, bytes)):
+        return value
+    if isinstance(value, (list, tuple, dict, bool)):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
 
 
 class _Unsure(Exception):

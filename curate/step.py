@@ -1,8 +1,8 @@
 """The step: a frozen dataclass that says what it reads, what it writes, and one body.
 
 A body is an expression (`expr`: free, fused into the plan), a row function (`row`: CPU, in a worker process
-that can be killed, remembered), a question to a model (`ask`: money, remembered), or, for a filter, a look at
-the whole table (`mark`). The role (Verifier, Score, Filter, Rewriter) only fixes what the value means.
+that can be killed, remembered), a question to a model (`ask`: money, remembered), or a look at the whole
+table (`mark`). The role (Verifier, Score, Filter, Rewriter) only fixes what the value means.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class Step:
 class Verifier(Step):
     """Adds one column named after itself: a three-valued verdict. Never drops, never edits.
 
-    `row` and `ask` answer a Verdict; `expr` answers a struct like schema.VERDICT.
+    `row` and `ask` answer a Verdict, `expr` a struct like schema.VERDICT, `mark` a frame of `row` and that.
     """
 
     reflexive: ClassVar[str | None] = None  # how a gold (%s) is written as a response, which must pass
@@ -199,7 +199,13 @@ class Verifier(Step):
     def pack(self, value: Verdict) -> dict[str, Any]:
         if not isinstance(value, Verdict):
             raise RunError(f"{self.name} answered {value!r}; a verifier answers a Verdict")
-        return {self.name: value._asdict()}
+        texts = {"why": _storable(value.why), "extracted": _storable(value.extracted)}
+        return {self.name: value._asdict() | texts}
+
+
+def _storable(text: str | None) -> str | None:
+    """Half of a surrogate pair, which JSON can smuggle in and no file can hold, becomes a question mark."""
+    return None if text is None else text.encode("utf-8", "replace").decode("utf-8")
 
 
 @dataclass(frozen=True)

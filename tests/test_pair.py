@@ -79,6 +79,17 @@ def test_a_whole_row_may_be_given_and_columns_left_out_are_null() -> None:
     assert MathEqual()(answer="3").passed is False
 
 
+def test_what_is_no_text_is_read_as_a_table_would_hold_it() -> None:
+    assert MathEqual()(response=r"\boxed{4}", answer=4).passed is True
+    assert MathEqual()(response="4", answer=b"4").why.startswith("gold_invalid")
+
+
+def test_half_a_surrogate_pair_does_not_stop_a_run() -> None:
+    verdict = MathEqual().row({"response": "4\ud800", "answer": "4"})
+    packed = MathEqual().pack(verdict)
+    pl.DataFrame([packed], schema=MathEqual().writes)
+
+
 def test_a_name_that_no_row_has_is_one_sentence() -> None:
     with pytest.raises(UserError, match="no row has a column 'respones': did you mean 'response'"):
         MathEqual()(respones="1", answer="1")

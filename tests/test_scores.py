@@ -1,0 +1,124 @@
+"""Scores of tokens and sentences: spans cover the texts, and real checkpoints agree with their sampling."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import curate
+from curate.engines.hf import HF
+from curate.engines.scripted import Scripted
+from curate.errors import UserError
+from curate.pieces import sentences
+from curate.scores.sentence_logprob import SentenceLogprob, by_piece, joined
+from curate.scores.token_logprobs import TokenLogprobs, spans_of
+from curate.step import Completion, TokenScores, user
+from curate.turns import turn_of
+
+WORLD = Path(curate.__file__).parent / "demo_world"
+SOME = st.text(alphabet=st.sampled_from("ab 1.。\n\\$🙂漢é"), max_size=30)
+
+
+@given(thinking=st.none() | SOME, response=SOME, data=st.data())
+def test_every_token_of_a_field_is_there_once_and_no_delimiter_is(
+    thinking: str | None, response: str, data: st.DataObject
+) -> None:
+    turn = turn_of({"thinking": thinking, "response": response}, "")
+    assert turn is not None
+    size = len(turn.text)
+    cuts = sorted({0, size, *data.draw(st.lists(st.integers(0, size), max_size=12))})
+    pairs = list(zip(cuts, cuts[1:], strict=False))
+    scores = TokenScores(
+        ids=tuple(range(len(pairs))),
+        start=tuple(a for a, _ in pairs),
+        end=tuple(b for _, b in pairs),
+        logprob=(-1.0,) * len(pairs),
+    )
+    texts = {"thinking": thinking, "response": response}
+    for field in turn.fields:
+        assert turn.text[field.start : field.end] == texts[field.name]
+    spans = spans_of(turn, scores)
+    assert len(spans) <= len(pairs)
+    for span in spans:
+        assert 0 <= span["start"] < span["end"] <= len(texts[span["field"]] or "")
+    for a, b in zip(spans, spans[1:], strict=False):
+        assert a["field"] != b["field"] or a["end"] <= b["start"]
+
+
+@given(text=SOME, min_words=st.integers(1, 4))
+def test_joined_sentences_still_tile(text: str, min_words: int) -> None:
+    pieces = joined(text, sentences(text), min_words)
+    assert "".join(text[a:b] for a, b in pieces) == text
+    assert all(len(text[a:b].split()) >= min_words for a, b in pieces) or len(pieces) == 1
+
+
+@given(text=SOME, data=st.data())
+def test_every_token_counts_in_one_sentence(text: str, data: st.DataObject) -> None:
+    cuts = sorted({0, len(text), *data.draw(st.lists(st.integers(0, len(text)), max_size=9))})
+    tokens = [dict(start=a, end=b, value=float(a)) for a, b in zip(cuts, cuts[1:], strict=False)]
+    found = by_piece(text, sentences(text), tokens)
+    assert [v for _, values in found for v in values] == [t["value"] for t in tokens]
+
+
+def test_a_sampled_trace_is_scored_as_it_was_sampled(tmp_path: Path) -> None:
+    teacher = HF(str(WORLD / "teacher"), dtype="float32", max_tokens=120)
+    question = pl.read_ndjson(WORLD / "problems.jsonl")["question"][0]
+    said: list[Completion] = []
+
+    async def sample() -> None:
+        async with teacher:
+            said.extend(await teacher.chat(user(question), n=6, seed=3, logprobs=True))
+
+    asyncio.run(sample())
+    whole = [c for c in said if c.finish == "stop" and c.response]
+    assert whole
+    rows = pl.DataFrame(
+        {
+            "question": [question] * len(whole),
+            "thinking": [c.thinking for c in whole],
+            "response": [c.response for c in whole],
+            "sample": range(len(whole)),
+        }
+    )
+    steps = [TokenLogprobs(teacher, of="teacher"), SentenceLogprob("teacher")]
+    run = curate.Pipeline(curate.read(rows), steps).run(tmp_path / "run")
+    scored = run.traces.collect().sort("sample")
+    for completion, row in zip(whole, scored.to_dicts(), strict=True):
+        assert completion.logprobs is not None
+        own = [t["value"] for t in row["teacher_tokens"]]
+        written = [p for p in completion.logprobs]
+        assert all(any(abs(v - p) < 1e-4 for p in written) for v in own), "scored otherwise than sampled"
+        sentence = row["teacher_sentences"][0]
+        inside = [
+            t["value"]
+            for t in row["teacher_tokens"]
+            if t["field"] == sentence["field"] and sentence["start"] <= t["start"] < sentence["end"]
+        ]
+        assert sentence["value"] == pytest.approx(math.exp(sum(inside) / len(inside)), rel=0.2)
+    assert scored["teacher_fingerprint"].unique().to_list() == [teacher.fingerprint]
+
+
+def test_a_trace_without_thinking_is_set_aside_where_the_template_begins_it(tmp_path: Path) -> None:
+    rows = pl.DataFrame({"question": ["a", "b"], "thinking": ["x", None], "response": ["1", "2"]})
+    steps = [TokenLogprobs(HF(str(WORLD / "student")), of="student")]
+    run = curate.Pipeline(curate.read(rows), steps).run(tmp_path / "run")
+    assert run.traces.select("question").collect()["question"].to_list() == ["a"]
+    assert "begins its thinking" in run.dropped.select("why").collect()["why"][0]
+
+
+def test_an_engine_that_cannot_score_says_so_before_anything_is_paid() -> None:
+    class Mute:
+        model = "mute"
+
+        async def chat(self) -> None: ...
+
+    with pytest.raises(UserError, match="'mute' cannot score"):
+        TokenLogprobs(Mute())  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="begins the names of columns"):
+        TokenLogprobs(Scripted(script=["x"]), of="a b")
