@@ -27,14 +27,31 @@ from curate.step import user
 GOOD = {"choices": [{"message": {"content": "4"}}]}
 
 
-@given(st.integers(1, 300), st.lists(st.tuples(st.booleans(), st.integers(0, 3)), max_size=300))
-def test_the_limit_stays_between_one_and_the_ceiling(ceiling: int, news: list[tuple[bool, int]]) -> None:
+news = st.tuples(st.sampled_from(["answered", "overrun", "lost"]), st.integers(0, 3))
+
+
+@given(st.integers(1, 300), st.lists(news, max_size=300))
+def test_the_limit_stays_between_one_and_the_ceiling(ceiling: int, told: list[tuple[str, int]]) -> None:
     limiter = Limiter(ceiling)
-    for good, age in news:
+    for word, age in told:
         before, ticket = limiter.limit, limiter.ticket() - age
-        limiter.answered() if good else limiter.overrun(ticket)
+        limiter.answered() if word == "answered" else getattr(limiter, word)(ticket)
         assert 1 <= limiter.width <= ceiling
-        assert limiter.limit >= before if good or age else limiter.limit == max(1, before / 2)
+        if word == "answered":
+            assert limiter.limit >= before
+        elif age:
+            assert limiter.limit == before
+        else:
+            assert limiter.limit == max(1, before / 2) or (word == "lost" and limiter.limit == before)
+
+
+@pytest.mark.parametrize(("one_in", "full"), [(100, True), (20, True), (4, False), (2, False)])
+def test_a_rare_loss_is_an_accident_and_a_frequent_one_is_not(one_in: int, full: bool) -> None:
+    limiter, low = Limiter(64), 64
+    for i in range(1, 4000):
+        limiter.lost(limiter.ticket()) if i % one_in == 0 else limiter.answered()
+        low = min(low, limiter.width)
+    assert (low == 64) is full and (low <= 32) is not full
 
 
 def test_the_refusals_of_one_moment_are_one_piece_of_news_and_a_round_of_answers_adds_an_eighth() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 ROUNDS = (
     8  # rounds of full answers from 0 to the ceiling: a round is a whole trace, so one by one is too slow
 )
+ANSWERS_A_LOSS = 10  # a request that is lost now and then is an accident; one in ten is a server overrun
 
 
 @dataclass
@@ -14,12 +15,13 @@ class Limiter:
     """Additive increase, multiplicative decrease, between 1 and `ceiling`. It begins at the ceiling.
 
     A request takes a ticket when it is sent. Of all requests that were under way when the limit was last cut
-    only the first counts: sixty-four refusals of one moment are one piece of news.
+    none counts any more: sixty-four refusals of one moment are one piece of news.
     """
 
     ceiling: int
     limit: float = field(init=False)
     cuts: int = field(init=False, default=0)
+    credit: int = field(init=False, default=0)  # answers that losses may be set against
 
     def __post_init__(self) -> None:
         self.limit = float(self.ceiling)
@@ -37,9 +39,17 @@ class Limiter:
         """A full round of answers widens the limit by an eighth of the ceiling, at least by one."""
         step = max(1.0, self.ceiling / ROUNDS)
         self.limit = min(float(self.ceiling), self.limit + step / self.limit)
+        self.credit = min(self.credit + 1, max(ANSWERS_A_LOSS, self.ceiling))
 
     def overrun(self, ticket: int) -> None:
-        """The server was too busy, or too slow, for the request with this ticket."""
+        """The server said that it is too busy for the request with this ticket."""
         if ticket == self.cuts:
             self.limit = max(1.0, self.limit / 2)
-            self.cuts += 1
+            self.cuts, self.credit = self.cuts + 1, 0
+
+    def lost(self, ticket: int) -> None:
+        """The request timed out, or its connection broke: too busy, where that is no rare accident."""
+        if self.credit >= ANSWERS_A_LOSS:
+            self.credit -= ANSWERS_A_LOSS
+        else:
+            self.overrun(ticket)

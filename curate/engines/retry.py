@@ -138,7 +138,7 @@ async def _once(
     except httpx.TransportError as e:  # time-outs, refused and dropped connections
         gone = isinstance(e, (httpx.ConnectError, httpx.ConnectTimeout))
         if not host.dead:
-            host.limiter.overrun(ticket)
+            host.limiter.lost(ticket)
         if gone or not isinstance(e, httpx.TimeoutException):
             host.checked = False  # who answers next may be another process
             host.broke(gone=gone, **rest)
