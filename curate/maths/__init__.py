@@ -6,6 +6,7 @@ primes, fifty digits at random points. Nothing in here ever hands a text to an e
 
 from __future__ import annotations
 
+import re
 from typing import Literal, NamedTuple, Protocol
 
 from curate.maths.answer import read
@@ -41,6 +42,9 @@ class Policy(Protocol):
     def degrees(self) -> Literal["different", "equal"]: ...
     @property
     def assignment(self) -> Literal["equal", "different"]: ...
+
+
+_COMMA = re.compile(r"-?\d{1,30},(?:\d{1,2}|\d{4,30})")
 
 
 def equal(gold: str, said: str, policy: Policy) -> Comparison:
@@ -87,6 +91,8 @@ def _by_tree(gold: str, said: str, policy: Policy) -> Comparison:
         tries = ((others[0], answer), (key, others[1]), (others[0], others[1]))
         if any(x is not None and y is not None and same(x, y, policy) for x, y in tries):
             found = True
+    if found is None and _is_words(answer):
+        return _verdict(False, "the answer is words")
     if found is None:
         found = math_verify_says(gold, said)
         return (
@@ -94,7 +100,15 @@ def _by_tree(gold: str, said: str, policy: Policy) -> Comparison:
             if found is not None
             else Comparison(None, "unsupported", "what is equal to such an answer is not decided by rules")
         )
+    if found is False and _decimal_comma(gold, said):
+        found = True
     return _verdict(found)
+
+
+def _decimal_comma(*texts: str) -> bool:
+    """Whether one text is the other with a comma for its decimal point: 0,5 and 0.5."""
+    bare = [t.strip().strip("$") for t in texts]
+    return any(_COMMA.fullmatch(a) and a.replace(",", ".") == b for a, b in (bare, bare[::-1]))
 
 
 def _read(text: str, grouped: bool = True) -> Node | None:

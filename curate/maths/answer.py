@@ -6,23 +6,31 @@ import re
 from functools import lru_cache
 
 from curate.maths.expression import Parser, at_end
-from curate.maths.names import CLAUSES, NOISE
+from curate.maths.names import CLAUSES, IS, NOISE, is_unit
 from curate.maths.tokens import tokens
 from curate.maths.tree import Node, Unreadable, call, sym
+from curate.maths.words import phrase
 
-_RELATIONS = {
-    "=": "=", "<": "<", ">": ">", "le": "<=", "leq": "<=", "leqslant": "<=", "leqq": "<=", "lt": "<",
-    "gt": ">", "ge": ">=", "geq": ">=", "geqslant": ">=", "geqq": ">=", "ne": "!=", "neq": "!=", "approx": "~",
-    "simeq": "~", "thickapprox": "~", "doteq": "~", "sim": "~", "in": "in", "notin": "notin", "equiv": "=",
-    "cong": "=", "to": "to", "rightarrow": "to", "longrightarrow": "to", "implies": "to", "Rightarrow": "to",
-    "iff": "to", "mapsto": "to", "subset": "sub", "subseteq": "sub", "parallel": "||", "perp": "_|_",
-    "propto": "prop",
+_SPELLED = {
+    "=": "= equiv cong", "<": "< lt", ">": "> gt", "<=": "le leq leqslant leqq", ">=": "ge geq geqslant geqq",
+    "!=": "ne neq", "~": "approx simeq thickapprox doteq sim", "in": "in", "notin": "notin",
+    "to": "to rightarrow longrightarrow implies Rightarrow iff mapsto", "sub": "subset subseteq",
+    "||": "parallel", "_|_": "perp", "prop": "propto",
 }  # fmt: skip
+_RELATIONS = {name: sign for sign, names in _SPELLED.items() for name in names.split()}
 _SETS = {"cup": "union", "bigcup": "union", "cap": "inter", "setminus": "without", "backslash": "without"}
+_SIGNS = frozenset("+-*/^!%")
+_MONEY = frozenset("$€£¥₹")
 _UNIT_SIGNS = frozenset("^/{}*-_()")
 _POWER = re.compile(r"(?<=[\w)\]])\*\*(?=[\w(\-])")
 _BASE = re.compile(r"([-+]?)([0-9A-Fa-f]{1,60})_\{?(\d\d?)\}?")
-_SCIENTIFIC = re.compile(r"(?<![\w.])(\d+\.\d+|\d+(?=E)|\d+(?=e\+)|1(?=e))[eE]\+?(-?\d{1,3})(?![\w.])")
+_MEASURE = re.compile(
+    r"([-+]?\d[\d.,]*(?:\s?/\s?\d+)?)(\s*)((?:[A-Za-zµμΩ°](?:\^-?\d|\d(?!\d)|[²³])?[/*· .]?){1,40})"
+)
+_FRENCH = re.compile(r"(?<![\w)}\]])([\[\]])([^\[\]()]{1,100}[,;][^\[\]()]{1,100})([\[\]])")
+_SCIENTIFIC = re.compile(
+    r"(?<![\w.])(\d+\.\d+|\d+(?=E)|\d+(?=e\+?\d)|\d(?=e-\d\d)|1(?=e))[eE]\+?(-?\d{1,3})(?![\w.])"
+)
 
 
 @lru_cache(2048)
@@ -32,6 +40,13 @@ def read(text: str, grouped: bool = True) -> Node:
     Raises Unreadable for what is not mathematics, TooMuch past a limit.
     """
     text = text.strip()
+    said = phrase(text)
+    if said is not None:
+        return said
+    measure = _MEASURE.fullmatch(text)
+    if measure and is_unit(measure[3]) and (measure[2] or len(measure[3]) > 1):
+        return Node("qty", (read(measure[1]), measure[3]))
+    text = _FRENCH.sub(_english, text)
     if "**" in text and not text.startswith("**"):
         text = _POWER.sub("^", text)
     if based := _BASE.fullmatch(re.sub(r"\\text\{(\w+)\}|\s|\\_|\$|\\!", lambda m: m.group(1) or "", text)):
@@ -46,6 +61,12 @@ def read(text: str, grouped: bool = True) -> Node:
     if not at_end(parser):
         raise Unreadable(f"{parser.peek().text!r} is left over")
     return found
+
+
+def _english(found: re.Match[str]) -> str:
+    """]0, 1[ as (0, 1)."""
+    opened, inner, closed = found.groups()
+    return ("(" if opened == "]" else "[") + inner + (")" if closed == "[" else "]")
 
 
 def _based(sign: str, digits: str, base: str) -> Node:
@@ -66,12 +87,16 @@ def _list(p: Parser) -> Node:
     """Parts between commas, semicolons, and, or; the head says which word joined them."""
     parts: list[Node] = []
     joins = set()
+    apart = True
     while p.peek().kind != "end" and not at_end(p):
         if p.eat(",", ";", "&", "\\\\", "land", "wedge") or p.sees("lor", "vee") or p.peek().kind == "sep":
             if p.sees("lor", "vee") or p.peek().kind == "sep":
                 joins.add("and" if p.take().text == "and" else "or")
+            apart = True
             continue
-        before = p.at
+        if not apart and (p.peek().text in _SIGNS or p.peek().kind == "cmd"):
+            raise Unreadable(f"{p.peek().text!r} begins nothing")
+        before, apart = p.at, False
         parts.append(part(p))
         if p.at == before:
             raise Unreadable(f"{p.peek().text!r} begins nothing")
@@ -86,10 +111,11 @@ def part(p: Parser) -> Node:
     sides: list[Node | str] = [_definition(p) or _operand(p)]
     while True:
         token = p.peek()
-        if token.kind not in ("op", "cmd") or token.text not in _RELATIONS:
+        said = token.kind == "word" and token.text.casefold() in IS and len(sides) == 1
+        if not said and (token.kind not in ("op", "cmd") or token.text not in _RELATIONS):
             break
         p.at += 1
-        sign = _RELATIONS[token.text]
+        sign = "=" if said else _RELATIONS[token.text]
         if sign in ("<", ">") and p.eat("="):
             sign += "="
         sides += [sign, _operand(p)]
@@ -119,7 +145,11 @@ def _definition(p: Parser) -> Node | None:
 def _clause(p: Parser) -> None:
     token = p.peek()
     if token.text == "forall" or token.kind == "word" and token.text.lower() in CLAUSES:
-        while p.peek().kind not in ("end", "sep") and p.peek().text not in (";", "\\\\", "}"):
+        deep = 0
+        while (token := p.peek()).kind not in ("end", "sep") and token.text not in (";", "\\\\"):
+            deep += (token.text in "{(") - (token.text in ")}")
+            if deep < 0:
+                break
             p.at += 1
 
 
@@ -128,23 +158,23 @@ def _operand(p: Parser) -> Node:
         p.peek().kind == "word" and p.peek().text.lower() in NOISE or p.sees("approx", "therefore", "because")
     ):
         p.at += 1
-    if p.sees("$") or p.peek().text == "$" and p.peek().kind == "esc":
-        p.at += 1
-        return Node("qty", (p.sum(), "$"))
-    if p.peek().kind == "op" and p.peek().text == "-" and p.peek(1).text == "$":
-        p.at += 2
+    if p.peek().text in _MONEY and p.peek().text:
+        sign = p.take().text
+        return Node("qty", (p.sum(), sign))
+    if p.peek().kind == "op" and p.peek().text == "-" and p.peek(1).text in _MONEY:
+        sign, p.at = p.peek(1).text, p.at + 2
         from curate.maths.tree import neg
 
-        return Node("qty", (neg(p.sum()), "$"))
+        return Node("qty", (neg(p.sum()), sign))
     if p.peek().kind in ("word", "other"):
         return _words(p)
     node = _ratio(p)
+    if p.eat("choose"):
+        node = call("binom", node, p.sum())
     while p.peek().text in _SETS and p.peek().kind == "cmd" or _is_union(p):
         sign = "union" if _is_union(p) else _SETS[p.peek().text]
         p.at += 1
         node = Node(sign, (node, p.sum()))
-    if node.head == "deg" and p.peek().kind == "name" and p.peek().text in "CFK":
-        return Node("qty", (node.args[0], "°" + p.take().text))
     return _quantity(p, node)
 
 
@@ -169,8 +199,17 @@ def _quantity(p: Parser, value: Node) -> Node:
     if token.text in ("$", "euro") or token.kind == "other" and token.text in "€£¥₹":
         p.at += 1
         return Node("qty", (value, token.text))
-    if token.kind != "word" or token.text.lower() in CLAUSES:
+    braced = token.text == "{" and p.peek(1).kind == "word"
+    if token.kind != "word" and not braced or token.text.lower() in CLAUSES:
         return value
+    found = Node("qty", (value, _unit(p)))
+    if p.peek().kind == "num" or p.peek().text == "frac":  # 5 feet 3 inches
+        found = Node("add", (found, _quantity(p, p.product())))
+    return found
+
+
+def _unit(p: Parser) -> str:
+    """The words of a unit with their signs: km/h, cm^{2}, square units."""
     said: list[str] = []
     while (
         (token := p.peek()).kind in ("word", "name", "num")
@@ -179,13 +218,15 @@ def _quantity(p: Parser, value: Node) -> Node:
     ):
         if token.kind == "word" and token.text.lower() in CLAUSES:
             break
-        if token.text in ")}" and "".join(said).count("(") + said.count("{") <= said.count(")") + said.count(
-            "}"
-        ):
+        raised = bool(said) and said[-1].strip() in ("^", "{", "_", "-")
+        if (token.kind == "num" or token.text == "-") and not raised:
+            break
+        whole = "".join(said)
+        if token.text in ")}" and whole.count("(") + whole.count("{") <= whole.count(")") + whole.count("}"):
             break
         said.append(" " + token.text if token.spaced and said else token.text)
         p.at += 1
-    return Node("qty", (value, "".join(said).strip()))
+    return "".join(said).strip()
 
 
 def _words(p: Parser) -> Node:
@@ -199,5 +240,7 @@ def _words(p: Parser) -> Node:
         "\\\\",
         *_RELATIONS,
     ):
+        if said and p.peek().text.casefold() in IS and p.peek(1).kind != "word":
+            break
         said.append(p.take().text.casefold())
     return Node("text", (" ".join(said).strip(" ."),))

@@ -69,7 +69,7 @@ def atom(p: Parser) -> Node:
 
 def _named(p: Parser, name: str) -> Node:
     if p.sees("_"):
-        name += "_" + _subscript(p)
+        name += "_" + subscript(p)
     if name in ("f", "g", "h", "F", "G", "f'", "g'", "f''") or p.tokens[p.at - 1] is None:
         if p.sees("^") and p.peek(1).text == "{" and p.peek(2).text == "-" and p.peek(5).text == "(":
             p.at += 5
@@ -81,7 +81,7 @@ def _named(p: Parser, name: str) -> Node:
     return E if name == "e" else IMAGINARY if name == "i" else sym(name)
 
 
-def _subscript(p: Parser) -> str:
+def subscript(p: Parser) -> str:
     p.at += 1
     if not p.eat("{"):
         return p.take().text
@@ -121,7 +121,7 @@ def _command(p: Parser, name: str) -> Node:
     if name in ("right", "ldots", "dots", "cdots", "mid", "in", "le", "ge", "end") or len(name) > 20:
         raise Unreadable(f"\\{name} where a value should stand")
     name = _SAME.get(name, name)
-    return sym(name + ("_" + _subscript(p) if p.sees("_") else ""))
+    return sym(name + ("_" + subscript(p) if p.sees("_") else ""))
 
 
 _FUNCTIONS = frozenset(FUNCTIONS.values()) - {"sqrt", "cbrt", "frac", "binom"}
@@ -193,7 +193,7 @@ def _numbers(p: Parser) -> Node:
         p.at += 1
         name += p.take().text
     elif p.sees("_"):
-        name += "_" + _subscript(p)
+        name += "_" + subscript(p)
     return const(name) if name[:1] in "RZNQC" else sym(name)
 
 

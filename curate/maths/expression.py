@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from curate.maths.atoms import CLOSING, STARTS, atom
+from curate.maths.atoms import CLOSING, STARTS, atom, subscript
 from curate.maths.tokens import Token
-from curate.maths.tree import DEEPEST, Node, TooMuch, Unreadable, add, call, mul, neg, over, power
+from curate.maths.tree import DEEPEST, Node, TooMuch, Unreadable, add, call, mul, neg, over, power, sym
 
 END = Token("end", "", True)
 _TIMES = frozenset({"cdot", "times", "ast", "cdotp", "star", "bullet"})
@@ -93,6 +93,8 @@ class Parser:
         if token.kind in ("op", "esc"):
             if token.text in ("|", "\\|"):
                 return self.bars == 0 and not self.inset and token.kind == "op"
+            if token.text == "{" and token.kind == "op" and self.peek(1).kind == "word":
+                return False
             return token.text in ("(", "[", "{") if token.kind == "op" else token.text == "{"
         before = self.tokens[self.at - 1] if self.at else END
         if token.kind == "num":
@@ -122,8 +124,14 @@ class Parser:
             return node
         self.at += 1
         if mark := self._mark():
-            return self.power_of(self.postfix(mark(node)))
-        return self.postfix(power(node, self.exponent()))
+            marked = mark(node)
+            if marked.head == "deg" and self.peek().kind == "name" and self.peek().text in ("C", "F"):
+                return Node("qty", (node, "°" + self.take().text))
+            return self.power_of(self.postfix(marked))
+        exponent = self.exponent()
+        if node.head == "sym" and self.sees("_"):  # v^2_0
+            node = sym(node.args[0] + "_" + subscript(self))
+        return self.postfix(power(node, exponent))
 
     def power_of(self, node: Node) -> Node:
         return power(node, self.exponent()) if self.eat("^") else node

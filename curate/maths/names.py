@@ -30,9 +30,8 @@ STOPS = frozenset(
     "is are was the to of in at no all any each every one only an be by it that this than then per on as so"
     " approximately about roughly exactly just i.e. if for where with when such given".split()
 ) - {"i.e."}
-NOISE = frozenset(
-    "only exactly just about approximately roughly the is are equals equal to answer a an".split()
-)
+IS = frozenset("is are equals equal was be becomes".split())
+NOISE = frozenset("only exactly just about approximately roughly the to a an".split())
 
 
 @lru_cache(4096)

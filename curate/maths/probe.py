@@ -32,10 +32,10 @@ def equal_values(a: Node, b: Node) -> bool | None:
 
 
 def _agree(a: Node, b: Node, points: Iterator[dict[str, Fraction]], *, real: bool) -> bool | None:
-    """False at the first point where they differ, True after two where they agree (one for constants)."""
-    agreed = 0
+    """False at the first point where they differ, True where they agree in two (one for constants)."""
+    agreed, point = 0, {}
     for point in points:
-        for digits in DIGITS:
+        for digits in DIGITS[: 1 if agreed > 1 else 2]:
             try:
                 left, right, scale = values(a, b, point, digits, real=real)
             except Undefined:
@@ -44,9 +44,7 @@ def _agree(a: Node, b: Node, points: Iterator[dict[str, Fraction]], *, real: boo
                 return False
         else:
             agreed += 1
-            if agreed >= (4 if point else 1):
-                return True
-    return True if agreed >= 2 else None
+    return True if agreed >= (2 if point else 1) else None
 
 
 def _close(left: Any, right: Any, scale: Any, digits: int) -> bool:
@@ -58,8 +56,8 @@ def _close(left: Any, right: Any, scale: Any, digits: int) -> bool:
     )
 
 
-_RANGES = ((0.1, 0.95), (1.1, 4), (2, 9), (-3, 3), (-0.95, 0.95), (0.2, 1.4), (3, 30), (2, 12), (-9, 9))
-_WHOLE = (2, 7, 8)
+_RANGES = ((0.1, 0.95), (-3, -0.1), (2, 9), (-0.95, 0.95), (1.1, 4), (3, 30), (-9, -1))
+_WHOLE = (2, 6)
 
 
 def _points(names: list[str]) -> Iterator[dict[str, Fraction]]:

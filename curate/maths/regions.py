@@ -143,4 +143,4 @@ def _joined(head: str, args: tuple[Any, ...]) -> list[Piece] | None:
     met: list[Piece] | None = [ALL]
     for f in found:
         met = meet(met, f) if met is not None and f is not None else None
-    return met or pieces
+    return met or (pieces if head == "list" else [])

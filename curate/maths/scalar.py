@@ -25,7 +25,7 @@ def same_value(a: Node, b: Node, policy: Any) -> bool | None:
     """Whether two scalars are equal, under the policy for units, percent, degrees and rounding."""
     left, right = measured(a), measured(b)
     if left.kind == right.kind:
-        if left.kind in ("none", "noun", "degree", "percent") or left.factor == right.factor:
+        if left[1:] == right[1:]:
             return same_number(left.value, right.value, policy)
         return same_number(_converted(left), _converted(right), policy)
     loose = ("none", "noun")
@@ -45,7 +45,10 @@ def _one_unit(bare: Measure, other: Measure, policy: Any) -> bool | None:
     if other.kind == "degree":
         same = same_number(canon(Node("deg", (other.value,))), bare.value, policy)
         return same or (policy.missing_unit == "equal" and same_number(other.value, bare.value, policy))
-    return policy.missing_unit == "equal" and same_number(other.value, bare.value, policy)
+    if policy.missing_unit == "equal" and same_number(other.value, bare.value, policy):
+        return True
+    letter = other.letter  # 2 h may be two hours, or twice h
+    return bool(letter) and same_number(mul(other.value, sym(letter)), bare.value, policy)
 
 
 def _converted(measure: Measure) -> Node:

@@ -68,7 +68,7 @@ def _relation(node: Node) -> Node:
         return Node("rel", args)
     left, right = args[0], args[-1]
     if left.head == right.head == "()" and len(left.args) == len(right.args) and len(args) == 3:
-        if all(_is_name(a) for a in left.args):
+        if all(_is_name(a) or a.head == "mul" and len(a.args) == 2 for a in left.args):
             return Node("def", (left, settle(right)))
     if not _is_name(left) and _is_name(right) and len(args) == 3:
         left, right = right, left

@@ -6,6 +6,7 @@ from typing import Any
 
 from curate.maths.canon import canon
 from curate.maths.pieces import same_region
+from curate.maths.quantity import measured
 from curate.maths.regions import is_region, region
 from curate.maths.relations import same_relation
 from curate.maths.scalar import is_scalar, same_value
@@ -29,6 +30,8 @@ def _same(a: Node, b: Node, policy: Any) -> bool | None:
             return same_words(left.args[0], right)
         if left.head == "def":
             return _definition(left, right, policy)
+    if a.head == b.head == "rel" and same_relation(a, b):
+        return True
     if is_region(a) or is_region(b):
         found = _regions(a, b)
         if found is not None:
@@ -144,8 +147,10 @@ def _paired(left: list[Node], right: list[Node], policy: Any) -> bool | None:
 def _named_and_bare(left: list[Node], right: list[Node], policy: Any) -> bool | None:
     """x=1, y=2 beside 1, 2: in their order, or in that of the names; x_1 and x_2 are roots in any order."""
     named, bare = (left, right) if left and left[0].head == "def" else (right, left)
-    if not all(n.head == "def" for n in named) or policy.assignment != "equal":
+    if not all(n.head == "def" for n in named):
         return None
+    if policy.assignment != "equal":
+        return False
     names = [repr(n.args[0]).split("_")[0] for n in named]
     if len(set(names)) == 1:
         return _unordered(Node("list", tuple(n.args[1] for n in named)), Node("list", tuple(bare)), policy)
@@ -156,6 +161,8 @@ def _named_and_bare(left: list[Node], right: list[Node], policy: Any) -> bool | 
 
 def _many_and_other(many: Node, other: Node, policy: Any) -> bool | None:
     items = list(many.args)
+    if all(n.head == "qty" for n in items) and len({measured(n)[1:4] for n in items}) > 1:
+        return same_value(Node("add", many.args), other, policy) if is_scalar(other) else False
     if len(items) == 1 and many.head == "set":
         return _same(items[0], other, policy)
     if other.head in SEQUENCES and many.head != "set" and len(other.args) == len(items):

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from curate.maths.names import CONSTANTS, FUNCTIONS, GREEK, LINKS, STOPS, is_unit
 from curate.maths.signs import ascii_maths
 from curate.maths.tree import BIGGEST, LONGEST, TooMuch
+from curate.maths.words import closed
 
 
 class Token(NamedTuple):
@@ -42,6 +43,7 @@ _REST = (
 _TOKENS = {
     g: re.compile(f"(?P<space>{_SPACE}+)|(?P<big>{_BARE if g else _SAFE}){_REST}", re.DOTALL) for g in (0, 1)
 }
+_SIZES = re.compile(r"(?:\\(?:left|right|[bB]igg?[lrm]?|!)\.?|\$)+")
 _CONTENT = re.compile(r"\s*\{([^{}]*)\}")
 _LETTERS = re.compile(r"[^\W\d_]{2}")
 _NOT_DIGITS = re.compile(r"[^\d.]")
@@ -60,6 +62,9 @@ def tokens(text: str, *, grouped: bool) -> list[Token]:
         out.append(_known(token, out))
         if len(out) > BIGGEST:
             raise TooMuch("an answer of too many tokens")
+    for before, token, after in zip(out, out[1:], out[2:], strict=False):
+        if token.text == "U" and before.text in ")]}" and after.text in "([{":
+            out[out.index(token)] = Token("cmd", "cup", True)
     return [t for token in out for t in _split(token)]
 
 
@@ -71,7 +76,7 @@ def _scan(text: str, grouped: bool, depth: int) -> Iterator[Token]:
             return
         at, kind, said = found.end(), found.lastgroup or "", found.group()
         if kind == "space":
-            spaced = True
+            spaced = spaced or _SIZES.fullmatch(said) is None
             continue
         if kind == "styled":
             content = _CONTENT.match(text, at)
@@ -89,7 +94,13 @@ def _styled(style: str, content: str, spaced: bool, grouped: bool, depth: int) -
     said = re.sub(r"~|\\[,;:! ]", " ", content).strip()
     if style == "color" or not said:
         return
-    if not _LETTERS.search(said) or depth > 3 or style in ("boxed", "vec", "overrightarrow") or "\\" in said:
+    if style.startswith(("text", "mbox", "mathrm", "hbox")) and (
+        said.isalpha() and len(said) == 1 or is_unit(said)
+    ):
+        yield Token("styled", said, True)
+    elif (
+        not _LETTERS.search(said) or depth > 3 or style in ("boxed", "vec", "overrightarrow") or "\\" in said
+    ):
         yield from _scan(content, grouped, depth + 1) if depth <= 3 else ()
     elif style.startswith(("text", "mbox", "hbox", "emph")) and re.search(r"\d|[-=]", said):
         yield from _scan(content, grouped, depth + 1)
@@ -123,6 +134,8 @@ def _known(token: Token, before: list[Token]) -> Token:
     if low in LINKS:
         return Token("sep", LINKS[low], True)
     operand = bool(before) and (before[-1].kind in ("num", "name", "word") or before[-1].text in ")}]|")
+    if text == "min" and operand:
+        return Token("word", text, token.spaced)
     if text in FUNCTIONS or low in FUNCTIONS and len(low) > 1:
         return Token("cmd", FUNCTIONS.get(text) or FUNCTIONS[low], token.spaced)
     if text in CONSTANTS or low in CONSTANTS and len(low) > 1:
@@ -133,6 +146,8 @@ def _known(token: Token, before: list[Token]) -> Token:
         single = len(text) == 1 and not (operand and is_unit(text) and text not in "eidxy")
         return Token("name" if single else "word", text, token.spaced)
     letters = text.rstrip("'")
+    if closed(text) and len(letters) > 2:
+        return Token("word", text, token.spaced)
     if len(letters) == 1 or low in STOPS:
         return Token("word" if low in STOPS and len(letters) > 1 else "name", text, token.spaced)
     if len(letters) <= 4 and operand and is_unit(letters):
@@ -155,7 +170,7 @@ def _split(token: Token) -> Iterator[Token]:
         parts.append(found.group() if found else text[at])
         at += len(parts[-1])
     plain = [p for p in parts if len(p) == 1]
-    if len(plain) > 4 or (len(parts) == len(plain) and len(plain) == 4 and text.lower() == text):
+    if len(plain) > 4 or len(parts) == len(plain) == 4 and text[1:].islower():
         yield Token("word", token.text, token.spaced)
         return
     for n, part in enumerate(parts):

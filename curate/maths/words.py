@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
-from curate.maths.tree import Node
+from curate.maths.names import CONSTANTS, FUNCTIONS, GREEK, LINKS
+from curate.maths.tree import Node, num
 
 _CLOSED = (
     "yes no true false",
@@ -43,6 +45,11 @@ _REALS = frozenset(
     "all real numbers|all reals|any real number|the real numbers|real numbers|every real number|reals"
     "|all real x|all real".split("|")
 )
+_COUNTS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+_PHRASE = re.compile(r"[^\W\d_]+(?:[\s'’-]+[^\W\d_]+)*[.!?]*")
+_WRAP = re.compile(
+    r"\\(?:text(?:bf|it|rm|sf|normal)?|mbox|mathrm|mathbf|operatorname)\s?\{([^{}]*)\}|[$*`]|\\[()\[\]]"
+)
 _FILLER = re.compile(r"\b(?:the|a|an|is|are|it|its|of|option|answer)\b|[^\w\s+-]")
 _TIME = re.compile(
     r"(\d{1,2})(?:\s?[:.]\s?(\d\d))?\s?([ap])\.?\s?m\.?|(\d{1,2}):(\d\d)(?::\d\d)?", re.IGNORECASE
@@ -53,6 +60,30 @@ def normal(text: str) -> str:
     """Words without case, articles and punctuation."""
     words = " ".join(_FILLER.sub(" ", text.casefold()).split())
     return _SAME.get(words, words)
+
+
+def bare(text: str) -> str:
+    """A text without what only sets its type, and without a last full stop."""
+    return " ".join(_WRAP.sub(lambda m: m.group(1) or " ", text).split()).strip(" .!")
+
+
+@lru_cache(2048)
+def phrase(text: str) -> Node | None:
+    """The words that a text is, where it is nothing else: "no solution", "Yes", "five"."""
+    said = bare(text)
+    if len(said) > 300 or not _PHRASE.fullmatch(said):
+        return None
+    words = said.casefold().split()
+    if words[-1] in _COUNTS and len(words) == 1:
+        return num(_COUNTS.index(words[0]))
+    if any(w in LINKS for w in words):
+        return None
+    if len(words) == 1 and not closed(said) and said.casefold() not in (*_NONE, *_REALS):
+        return None
+    known = {*FUNCTIONS, *CONSTANTS, *GREEK}
+    if closed(said) or any(len(w) > 2 and w not in known for w in words):
+        return Node("text", (" ".join(words),))
+    return None
 
 
 def same_words(said: str, other: Node) -> bool | None:
@@ -72,7 +103,7 @@ def same_words(said: str, other: Node) -> bool | None:
         from curate.maths.regions import region
 
         return region(other) == [ALL]
-    return False if closed(said) or other.head == "num" else None
+    return False if closed(said) else None
 
 
 def closed(text: str) -> frozenset[int]:
@@ -83,7 +114,7 @@ def closed(text: str) -> frozenset[int]:
 
 def minutes(text: str) -> tuple[int, bool] | None:
     """A time of day in minutes since midnight, and whether am or pm is said."""
-    found = _TIME.fullmatch(text.strip())
+    found = _TIME.fullmatch(bare(text).replace("p.m", "pm").replace("a.m", "am"))
     if not found:
         return None
     hour, minute, half, hour24, minute24 = found.groups()

@@ -1,0 +1,178 @@
+r"""A number with its unit, out of the ways people write one: 1.2 × 10^{-3} m/s, $5, 50\%, 2 h 30 min."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from curate.maths.units import Unit, unit
+
+LONGEST = 300  # characters
+
+
+class Amount(NamedTuple):
+    """A value as it is written, and its unit; None for no unit, and for a noun that is counted.
+
+    whole: it is written as a whole number, without a point or a power of ten.
+    """
+
+    value: Fraction
+    unit: Unit | None
+    whole: bool
+
+
+_DIGITS = r"(?:\d{1,3}(?:(?:,|\{,\}| |\\,|\\!)\d{3})+(?!\d)(?:\.\d+)?|\d{1,300}(?:\.\d{0,300})?|\.\d{1,300})"
+_TEN = r"10\s*\^\s*[({]?\s*([-+]?\s?\d{1,3})\s*[)}]?(?!\d)"
+_NUMBER = re.compile(
+    rf"({_DIGITS})(?:[eE]([-+]?\d{{1,3}})(?![\w.])|\s*(?:\\times|\\cdot|[×·⋅*xX])\s*{_TEN})?"
+    rf"(?:\s*(?:±|\\pm)\s*{_DIGITS})?(?:\s?/\s?(\d{{1,300}})(?![\d.]))?"
+)
+_POWER = re.compile(_TEN)
+_FRACTION = re.compile(r"(\d{0,9})\s*\\[dt]?frac\s*\{\s*(-?\d{1,300})\s*\}\s*\{\s*(\d{1,300})\s*\}")
+_MIXED = re.compile(r"(\d{1,9}) (\d{1,9})/(\d{1,9})(?![\d.])")
+_MONEY = re.compile(
+    r"(?:US|[ACR]|HK)?\\?\$|[€£¥₹₽₩₫]|Rs\.?(?=\s?\d)|(?:USD|EUR|GBP|CNY|RMB|INR|JPY)(?=\s?\d)"
+)
+_BEFORE = re.compile(r"(?i)\s*(?:about|approximately|approx\.?|around|roughly|nearly|exactly|only|ca\.)\s+")
+_EQUALS = re.compile(r"[=≈≃≅]|\\(?:approx|simeq|cong|sim)(?![a-z])|(?:^|\s)~(?=\s*[-\d.])")
+_SUPER = re.compile(r"[⁻⁺]?[⁰¹²³⁴-⁹]+")
+_NARROW = str.maketrans("−–﹣－⁄∕\u00a0\u2009\u202f，", "----//   ,")
+_TYPE = re.compile(r"\\[!;:> ]|~(?=\S)|\\(?:left|right|displaystyle)(?![a-z])|\\[()\[\]]|\*\*(?=[\s\w]|$)")
+
+
+@lru_cache(2048)
+def amount(text: str) -> Amount | None:
+    """The amount that the whole text is; None where it is something else, or several.
+
+    What stands before the last equals sign is passed over, and so is an uncertainty (5 ± 0.1).
+    """
+    if len(text) > LONGEST:
+        return None
+    said = _plain(text)
+    return _written(said) or _calculated(text)
+
+
+def _plain(text: str) -> str:
+    text = _SUPER.sub(lambda m: "^{" + _low(m.group()) + "}", text).translate(_NARROW)
+    if (text.count("$") - text.count("\\$")) % 2 == 0:
+        text = re.sub(r"(?<!\\)\$", "", text)
+    text = _EQUALS.split(_TYPE.sub(" ", text.strip().strip("`").replace("**", "", 1)))[-1]
+    return " ".join(_BEFORE.sub("", text).split()).rstrip(".,;:!* ")
+
+
+def _low(digits: str) -> str:
+    return digits.translate(str.maketrans("⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹", "-+0123456789"))
+
+
+def _written(text: str) -> Amount | None:
+    """The sum of a text's amounts ("5 ft 3 in"), where it is nothing else."""
+    first = _one(text)
+    if first is None:
+        return None
+    found, rest = first
+    while rest:
+        after = _one(re.sub(r"^(?:,|and\s|,\s?and\s)\s*", "", rest))
+        if after is None or found.unit is None or after[0].unit is None or found.unit.offset:
+            return None
+        (value, other, _), rest = after
+        if (
+            other.dimension != found.unit.dimension
+            or not other.dimension
+            or other.factor >= found.unit.factor
+        ):
+            return None
+        found = found._replace(
+            value=found.value + value * Fraction(other.factor) / Fraction(found.unit.factor)
+        )
+    return found
+
+
+def _one(text: str) -> tuple[Amount, str] | None:
+    """The amount at the start of a text, and the text behind it (which begins with a digit)."""
+    text = text.strip()
+    sign = -1 if text.startswith("-") else 1
+    text = text.lstrip("+-").lstrip() if text[:1] in "+-" else text
+    money = _MONEY.match(text)
+    if money:
+        text = text[money.end() :].lstrip()
+        if text.startswith("-"):
+            sign, text = -sign, text[1:].lstrip()
+    number = _number(text)
+    if number is None:
+        return None
+    value, whole, end = number
+    said, rest = text[end:].strip(), ""
+    if second := re.search(r"(?<=[a-z\s,])\d", said):
+        if re.search(r"[a-z]\s*,?\s*(?:and\s*)?\Z", said[: second.start()]) and "^" not in said:
+            said, rest = said[: second.start()], said[second.start() :]
+    found = _unit(said.rstrip(", "), money.group() if money else "")
+    return None if found is False else (Amount(sign * value, found, whole), rest)  # type: ignore[arg-type]
+
+
+def _number(text: str) -> tuple[Fraction, bool, int] | None:
+    """A numeral at the start: its value, whether it is written as a whole number, where it ends."""
+    if found := _FRACTION.match(text):
+        if not int(found[3]):
+            return None
+        return int(found[1] or 0) + Fraction(int(found[2]), int(found[3])), False, found.end()
+    if found := _MIXED.match(text):
+        return (
+            (int(found[1]) + Fraction(int(found[2]), int(found[3])), False, found.end())
+            if int(found[3])
+            else None
+        )
+    if found := _POWER.match(text):
+        return Fraction(10) ** int(found[1].replace(" ", "")), False, found.end()
+    if (found := _NUMBER.match(text)) is None:
+        return None
+    digits, exponent, ten, under = found.groups()
+    digits = re.sub(r"[^\d.]", "", digits)
+    if under is not None and not int(under):
+        return None
+    value = Fraction(digits.rstrip(".")) * Fraction(10) ** int((exponent or ten or "0").replace(" ", ""))
+    return value / int(under or 1), digits.isdecimal() and not (exponent or ten or under), found.end()
+
+
+_WORDY = re.compile(r"[^\d=<>+*|√∞π]*")
+
+
+def _unit(text: str, money: str) -> Unit | None | bool:
+    """The unit in front or behind; None for none or for a noun; False where the rest is no unit at all."""
+    before = unit(money) if money else None
+    if not text:
+        return before
+    found = unit(text)
+    words = text.split()
+    for n in range(min(len(words), 6) - 1, 0, -1):  # "5 cm long", "3 m/s to the east"
+        found = found or unit(" ".join(words[:n]))
+    if found is not None and before is not None:
+        scaled = not found.dimension and not found.percent
+        return before._replace(factor=before.factor * found.factor) if scaled else before
+    if found is None and (not _WORDY.fullmatch(text) or re.search(r"\\(?!text|mathrm|mbox|,|;|%)|\^", text)):
+        return False
+    if found is None and len(text) < 3 and text.isascii() and not re.search(r"[A-Za-z]{2}", text):
+        return False  # 5x, 3y
+    return found or before
+
+
+def _calculated(text: str) -> Amount | None:
+    """An expression without unknowns, such as 2√3 cm or 3π/4, by its digits."""
+    from curate.maths.answer import read
+    from curate.maths.probe import Undefined, values
+    from curate.maths.quantity import measured
+    from curate.maths.settle import settle
+    from curate.maths.tree import TooMuch, Unreadable
+
+    try:
+        node: Any = settle(read(text))
+        found = measured(node.args[1] if node.head == "def" else node)
+        value = Fraction(float(values(found.value, found.value, {}, 20, real=True)[0]))
+    except (Unreadable, TooMuch, Undefined, ArithmeticError, ValueError, RecursionError, TypeError):
+        return None
+    if found.kind in ("none", "noun"):
+        return Amount(value, None, False)
+    if isinstance(found.kind, str):
+        return Amount(value, unit({"degree": "°", "percent": "%"}[found.kind]), False)
+    return Amount(value, Unit(found.factor, found.kind, found.offset), False)
