@@ -11,7 +11,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from curate.sandbox import harness, kernel, seccomp, tester
+from curate.sandbox import harness, kernel, landlock, seccomp, tester
 from curate.sandbox.kernel import NO_DEV, NO_EXEC, NO_SUID, READ_ONLY
 
 KEEPER = 255  # the descriptor of what the keeper is told
@@ -36,11 +36,9 @@ def begin(request: dict[str, Any], fds: list[int], level: str, keeper: socket.so
         _own(fds, keeper)
         if level == "full":
             _own_files(request["files_mb"])
-        _limit(request)
+        _limit(request, 0 if level == "full" else _processes_of_mine())
         kernel.drop_capabilities()
         if level != "full":
-            from curate.sandbox import landlock
-
             landlock.restrict()
         seccomp.install(alone=level != "full")
         kernel.prctl(kernel.PARENT_DEATH_SIGNAL, signal.SIGKILL)
@@ -71,12 +69,22 @@ def _own_files(files_mb: int) -> None:
     os.chdir("/tmp")
 
 
-def _limit(request: dict[str, Any]) -> None:
+def _processes_of_mine() -> int:
+    """Processes and threads of this user: without a user namespace the limit counts them all."""
+    total = 0
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):
+            if os.stat(f"/proc/{name}").st_uid == os.geteuid():
+                total += len(os.listdir(f"/proc/{name}/task"))
+    return total
+
+
+def _limit(request: dict[str, Any], others: int) -> None:
     memory, files = request["memory_mb"] << 20, request["files_mb"] << 20
     kernel.limit(resource.RLIMIT_AS, memory + (SPARE_MB << 20))
     kernel.limit(resource.RLIMIT_STACK, min(memory, STACK_MB << 20), -1)  # programs often ask for more stack
     kernel.limit(resource.RLIMIT_CPU, request["cpu_s"], request["cpu_s"] + 1)
-    kernel.limit(resource.RLIMIT_NPROC, PROCESSES)
+    kernel.limit(resource.RLIMIT_NPROC, PROCESSES + others)
     kernel.limit(resource.RLIMIT_NOFILE, FILES)
     kernel.limit(resource.RLIMIT_FSIZE, files)
     kernel.limit(resource.RLIMIT_CORE, 0)

@@ -6,35 +6,19 @@ Expected values stay in this process, or, for assert-style tests, in a second sa
 from __future__ import annotations
 
 import json
-import math
 import secrets
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
+from curate.sandbox.bounds import Bounds
 from curate.sandbox.compare import same_output, same_value
 from curate.sandbox.outcome import TEXT, Outcome, ended, failure, raised
 from curate.sandbox.output import collect
-from curate.sandbox.server import Limits, Run, Server
+from curate.sandbox.server import Run, Server
 from curate.sandbox.shapes import Asserts, Calls, Streams, Tests
 from curate.sandbox.values import pack
 from curate.sandbox.wire import Late, Line, TooLong
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What a program may use: per case, and in all."""
-
-    case_s: float
-    all_s: float
-    memory_mb: int
-    output_mb: int
-    tolerance: float
-
-    @property
-    def limits(self) -> Limits:
-        return Limits(self.memory_mb, math.ceil(self.all_s) + 1)
 
 
 def judge(server: Server, units: list[str], tests: Tests, bounds: Bounds) -> Outcome:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from functools import cache
 
 from curate.sandbox import kernel
 from curate.sandbox.kernel import BIND, NO_DEV, NO_EXEC, NO_SUID, PRIVATE, READ_ONLY, RECURSIVE, REMOUNT
@@ -51,8 +52,10 @@ def enter() -> None:
     kernel.pivot_into(here)
 
 
+@cache
 def libraries() -> list[str]:
-    """The folders of the standard library; the .so files of its modules may lie apart."""
+    """The folders of the standard library; the .so files of its modules may lie apart. Found once: later,
+    without privilege, it may be out of sight."""
     found = {os.path.realpath(sysconfig.get_path("stdlib", vars={"installed_base": sys.base_prefix}))}
     found |= {os.path.realpath(p) for p in sys.path if p.endswith("lib-dynload")}
     return sorted(p for p in found if not any(p != q and p.startswith(q + "/") for q in found))

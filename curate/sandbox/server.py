@@ -111,7 +111,9 @@ class Server:
         return self.process.poll() is None
 
     def close(self) -> None:
-        """End the warden and all that runs under it."""
+        """End the warden and all that runs under it; a second call does nothing."""
+        if self.control.fileno() < 0:
+            return
         self.control.close()
         os.close(self.null)
         self.process.kill()

@@ -24,7 +24,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from curate.sandbox import inside, kernel, root
+from curate.sandbox import inside, kernel, landlock, root
 
 WATCH_S = 0.02  # how often memory is looked at
 ALIVE_S = 1.0  # how often the warden looks whether its caller lives
@@ -76,6 +76,9 @@ def _settle(level: str) -> None:
         if user:
             kernel.map_myself(user, group)
         root.enter()
+    else:
+        landlock.abi()
+        root.libraries()
     kernel.become_nobody()
     if level == "full":
         _try_once()
@@ -155,7 +158,7 @@ def _watch(pid: int, report: socket.socket, memory: int, level: str) -> dict[str
     poll.register(report, select.POLLIN)
     killed = ""
     while not (ready := dict(poll.poll(WATCH_S * 1000))):
-        if level == "full" and _used(memory) > memory:
+        if _used(memory, _visible() if level == "full" else _children()) > memory:
             killed = "memory"
             break
     if killed or program not in ready:
@@ -167,10 +170,14 @@ def _watch(pid: int, report: socket.socket, memory: int, level: str) -> dict[str
     return {"code": code, "killed": killed, "cpu_s": usage.ru_utime + usage.ru_stime}
 
 
-def _used(limit: int) -> int:
-    """Bytes of memory that all processes of the run hold; shared pages count once where it matters."""
+def _visible() -> list[int]:
+    """All processes of the run, where its /proc is its own."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _used(limit: int, pids: list[int]) -> int:
+    """Bytes of memory that these processes hold; shared pages count once where it matters."""
     total = 0
-    pids = [name for name in os.listdir("/proc") if name.isdigit()]
     for name in pids:
         with suppress(OSError, ValueError, IndexError):
             with open(f"/proc/{name}/statm", "rb") as f:

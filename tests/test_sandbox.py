@@ -1,0 +1,358 @@
+"""The sandbox lives and dies with its caller, serves threads and workers, and says how good it is."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+
+from curate.pool import Abstained, Pool
+from curate.sandbox import level
+from curate.sandbox.level import Isolation, isolation, server
+from curate.sandbox.server import Limits, SandboxDown, Server
+from curate.verifiers.code_tests import CodeTests
+
+SUM = json.dumps({"inputs": ["1 2\n", "30 4\n"], "outputs": ["3\n", "34\n"]})
+RIGHT = "```python\nprint(sum(map(int, input().split())))\n```"
+SLEEPS = "```python\nimport os, time\nos.fork()\ntime.sleep(1000)\n```"
+
+
+def row(response: str, answer: str = SUM) -> dict[str, Any]:
+    return {"question": None, "response": response, "answer": answer}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def isolated() -> None:
+    if isolation().level != "full":
+        pytest.skip(f"the kernel grants no namespaces here: {isolation().reason}")
+
+
+def servants(caller: int) -> list[int]:
+    """The processes of a caller's fork servers, by their command line."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[-3:-1] in ([b"full", str(caller).encode()], [b"weak", str(caller).encode()]):
+            found.append(int(pid))
+    return found
+
+
+def gone(caller: int) -> bool:
+    end = time.monotonic() + 20
+    while servants(caller) and time.monotonic() < end:
+        time.sleep(0.05)
+    return not servants(caller)
+
+
+def in_a_child(code: str, **more: Any) -> subprocess.Popen[str]:
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True, **more)
+
+
+BUSY = f"""
+import threading
+from curate.verifiers.code_tests import CodeTests
+row = {row(SLEEPS)!r}
+threading.Thread(target=CodeTests(case_timeout_s=50.0).row, args=(row,), daemon=True).start()
+"""
+
+
+def busy(child: subprocess.Popen[str]) -> None:
+    """Wait until a sandboxed program of the child's runs: warden, keeper, and the program's two processes."""
+    end = time.monotonic() + 60
+    while len(servants(child.pid)) < 4:
+        assert time.monotonic() < end and child.poll() is None
+        time.sleep(0.05)
+
+
+def test_nothing_is_left_when_the_caller_is_killed() -> None:
+    with in_a_child(BUSY + "threading.Event().wait()") as child:
+        busy(child)
+        child.kill()
+    assert gone(child.pid)
+
+
+def test_nothing_is_left_when_the_caller_ends_in_the_middle() -> None:
+    with in_a_child(BUSY + "input()", stdin=subprocess.PIPE) as child:
+        busy(child)
+        child.communicate("\n")
+    assert child.returncode == 0 and gone(child.pid)
+
+
+def test_nothing_is_left_when_the_caller_is_interrupted() -> None:
+    waits = "import time\nwhile True:\n    time.sleep(0.1)"  # polars restarts a wait that a signal interrupts
+    with in_a_child(BUSY + waits, stderr=subprocess.DEVNULL) as child:
+        busy(child)
+        child.send_signal(signal.SIGINT)
+    assert gone(child.pid)
+
+
+def test_a_worker_that_is_killed_leaves_nothing() -> None:
+    with Pool(1) as pool:
+        assert pool.run(CodeTests(), row(RIGHT)).passed is True
+        (worker,) = [p.process.pid for p in pool._all]
+        assert len(servants(worker)) == 1
+    assert gone(worker)
+
+
+def test_a_row_ends_before_its_worker_is_killed() -> None:
+    step = CodeTests(case_timeout_s=1000.0, timeout_s=3.0)
+    with Pool(1) as pool:
+        got = pool.run(step, row(SLEEPS))
+    assert not isinstance(got, Abstained) and got.passed is False and got.why == "timeout: case 1 of 2"
+
+
+def test_many_threads_share_one_warden() -> None:
+    with ThreadPoolExecutor(8) as threads:
+        got = list(threads.map(CodeTests(case_timeout_s=30.0).row, [row(RIGHT)] * 40))
+    assert all(v.passed for v in got)
+    assert len([pid for pid in servants(os.getpid())]) <= 2  # one a level
+
+
+def test_a_thread_that_ends_does_not_take_the_warden_along() -> None:
+    for _ in range(2):
+        with ThreadPoolExecutor(1) as thread:
+            assert thread.submit(CodeTests().row, row(RIGHT)).result().passed is True
+
+
+def test_a_warden_that_died_is_replaced() -> None:
+    first = server("full")
+    first.process.kill()
+    first.process.wait()
+    assert CodeTests().row(row(RIGHT)).passed is True
+    assert server("full") is not first
+    first.close()
+
+
+def test_a_warden_that_dies_in_the_middle_is_no_verdict_on_the_program() -> None:
+    made = Server("full")
+    with made.run("main", {"units": ["import time; time.sleep(100)"]}, Limits(256, 10), b"") as run:
+        made.process.kill()
+        assert "broken" in run.end()
+    made.close()
+
+
+def test_a_forked_copy_of_the_caller_has_its_own() -> None:
+    code = f"""
+import os
+from curate.verifiers.code_tests import CodeTests
+row = {row(RIGHT)!r}
+assert CodeTests().row(row).passed
+if not (pid := os.fork()):
+    os._exit(0 if CodeTests().row(row).passed else 1)
+assert os.waitpid(pid, 0)[1] == 0
+assert CodeTests().row(row).passed
+print("fine")
+"""
+    child = in_a_child(code)
+    assert child.communicate()[0] == "fine\n" and gone(child.pid)
+
+
+def test_without_privilege_it_works_too() -> None:
+    """As user 1000 of a user namespace: every mount and namespace is made without being root."""
+    code = f"""
+import ctypes, os
+real = os.getuid(), os.getgid()
+assert ctypes.CDLL(None).unshare(0x10000000) == 0
+maps = ("setgroups", "deny"), ("uid_map", f"1000 {{real[0]}} 1"), ("gid_map", f"1000 {{real[1]}} 1")
+for name, text in maps:
+    with open(f"/proc/self/{{name}}", "w") as f:
+        f.write(text)
+assert os.getuid() == 1000
+from curate.sandbox.level import isolation
+from curate.verifiers.code_tests import CodeTests
+print(isolation().level, CodeTests().row({row(RIGHT)!r}).why)
+"""
+    child = in_a_child(code)
+    assert child.communicate()[0] == "full equal\n" and gone(child.pid)
+
+
+def test_the_caller_keeps_its_limits_and_descriptors() -> None:
+    CodeTests().row(row(RIGHT))
+    before = len(os.listdir("/proc/self/fd"))
+    for response in (RIGHT, "```python\n(\n```", "```python\n1/0\n```", "```python\nprint('x' * 2**26)\n```"):
+        CodeTests().row(row(response))
+        CodeTests().row(row(response, "assert f(1) == 1"))
+        CodeTests().row(row(response, json.dumps({"fn_name": "f", "inputs": [[1]], "outputs": [1]})))
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_a_program_sees() -> None:
+    program = """
+import os, socket
+print(sorted(os.listdir("/")), os.getuid() != 0, dict(os.environ), os.listdir("/tmp"), socket.gethostname())
+print([p for p in os.listdir("/proc") if p.isdigit()], sorted(os.listdir("/dev")), os.getcwd())
+print(open("/proc/self/status").read().split("CapEff:")[1].split()[0], os.path.exists("/etc"))"""
+    with server("full").run("main", {"units": [program]}, Limits(256, 10), b"") as run:
+        assert run.wait(time.monotonic() + 30) and run.out is not None
+        first, second, third = os.read(run.out, 10_000).decode().splitlines()
+    assert first.endswith("True {} [] sandbox") and "'etc'" not in first and "'home'" not in first
+    devices = ["fd", "full", "null", "random", "shm", "stderr", "stdin", "stdout", "urandom", "zero"]
+    assert second == f"['1'] {devices} /tmp"
+    assert third == "0000000000000000 False"
+
+
+def test_installed_packages_are_not_there() -> None:
+    program = """
+import os, sys
+for path in sys.path + [os.path.dirname(os.__file__) + "/site-packages"]:
+    if os.path.isdir(path) and "polars" in os.listdir(path):
+        print(path)"""
+    assert (
+        CodeTests()
+        .row(row(f"```python\n{program}\n```", json.dumps({"inputs": [""], "outputs": [""]})))
+        .passed
+    )
+
+
+@pytest.fixture
+def weak(monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        server("weak")
+    except SandboxDown as e:
+        pytest.skip(f"no Landlock here: {e}")
+    monkeypatch.setattr("curate.verifiers.code_tests.isolation", lambda: Isolation("weak", "full: forbidden"))
+
+
+def test_weak_isolation_abstains_unless_it_is_allowed(weak: None) -> None:
+    got = CodeTests().row(row(RIGHT))
+    assert got.passed is None and got.why == "weak_isolation: full: forbidden"
+    got = CodeTests(allow_weak_isolation=True).row(row(RIGHT))
+    assert got.passed is True and got.why == "equal: (weak isolation)"
+
+
+@pytest.mark.parametrize(
+    ("program", "word"),
+    [
+        ("import os\nos.kill(os.getppid(), 9)", "blocked"),
+        ("import os\nos.kill(-1, 9)", "blocked"),
+        ("open('/etc/passwd').read()", "blocked"),
+        ("open('/tmp/curate-weak', 'w')", "blocked"),
+        ("import socket\nsocket.socket(type=socket.SOCK_DGRAM)", "blocked"),
+        ("import os, time\nif not os.fork():\n    os.setsid()\n    if not os.fork(): time.sleep(99)",
+         "wrong_answer"),
+        ("import os\nwhile True:\n    os.fork()", "runtime_error"),
+    ],
+)  # fmt: skip
+def test_weak_isolation_keeps_what_it_promises(weak: None, program: str, word: str) -> None:
+    got = CodeTests(allow_weak_isolation=True, case_timeout_s=5.0).row(row(f"```python\n{program}\n```"))
+    assert got.passed is False and got.why.split(":")[0] in (word, "timeout"), got
+    assert not os.path.exists("/tmp/curate-weak")
+    end = time.monotonic() + 10
+    while len(servants(os.getpid())) > 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    assert len(servants(os.getpid())) <= 2
+
+
+def test_no_isolation_at_all_abstains(monkeypatch: pytest.MonkeyPatch) -> None:
+    level._server.cache_clear()
+    monkeypatch.setattr(level, "Server", NoServer)
+    assert isolation() == Isolation("none", "full: unshare: not permitted; weak: unshare: not permitted")
+    got = CodeTests(allow_weak_isolation=True).row(row(RIGHT))
+    level._server.cache_clear()
+    assert got.passed is None and got.why.startswith("weak_isolation: full: unshare: not permitted")
+
+
+class NoServer(Server):
+    """What a kernel that forbids everything makes of it."""
+
+    def __init__(self, level: str) -> None:
+        raise SandboxDown("unshare: not permitted")
+
+
+class Fusion(http.server.BaseHTTPRequestHandler):
+    """Speaks SandboxFusion's /run_code over real HTTP; runs the program in a plain process."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        assert self.path == "/run_code" and asked["language"] == "python"
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", asked["code"]], input=asked["stdin"], capture_output=True, text=True,
+                timeout=min(asked["run_timeout"], 20),
+            )  # fmt: skip
+            status = "Success" if done.returncode == 0 else "Failed"
+            result = {
+                "status": "Finished",
+                "return_code": done.returncode,
+                "stdout": done.stdout,
+                "stderr": done.stderr,
+            }
+        except subprocess.TimeoutExpired:
+            status, result = (
+                "Failed",
+                {"status": "TimeLimitExceeded", "return_code": None, "stdout": "", "stderr": ""},
+            )
+        if "sandbox is broken" in asked["code"]:
+            status, result = "SandboxError", {}
+        answer = json.dumps(
+            {"status": status, "message": "", "compile_result": None, "run_result": result}
+        ).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def fusion() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Fusion) as served:
+        threading.Thread(target=served.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{served.server_address[1]}/"
+        served.shutdown()
+
+
+CALLS = json.dumps({"fn_name": "f", "inputs": [[1, 2], [3, 4]], "outputs": [3, 7]})
+
+
+@pytest.mark.parametrize(
+    ("response", "answer", "passed", "why", "score"),
+    [
+        (RIGHT, SUM, True, "equal: (SandboxFusion)", 1.0),
+        ("```python\nprint(3)\n```", SUM, False, "wrong_answer: case 2 of 2 (SandboxFusion)", 0.5),
+        ("```python\n1/0\n```", SUM, False, "runtime_error: case 1 of 2, ZeroDivisionError", 0.0),
+        ("```python\nprint(\n```", SUM, False, "syntax_error: case 1 of 2, SyntaxError", 0.0),
+        ("```python\nwhile True: pass\n```", SUM, False, "timeout: case 1 of 2", 0.0),
+        ("```python\ndef f(a, b): return a + b\n```", CALLS, True, "equal", 1.0),
+        ("```python\nclass Solution:\n    def f(self, a, b): return a + b\n```", CALLS, True, "equal", 1.0),
+        ("```python\ndef f(a, b): return 3\n```", CALLS, False, "wrong_answer", 0.5),
+        ("```python\ndef f(a, b):\n    print(3)\n    exit()\n```", CALLS, False, "runtime_error", 0.0),
+        ("```python\ndef f(a, b): return a + b\n```", "assert f(1, 2) == 3", None, "unsupported", None),
+        ("```python\n# the sandbox is broken\n```", SUM, None, "crashed: ", None),
+    ],
+)  # fmt: skip
+def test_a_sandbox_fusion_server_may_run_the_programs(
+    fusion: str, response: str, answer: str, passed: bool | None, why: str, score: float | None
+) -> None:
+    got = CodeTests(sandbox_fusion=fusion, case_timeout_s=2.0 if "while" in response else 60.0).row(
+        row(response, answer)
+    )
+    assert (got.passed, got.score) == (passed, score) and got.why.startswith(why), got
+
+
+def test_a_server_that_is_not_there_abstains() -> None:
+    got = CodeTests(sandbox_fusion="http://127.0.0.1:9/", case_timeout_s=1.0).row(row(RIGHT))
+    assert got.passed is None and got.why.startswith("crashed: http://127.0.0.1:9/ did not answer")
+
+
+def test_where_a_program_runs_is_not_its_identity() -> None:
+    assert CodeTests(sandbox_fusion="http://a/").fingerprint == CodeTests().fingerprint
+    assert CodeTests(memory_mb=1).fingerprint != CodeTests().fingerprint
