@@ -8,6 +8,12 @@ import polars as pl
 
 from curate.answers import final_value, last_words, plain
 from curate.maths import canonical
+from curate.maths.answer import read
+from curate.maths.canon import canon
+from curate.maths.numerals import rational, squeezed
+from curate.maths.quantity import measured
+from curate.maths.settle import settle
+from curate.maths.tree import Node
 
 PIECE = 60  # characters of an answer that a reason quotes
 
@@ -29,9 +35,15 @@ def ballots(frame: pl.LazyFrame, verdict: str | None) -> pl.DataFrame:
         rows = traces.select("row", problem=problem, **_of_verdicts(verdict))
     found = rows.collect(engine="streaming")
     texts = found["said"].drop_nulls().unique()
-    keys = pl.Series("key", [_key(text) for text in texts], dtype=pl.String)
-    table = pl.DataFrame({"said": texts, "key": keys.hash()}, schema={"said": pl.String, "key": pl.UInt64})
-    return found.join(table, on="said", how="left")
+    table = pl.DataFrame(
+        [keys(text) for text in texts], schema={"key": pl.String, "bare": pl.String}, orient="row"
+    )
+    table = table.select(said=texts, key=pl.col("key").hash(), bare=pl.col("bare").hash())
+    votes = found.join(table, on="said", how="left")
+    # 3 says the same as 3 km where nobody says 3 miles.
+    units = pl.col("key").filter(pl.col("key") != pl.col("bare"))
+    only = pl.when(units.n_unique() == 1).then(units.first()).over("problem", "bare")
+    return votes.with_columns(key=pl.coalesce(only, "key")).drop("bare")
 
 
 def tally(votes: pl.DataFrame) -> pl.DataFrame:
@@ -100,7 +112,35 @@ def _answer(response: str) -> tuple[str | None, None, str | None]:
 _WORDS = re.compile(r"[^\W\d_]{2,}(?:[ '’-]{1,3}[^\W\d_]+)*")
 
 
-def _key(text: str) -> str:
-    """Equal for equal answers. Words are words here: as mathematics "tea" and "eat" are one product."""
+def keys(text: str) -> tuple[str, str]:
+    """Two keys of an answer: equal for equal answers, and equal for answers that are so without their units.
+
+    A counting noun is no unit: 28 birds is 28. Words are words: as mathematics "tea" is the product of "eat".
+    """
     short = " ".join(plain(text).split())
-    return short.casefold() if _WORDS.fullmatch(short) else canonical(short)
+    if _WORDS.fullmatch(short):
+        return short.casefold(), short.casefold()
+    try:
+        return _as_mathematics(text)
+    except (ValueError, ZeroDivisionError, RecursionError, OverflowError):  # unreadable, or far too large
+        return squeezed(text).casefold(), squeezed(text).casefold()
+
+
+def _as_mathematics(text: str) -> tuple[str, str]:
+    number = rational(text)
+    if number is not None:
+        return str(number), str(number)
+    whole, node = canonical(text), settle(read(text))
+    value = node.args[1] if node.head == "def" else node  # x = 5 is 5
+    said = measured(value)
+    bare = _plain_key(value if said.kind == "percent" else said.value)
+    if said.kind in ("none", "noun", "percent"):
+        return bare, bare
+    if said.kind == "degree" or said.value.head != "num":
+        return whole, bare
+    return f"{said.value.args[0] * said.factor + said.offset} {said.kind}", bare
+
+
+def _plain_key(node: Node) -> str:
+    simple = canon(node)
+    return str(simple.args[0]) if simple.head == "num" else repr(simple)

@@ -18,6 +18,7 @@ from curate.schema import ROW, VERDICT
 from curate.verifiers.agree import Agree
 from curate.verifiers.exact import Exact
 from curate.verifiers.gold_audit import GoldAudit
+from curate.votes import keys
 
 
 def table(votes: dict[str, list[str | None]], gold: str | None = None) -> pl.DataFrame:
@@ -76,6 +77,19 @@ def test_answers_written_otherwise_are_one() -> None:
     assert passed(Agree(), "tea", "eat", "ate", "tea") == [True, False, False, True]
 
 
+def test_a_missing_unit_is_no_other_answer_and_another_unit_is() -> None:
+    assert passed(Agree(), "300", r"300 \text{ miles}", "300 mi", "4") == [True, True, True, False]
+    assert passed(Agree(), "5 km", "5 miles", "5 km") == [True, False, True]
+    assert passed(Agree(), "5 km", "5000 meters", "5 miles") == [True, True, False]
+    assert passed(Agree(), "5", "5 km", "5 miles", "5 km", "5") == [None, None, False, None, None]
+    assert passed(Agree(), r"\$45.00", "45 dollars", "45", "54") == [True, True, True, False]
+    assert passed(Agree(), "28 birds", "28", "28 birds are left", "27") == [True, True, True, False]
+    assert passed(Agree(), "x = 5", "5", "y=5", "6") == [True, True, True, False]
+    assert passed(Agree(), "50%", "0.5", "50") == [True, True, False]
+    assert passed(Agree(), "2x", "2", "2x") == [True, False, True]
+    assert passed(Agree(), r"5,\!760", "5,760", "5760", "5.76") == [True, True, True, False]
+
+
 def test_too_few_votes_abstain_whoever_they_are_for() -> None:
     assert passed(Agree(), "4", "4") == [None, None]
     assert whys(Agree(), "4", "4", None)[2] == "too_few_votes: 2 of 3"
@@ -120,6 +134,13 @@ def test_fields_that_make_no_sense_are_refused() -> None:
     for wrong in (lambda: Agree(min_votes=0), lambda: Agree(ties="first"), lambda: GoldAudit(min_share=1.0)):  # type: ignore[arg-type]
         with pytest.raises(UserError):
             wrong()
+
+
+@pytest.mark.parametrize(
+    "text", ["9**9**9**9", r"10^{5000}", "1e999999999", "1" * 5000, "(" * 2000, "1/0", "0/0 km", "\0"]
+)
+def test_no_answer_is_too_large_to_be_counted(text: str) -> None:
+    assert keys(text) == keys(text)
 
 
 ANSWERS = st.lists(st.sampled_from(["4", "5", "6", "4.", "$5$", None]), min_size=1, max_size=9)
