@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from curate.answers import Chosen, chosen, letters, listed, plain
+from curate.answers import LONGEST, Chosen, chosen, letters, listed, plain
 from curate.answers.letters import USUAL, latin
 from curate.answers.options import normal
 from curate.schema import Row
@@ -48,6 +48,8 @@ class Choice(Verifier):
         gold, response = row["answer"], row["response"] or ""
         if gold is None:
             return Verdict(None, "no_gold")
+        if len(gold) > LONGEST:
+            return Verdict(None, f"limit: a gold answer of {len(gold)} characters")
         options = listed(row["question"] or "")
         wanted = _wanted(gold, options)
         if not wanted:

@@ -84,12 +84,15 @@ _GOES_ON = re.compile(
 )
 
 
+_ASIDE = re.compile(r"(?<=\S)\s\((?=[^()]{0,60}[a-z]{3})[^()\d$\\]{1,80}\)\Z")
+
+
 def value_in(said: str) -> str | None:
     """The value inside an answer that is a sentence: emphasised, in mathematics, or its first number.
 
     What is no sentence is its own value; a sentence without a value has none.
     """
-    text = said.strip().strip("*").strip()
+    text = _ASIDE.sub("", said.strip().strip("*").strip())
     if not natural_words(text):
         return right_side(text) if "=" in text and "$" not in text else text
     bold = [b for b in _EMPHASIS.findall(said) if re.search(r"\d|\$|\\", b)]

@@ -128,7 +128,7 @@ _RULED_OUT = re.compile(
 
 def chosen_in(sentence: str, allowed: str = USUAL) -> set[str]:
     """The letters that a sentence chooses; of "A is wrong, so B" it is B."""
-    text = _RULED_OUT.sub(" ", latin(sentence)[:2000])
+    text = _RULED_OUT.sub(" ", latin(plain(sentence[:2000])))
     found: set[str] = set()
     for mention in _MENTION.finditer(text):
         name = next(g for g in mention.groups() if g)

@@ -32,7 +32,14 @@ def phrases(response: str) -> list[Found]:
 def _announcements(text: str) -> Iterator[re.Match[str]]:
     """Every phrase that announces an answer."""
     low = text.lower()
-    if "answer" in low or "ans" in low or "A:" in text or "A." in text:
+    if (
+        "answer" in low
+        or "ans" in low
+        or "A:" in text
+        or "A：" in text
+        or " choice" in low
+        or " option" in low
+    ):
         yield from ENGLISH.finditer(text)
     for nouns, pattern in LANGUAGES.values():
         if any(noun in low for noun in nouns):

@@ -87,7 +87,12 @@ def announced(response: str) -> list[Found]:
 
 
 def own_part(response: str) -> str:
-    """The response without another question that it runs on into once its answer is given."""
+    """The response without thinking before it, and without another question that it runs on into."""
+    for opened, closed in (("<think>", "</think>"), ("<thinking>", "</thinking>")):
+        if closed in response:
+            response = response[response.rfind(closed) + len(closed) :]
+        elif response.lstrip()[:12].startswith(opened):
+            return ""
     for count, mark in enumerate(_RUN_ON.finditer(response, max(0, len(response) - MARKED))):
         before = response[: mark.start()]
         if count >= 8:

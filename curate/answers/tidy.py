@@ -37,3 +37,16 @@ _ALTERNATIVES = re.compile(
 def is_undecided(text: str) -> bool:
     """Whether a short text offers alternatives without taking one: "either 3 or 4", "3 or 4?"."""
     return len(text) <= 600 and _ALTERNATIVES.search(plain(text)) is not None
+
+
+_DENIAL = re.compile(
+    r"(?:\b(?:not|never|nor|nicht|kein\w*|pas|não|non|не|nie|niet|bukan|không phải)|n['’]t|≠|\\neq?"
+    r"|不是|\bno (?:es|son))"
+    r"(?:\s(?:equal(?: to)?|be|là))?[\s*$(\\]{0,4}(?:boxed\s?\{)?\s?\Z",
+    re.IGNORECASE,
+)
+
+
+def is_denied(text: str, at: int) -> bool:
+    """Whether what stands at an offset is said not to be so: "not 42", "x ≠ 42"."""
+    return _DENIAL.search(text, max(0, at - 24), at) is not None

@@ -10,7 +10,7 @@ from collections import deque
 
 from curate.answers.amounts import COMMAND, MATHS, NUMBER, UNIT, inside, natural_words, right_side
 from curate.answers.found import LONGEST, TAIL, Answer, Found
-from curate.answers.tidy import is_undecided
+from curate.answers.tidy import is_denied, is_undecided
 
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 _BOLD_VALUE = re.compile(r"\*\*([-−+\\$€£(]{0,4}\d[^*\n]{0,80})\*\*")
@@ -18,17 +18,25 @@ _BOLD_VALUE = re.compile(r"\*\*([-−+\\$€£(]{0,4}\d[^*\n]{0,80})\*\*")
 
 def last_value(response: str) -> Answer | None:
     """The last number or piece of mathematics that is not denied: a guess, where no answer is marked."""
-    tail = response[-TAIL:].rstrip()
-    bold = [b for b in _BOLD_VALUE.finditer(tail, tail.rfind("\n\n") + 1) if not _denied(tail, b.start())]
+    tail = _GLOSS.sub(lambda gloss: " " * len(gloss.group()), response[-TAIL:].rstrip())
+    bold = [b for b in _BOLD_VALUE.finditer(tail, tail.rfind("\n\n") + 1) if not is_denied(tail, b.start())]
     if bold:
         return Answer(bold[-1].group(1).strip(), "last value")
     numbers = (Found(n.start(), n.end(), n.group(), "last value") for n in NUMBER.finditer(tail))
     maths = (Found(m.start(), m.end(), inside(m), "last value") for m in MATHS.finditer(tail))
-    found = [f for f in (*maths, *numbers) if f.text.strip() and not _denied(tail, f.start)]
+    found = [f for f in (*maths, *numbers) if f.text.strip() and not is_denied(tail, f.start)]
     last = max(found, key=lambda f: (f.end, -f.start), default=None)
     return Answer(last.text.strip(), "last value") if last else None
 
 
+_GLOSS = re.compile(
+    r"(?<=\s)\((?:about|approximately|approx\.?|roughly|nearly|almost|or|i\.e\.,?|that is,?|which is|≈"
+    r"|~|=)\s?[^()\n]{1,80}\)"
+)
+_SERIES = re.compile(
+    rf"(?:\b(?:are|is|be|were)|[:=])\s{{1,3}}((?:{NUMBER.pattern})(?:,\s?(?:{NUMBER.pattern})){{0,30}}"
+    rf",?\s?(?:and|or)\s(?:{NUMBER.pattern}))\W{{0,6}}\Z"
+)
 _SENTENCE_END = re.compile(r"(?<=[^\s.!?])[.!?。！？]+(?=\s+[A-Z(*]|\s*\Z)|(?<=[。！？])|\n(?=\s*[A-Z*#\n])")
 _REASON = re.compile(
     r"[,;]?\s(?:because|since|given that|as (?:he|she|it|they|the|there)|if|assuming)\b"
@@ -55,13 +63,30 @@ def closing_value(response: str) -> Answer | None:
     head = last_value(sentence[: reason.start()]) if reason else None
     if head:
         found, sentence = head, sentence[: reason.start()] if reason else sentence
-    numbers = [n.group() for n in NUMBER.finditer(sentence) if not _denied(sentence, n.start())]
+    series = _SERIES.search(sentence) if len(sentence) <= 600 else None
+    if series:
+        return Answer(series.group(1).strip(), "last value")
+    numbers = [n.group() for n in NUMBER.finditer(sentence) if not is_denied(sentence, n.start())]
     if len(numbers) > 1 and NUMBER.fullmatch(found.text) and not _PLAINLY.search(sentence):
         results = deque(_RESULT.finditer(tail, 0, start + len(sentence)), maxlen=1)
         calculated = [n for n in numbers if results and _digits(n) == _digits(results[0].group(1))]
         if calculated and f"**{found.text}" not in sentence:
             return Answer(calculated[-1].strip(), "last value")
-    return Answer(right_side(found.text), "last value")
+    return Answer(_joined(sentence) or right_side(found.text), "last value")
+
+
+_BETWEEN = re.compile(r"\s?(?:,|;|,?\s?(?:and|or))\s?")
+
+
+def _joined(sentence: str) -> str | None:
+    """The pieces of mathematics that end a sentence as one list: "$x = 3$ and $y = 4$"."""
+    pieces = list(MATHS.finditer(sentence))
+    if len(pieces) < 2 or sentence[pieces[-1].end() :].strip(" .*\n"):
+        return None
+    first = len(pieces) - 1
+    while first and _BETWEEN.fullmatch(sentence[pieces[first - 1].end() : pieces[first].start()]):
+        first -= 1
+    return sentence[pieces[first].start() : pieces[-1].end()] if first < len(pieces) - 1 else None
 
 
 _PLAINLY = re.compile(
@@ -72,18 +97,6 @@ _PLAINLY = re.compile(
 
 def _digits(number: str) -> str:
     return re.sub(r"[^\d./-]", "", number.replace("−", "-")).rstrip(".")
-
-
-_DENIAL = re.compile(
-    r"(?:\b(?:not|never|nor|nicht|kein\w*|pas|não|non|не|nie|niet|bukan|không phải)|n['’]t|≠|\\neq?"
-    r"|不是|\bno (?:es|son))"
-    r"(?:\s(?:equal(?: to)?|be|là))?[\s*$(\\]{0,4}\Z",
-    re.IGNORECASE,
-)
-
-
-def _denied(text: str, at: int) -> bool:
-    return _DENIAL.search(text, max(0, at - 24), at) is not None
 
 
 def last_words(response: str) -> Answer | None:
@@ -115,9 +128,18 @@ def is_refusal(response: str) -> bool:
     return bool(said) and re.search(r"\d", tail[said[0].end() :]) is None
 
 
-_OPENING_WORD = re.compile(r"[^\W\d_]{2,}\s|[^\W\d_\x00-\x7f]{2,}")
+_OPENING_WORD = re.compile(r"[^\W\d_]{2,}[\s,:]|[^\W\d_\x00-\x7f]{2,}")
 _DELIMITERS = re.compile(r"\A(?:\\\[|\\\(|\${1,2})|(?:\\\]|\\\)|\${1,2})[.\s]*\Z")
 _VERB = re.compile(r"\b(?:is|are|was|were|has|have|had|will|can|be|left|equals?|makes?|gives?|gets?)\b", re.I)
+
+
+_WORDS = re.compile(
+    r"[^\W\d_]{2,20}\.?|(?:there (?:is|are) )?(?:no|infinitely many|all|every|any)(?: such| real"
+    r"| integer| positive){0,2}"
+    r"(?: solutions?| numbers?| values?| roots?| integers?)?\.?|(?:does|do) not exist\.?"
+    r"|not (?:possible|defined|enough)\.?",
+    re.IGNORECASE,
+)
 
 
 def whole(response: str) -> Answer | None:
@@ -136,7 +158,7 @@ def whole(response: str) -> Answer | None:
         return None
     if re.search(r"\d|\\", text) and words and _OPENING_WORD.match(text):
         return None
-    if words and not re.search(r"[\d\\=<>^∞π√]", text):
+    if words and not re.search(r"[\d\\=<>^∞π√]", text) and not _WORDS.fullmatch(text):
         return None
     formula = _DELIMITERS.sub("", text).strip()
     said = right_side(formula)
