@@ -17,9 +17,9 @@ from curate.votes import ballots, first_of, piece, tally
 class Agree(Verifier):
     r"""Needs no gold answer, and knows nothing of the truth: a mistake that most samples share passes.
 
-    Every trace of the table has one vote; answers that are cheaply seen equal (1/2 and 0.5) are one. `score`
-    is the share of the votes that were cast for this trace's answer. A trace without an answer has no vote
-    and is false.
+    Every trace of the table has one vote. Answers that are cheaply seen equal are one: 1/2 and 0.5, 28 and 28
+    birds, 3 and 3 km where nobody says 3 miles. `score` is the share of the votes that were cast for this
+    trace's answer. A trace without an answer has no vote and is false.
 
     verdict: the column whose `extracted` is the vote; None takes the final answer of the response.
     min_votes: with fewer votes on a problem all its traces abstain (too_few_votes).
