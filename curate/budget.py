@@ -8,8 +8,7 @@ taken to cost what a call of this step has cost on average; so little more is sp
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from curate.errors import BudgetSpent, UserError, near
@@ -62,9 +61,8 @@ class Budget:
         """Another step begins: what its calls cost is not known from those of the last one."""
         self._in_flight, self._calls, self._used, self._waiting = 0, 0, 0.0, []
 
-    @asynccontextmanager
-    async def call(self) -> AsyncIterator[None]:
-        """Holds a place in the budget for one call. BudgetSpent, once no call is in flight any more."""
+    async def begin(self) -> None:
+        """Takes a place in the budget for one call. BudgetSpent, once no call is in flight any more."""
         while not self._covers_one_more():
             if not self._in_flight:
                 self.stopped = True
@@ -73,16 +71,18 @@ class Budget:
             self._waiting.append(turn)
             await turn
         self._in_flight += 1
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
-            waiting, self._waiting = self._waiting, []
-            for turn in waiting:
-                if not turn.done():
-                    turn.set_result(None)
+
+    def end(self) -> None:
+        """The call that has begun is at its end, paid or failed."""
+        self._in_flight -= 1
+        waiting, self._waiting = self._waiting, []
+        for turn in waiting:
+            if not turn.done():
+                turn.set_result(None)
 
     def _covers_one_more(self) -> bool:
+        if self.tokens is None and self.usd is None:
+            return True
         used = self._share(self.spent_tokens, self.spent_usd)
         if used >= 1:
             return False

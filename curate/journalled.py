@@ -53,10 +53,13 @@ class Journalled:
         key = self._key("chat", messages, seed, options)
         if key not in self.known:
             chosen = int(key[:12], 16) if seed is None else seed
-            async with self.budget.call():
+            await self.budget.begin()
+            try:
                 replies = await self.engine.chat(messages, seed=chosen, **options)
                 tokens = replies[0].prompt_tokens, sum(r.output_tokens for r in replies)
                 usd = self.budget.pay(model_name(self.engine), *tokens)
+            finally:
+                self.budget.end()
             if not all(_is_text(r.text) and _is_text(r.response) for r in replies):
                 raise CallFailed("the model's answer holds half of a surrogate pair; no file can hold that")
             await self._keep(key, [asdict(r) for r in replies], *tokens, usd)
@@ -67,9 +70,12 @@ class Journalled:
         """The engine's score, bought once."""
         key = self._key("score", messages, text, options)
         if key not in self.known:
-            async with self.budget.call():
+            await self.budget.begin()
+            try:
                 scores = await self.engine.score(messages, text, **options)  # type: ignore[attr-defined]
                 usd = self.budget.pay(model_name(self.engine), len(scores.ids), 0)
+            finally:
+                self.budget.end()
             await self._keep(key, asdict(scores), len(scores.ids), 0, usd)
         return TokenScores(**{k: _tuple(v) for k, v in json.loads(self.known.pop(key)).items()})
 

@@ -249,12 +249,16 @@ def test_a_call_that_is_cancelled_gives_its_place_in_the_budget_back() -> None:
     async def work() -> None:
         budget = Budget(tokens=100)
         budget.open_door()
-        async with budget.call():
-            budget.pay("m", 50, 0)
+        await budget.begin()
+        budget.pay("m", 50, 0)
+        budget.end()
 
         async def hold() -> None:
-            async with budget.call():
+            await budget.begin()
+            try:
                 await asyncio.sleep(60)
+            finally:
+                budget.end()
 
         held = asyncio.create_task(hold())
         await asyncio.sleep(0)
