@@ -33,7 +33,6 @@ GAPS = {
     ("test_a_banned_string_is_not_said", "transformers"): NO_SUCH_FIELD,
     ("test_top_k_of_one_is_greedy", "transformers"): NO_SUCH_FIELD,
     ("test_one_log_probability_for_each_token", "transformers"): "gives no log-probabilities",
-    ("test_a_banned_string_is_not_said", "vllm"): "bad_words forbids one cut into tokens",
     ("test_a_banned_string_is_not_said", "vllm-server"): "bad_words forbids one cut into tokens",
     ("test_n_samples_are_n_seeds", "vllm-server"): "its seed of sample i is seed + i",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import subprocess
 import sys
 import threading
@@ -67,6 +68,9 @@ def vllm_running(model: Path) -> Iterator[Any]:
             )
         finally:
             asyncio.run_coroutine_threadsafe(engine.__aexit__(), loop).result()
+            with warnings.catch_warnings():  # sockets that it leaves to be collected
+                warnings.simplefilter("ignore")
+                gc.collect()
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

@@ -17,7 +17,8 @@ from typing import Any, ClassVar
 
 from curate.engines.hf_checkpoint import Checkpoint, load_tokenizer, revision_of
 from curate.engines.sampling import Sampled, Sampling, completion, sample_seed
-from curate.engines.vllm_start import start
+from curate.engines.vllm_draw import Draw, containing, own_chances, vocabulary
+from curate.engines.vllm_start import refusals, start
 from curate.errors import CallFailed, EngineDown, UserError
 from curate.step import Completion, Message, TokenScores
 
@@ -45,6 +46,13 @@ class _Door:
     llm: Any  # vllm.v1.engine.async_llm.AsyncLLM
     checkpoint: Checkpoint
     users: int = 1
+    vocabulary: list[str] = field(default_factory=list)
+
+    def containing(self, ban: Sequence[str]) -> frozenset[int]:
+        """The tokens that alone contain a banned string; the vocabulary is read at the first ban."""
+        if ban and not self.vocabulary:
+            self.vocabulary = vocabulary(self.checkpoint.tokenizer)
+        return containing(self.vocabulary, ban) if ban else frozenset()
 
 
 @dataclass(frozen=True)
@@ -117,11 +125,10 @@ class VLLM(Sampled):
         seed: int | None = None,
         **sampling: Any,
     ) -> list[Completion]:
-        """n turns, each drawn with the seed `sample_seed(seed, i)`.
+        """n turns, each drawn with the seed `sample_seed(seed, i)`. A ban holds in every tokenisation.
 
         The token that ends the turn counts among the output tokens. Log-probabilities are the model's own, at
-        temperature 1, before every cut, penalty and ban. A ban holds for a string as the tokenizer writes it,
-        with a space before it or without; another cut into tokens can still spell it.
+        temperature 1, before every cut, penalty and ban. A turn that fills the context has finish "length".
         """
         door = self._opened()
         how = self.sampling(sampling)
@@ -130,21 +137,25 @@ class VLLM(Sampled):
         limit = min(door.checkpoint.room(len(ids), 1, "the prompt"), how.max_tokens or 1 << 62)
         first = secrets.randbits(48) if seed is None else seed
         asked: dict[str, Any] = {k: v for k, v in vars(how).items() if k not in ("top_k", "max_tokens")}
-        asked |= {"top_k": how.top_k or 0, "max_tokens": limit, "logprobs": 0 if logprobs else None}
-        asked |= {"stop": [s for s in stop if s], "bad_words": [b for b in ban if b]}
-        seeds = [sample_seed(first, i) for i in range(n)]
-        drawn = await asyncio.gather(*(self._ask(ids, seed=s, **asked) for s in seeds))
+        asked |= {"top_k": how.top_k or 0, "logprobs": 0 if logprobs else None}
+        ends, not_said = tuple(filter(None, stop)), tuple(filter(None, ban))
+        never = door.containing(not_said)
+        draws = [
+            Draw(door.checkpoint.tokenizer, ids, limit, sample_seed(first, i), ends, not_said, prefix, never)
+            for i in range(n)
+        ]
+        drawn = await asyncio.gather(*(draw.run(self._ask, asked) for draw in draws))
         return [
             completion(
-                out.text,
-                "length" if out.finish_reason == "length" else "stop",
+                d.text,
+                d.finish,
                 prefix=prefix,
                 opened=opened,
                 prompt_tokens=len(ids),
-                output_tokens=len(out.token_ids),
-                logprobs=_own(out.token_ids, out.logprobs) if logprobs else None,
+                output_tokens=d.output_tokens,
+                logprobs=d.logprobs if logprobs else None,
             )
-            for out in (answer.outputs[0] for answer in drawn)
+            for d in drawn
         ]
 
     async def score(
@@ -171,7 +182,7 @@ class VLLM(Sampled):
             ids=tuple(text_ids),
             start=tuple(start for start, _ in offsets),
             end=tuple(end for _, end in offsets),
-            logprob=_own(text_ids, found),
+            logprob=own_chances(text_ids, found),
             top=tuple(_best(at, top_k) for at in found) if top_k else None,
         )
 
@@ -179,7 +190,7 @@ class VLLM(Sampled):
         """vLLM's whole answer to one request."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
-        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+        from vllm.v1.engine.exceptions import EngineDeadError
 
         verbatim = {"skip_special_tokens": False, "spaces_between_special_tokens": False}
         answer = None
@@ -193,8 +204,8 @@ class VLLM(Sampled):
             raise EngineDown(
                 f"the vLLM engine of {self.model!r} has died; its log above says why. Start the run again."
             ) from None
-        except (ValueError, EngineGenerateError) as e:
-            raise CallFailed(f"vLLM refuses the request: {e or e.__cause__!r}") from e
+        except refusals() as e:
+            raise CallFailed(f"vLLM gives no answer: {str(e) or repr(e.__cause__ or e)}") from e
         assert answer is not None, "vLLM ended without an answer"
         return answer
 
@@ -202,11 +213,6 @@ class VLLM(Sampled):
         if self._door is None:
             raise RuntimeError("the engine is closed; use it inside `async with engine`")
         return self._door
-
-
-def _own(ids: Sequence[int], chances: Sequence[Any]) -> tuple[float, ...]:
-    """Of each token drawn its log-probability; rounding may lift one a hair above 0."""
-    return tuple(min(0.0, chances[i][token].logprob) for i, token in enumerate(ids))
 
 
 def _best(at: Any, k: int) -> tuple[tuple[int, float], ...]:

@@ -53,6 +53,14 @@ def start(engine: VLLM, revision: str | None) -> tuple[Any, int]:
         ) from e
 
 
+def refusals() -> tuple[type[Exception], ...]:
+    """What vLLM raises where one request cannot be answered; until 0.2x these were ValueErrors."""
+    import vllm.exceptions as known
+    from vllm.v1.engine.exceptions import EngineGenerateError
+
+    return (ValueError, EngineGenerateError, getattr(known, "VLLMError", ValueError))
+
+
 def _device() -> Any:
     """vLLM's platform. Nothing is set up on the device yet."""
     for name, value in _ENVIRONMENT.items():
