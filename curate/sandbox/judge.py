@@ -140,7 +140,9 @@ def _asserts(server: Server, units: list[str], tests: Asserts, bounds: Bounds, e
         if told is None or told.get("mark") != mark:
             test.end()
             return _of_end(program) or Outcome("runtime_error", "the tests did not come to an end")
-        return _told(told, program)
+        outcome = _told(told, program)
+        program.stop()  # the two end side by side
+        return outcome
 
 
 def _told(told: dict[str, Any], program: Run) -> Outcome:

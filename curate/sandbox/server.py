@@ -53,11 +53,15 @@ class Run:
     err: int | None = None
     ended: dict[str, Any] | None = None
 
+    def stop(self) -> None:
+        """Ask for its end, and do not wait for it."""
+        with suppress(OSError):
+            self.report.shutdown(socket.SHUT_WR)
+
     def end(self, wait_s: float = 10.0) -> dict[str, Any]:
         """Kill what still runs, wait for it to be gone, and say how it ended: code, killed, cpu_s."""
         if self.ended is None:
-            with suppress(OSError):
-                self.report.shutdown(socket.SHUT_WR)
+            self.stop()
             self.ended = self.wait(time.monotonic() + wait_s) or {"broken": "no report"}
         return self.ended
 
