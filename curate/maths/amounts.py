@@ -74,18 +74,12 @@ def _written(text: str) -> Amount | None:
     found, rest = first
     while rest:
         after = _one(re.sub(r"^(?:,|and\s|,\s?and\s)\s*", "", rest))
-        if after is None or found.unit is None or after[0].unit is None or found.unit.offset:
+        if after is None or not (one := found.unit) or not (other := after[0].unit) or one.offset:
             return None
-        (value, other, _), rest = after
-        if (
-            other.dimension != found.unit.dimension
-            or not other.dimension
-            or other.factor >= found.unit.factor
-        ):
+        if not other.dimension or other.dimension != one.dimension or other.factor >= one.factor:
             return None
-        found = found._replace(
-            value=found.value + value * Fraction(other.factor) / Fraction(found.unit.factor)
-        )
+        more = after[0].value * Fraction(other.factor) / Fraction(one.factor)
+        found, rest = found._replace(value=found.value + more), after[1]
     return found
 
 

@@ -1,0 +1,120 @@
+"""The number in the response is the gold number, within a tolerance and in any unit of the same kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from curate.answers import final_value
+from curate.errors import UserError
+from curate.maths.amounts import Amount, amount
+from curate.maths.units import unit
+from curate.schema import Row
+from curate.step import Verdict, Verifier
+
+
+@dataclass(frozen=True)
+class Numeric(Verifier):
+    r"""For measured and computed answers; MathEqual is for exact ones. Abstains for a gold that is no number.
+
+    relative, absolute: the larger of both is allowed; absolute is in the unit of the gold. digits: in place
+    of both, the answer is within half a unit of the gold's so many-th significant digit. whole: "exact"
+    lets two numbers that are written as whole ones (no point, no power of ten) be equal only where they are
+    the same, "tolerant" treats them as all others. missing_unit: whether 5 is 5 cm. percent: "value" reads
+    50% as 0.5, "either" also as 50. A unit is converted (curate/maths/units.py); one of another kind, or
+    another currency, is different. A plain degree is the gold's degree where the gold is a temperature.
+    What is counted (apples) is not compared. 5 ± 0.1 is 5.
+    """
+
+    relative: float = 1e-3
+    absolute: float = 0.0
+    digits: int | None = None
+    whole: Literal["exact", "tolerant"] = "exact"
+    missing_unit: Literal["equal", "different"] = "equal"
+    percent: Literal["value", "either"] = "value"
+    timeout_s: float = 5.0
+    memory_mb: int = 2048
+    reflexive = r"\boxed{%s}"
+    reads = ("response", "answer")
+    examples = (
+        (dict(response=r"so \boxed{9.8\text{ m/s}^2}", answer="9.8066 m/s^2"), True),
+        (dict(response=r"\boxed{36\text{ km/h}}", answer="10 m/s"), True),
+        (dict(response=r"\boxed{6.022 \times 10^{23}}", answer="6.02214076e23"), True),
+        (dict(response=r"\boxed{101}", answer="100"), False),
+        (dict(response=r"\boxed{10\text{ kg}}", answer="10 m/s"), False),
+        (dict(response="I cannot tell.", answer="10"), False),
+        (dict(response=r"\boxed{10}", answer="a prime number"), None),
+    )
+
+    def __post_init__(self) -> None:
+        if self.relative < 0 or self.absolute < 0 or (self.digits is not None and self.digits < 1):
+            raise UserError(
+                f"numeric has relative={self.relative}, absolute={self.absolute}, digits={self.digits}: "
+                "tolerances are 0 or more, digits 1 or more"
+            )
+
+    def row(self, row: Row) -> Verdict:
+        if row["answer"] is None:
+            return Verdict(None, "no_gold")
+        if not row["answer"].strip():
+            return Verdict(None, "gold_invalid: it is empty")
+        gold = amount(row["answer"].strip())
+        if gold is None:
+            return Verdict(None, "unsupported: the gold answer is not a number")
+        said = final_value(row["response"] or "")
+        if said is None:
+            return Verdict(False, "no_answer")
+        if said.several:
+            return Verdict(False, "several_answers", said.text[:200])
+        found = amount(said.text)
+        if found is None:
+            return Verdict(False, "different: the answer is not a number", said.text[:200])
+        note = self.differs(gold, found)
+        return Verdict(not note, f"different: {note}" if note else f"equal: {said.where}", said.text)
+
+    def differs(self, gold: Amount, said: Amount) -> str:
+        """What sets the two apart, or nothing."""
+        if gold.unit and said.unit and gold.unit.offset and said.unit == unit("°"):
+            said = said._replace(unit=gold.unit)
+        sides = [a.unit if a.unit and a.unit.dimension else None for a in (gold, said)]
+        left, right = (_number(a) for a in (gold, said))
+        if sides[0] and sides[1]:
+            if sides[0].dimension != sides[1].dimension:
+                return "another kind of unit"
+            si = right * Fraction(sides[1].factor) + Fraction(sides[1].offset)
+            right = (si - Fraction(sides[0].offset)) / Fraction(sides[0].factor)
+        elif self.missing_unit == "different" and (sides[0] or sides[1]):
+            return "a unit is missing"
+        whole = self.whole == "exact" and gold.whole and said.whole and gold.unit == said.unit
+        if self._close(left, right, whole):
+            return ""
+        percent = [bool(a.unit and a.unit.percent) for a in (gold, said)]
+        if self.percent == "either" and percent[0] != percent[1]:
+            whole = self.whole == "exact" and gold.whole and said.whole
+            return "" if self._close(gold.value, said.value, whole) else "another number"
+        return "another number"
+
+    def _close(self, gold: Fraction, said: Fraction, whole: bool) -> bool:
+        if whole or gold == said:
+            return gold == said
+        if self.digits is not None:
+            return bool(gold) and abs(gold - said) <= _last_place(gold, self.digits) / 2
+        return abs(gold - said) <= max(Fraction(self.absolute), Fraction(self.relative) * abs(gold))
+
+
+def _number(amount: Amount) -> Fraction:
+    """The value, in its own unit where that has a dimension; 50% and 3 million are plain numbers."""
+    if amount.unit and not amount.unit.dimension:
+        return amount.value * Fraction(amount.unit.factor)
+    return amount.value
+
+
+def _last_place(value: Fraction, digits: int) -> Fraction:
+    """What one unit of the so many-th significant digit of a number is worth."""
+    value, power = abs(value), len(str(abs(value.numerator))) - len(str(value.denominator))
+    while Fraction(10) ** power > value:
+        power -= 1
+    while Fraction(10) ** (power + 1) <= value:
+        power += 1
+    return Fraction(10) ** (power - digits + 1)
