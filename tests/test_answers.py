@@ -11,8 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate import answers
-from curate.answers import final_answer, last_value, last_words, letters, plain
+from curate.answers import (
+    choices,
+    chosen,
+    final_answer,
+    final_value,
+    last_value,
+    last_words,
+    letters,
+    listed,
+    phrases,
+    plain,
+    reading,
+)
 from curate.text import split_thinking
 
 MARKED = [
@@ -126,33 +137,49 @@ def test_no_text_breaks_the_extraction(text: str) -> None:
     assert plain(plain(text)) is not None and isinstance(letters(text), set)
 
 
-SIZE = 1 << 18
-HOSTILE = {
-    "nested": r"\boxed{" * SIZE + "}" * SIZE,
-    "open": r"\boxed{" + "{" * SIZE,
-    "tags": "<answer>" * SIZE,
-    "closing": "</answer>" * SIZE,
-    "fields": '"answer": "' * SIZE,
-    "backslashes": '"answer": "' + "\\" * SIZE,
-    "phrases": "answer to " * SIZE,
-    "spaces": "answer" + " " * SIZE,
-    "dollars": "$" * SIZE,
-    "brackets": r"\[" * SIZE,
-    "numbers": "1," * SIZE,
-    "joins": r"\boxed{1}" + r"\," * SIZE,
-}
+SIZE = 1 << 20
+UNITS = [
+    "{", "}", "{}", "}{", r"\boxed{", r"\boxed", r"\boxed{5}", r"\boxed{5}, ", r"\boxed{\boxed{5}}",
+    r"\fbox{", "boxed{", "ox",
+    "$", "$$", '"', "'", "`", "```\n", "*", "**5** ", "\\", r"\[",
+    r"\(", r"\text{", r"\frac{1}{2}", "<answer>", "</answer>",
+    "<answer>x</answer>", "<", '"answer": "', '"answer": ', "#### 5\n", " ", "\n", "0", "1,", "1=", "a=",
+    "answer is ", "answer to ",
+    "answer: ", "The answer is 5. ", "either ", "not ", "答案是", "选A", "【答案】", "ответ ", "A, ",
+    "(A) ", "A. x\nB. y\n",
+    "A is wrong ", "\nQuestion: ", "answer 5 <|im_end|>", "</think>", "<think>", "é", "，",
+    "cannot be determined ", "result is 5 ",
+]  # fmt: skip
+FINDERS = [final_answer, final_value, last_value, last_words, letters, chosen, listed]
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("name", HOSTILE)
-def test_a_megabyte_of_anything_comes_to_an_end(name: str) -> None:
-    """All of it takes about two seconds; anything quadratic would take hours."""
-    for find in (final_answer, last_value, last_words, plain, letters):
-        find(HOSTILE[name])
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_megabyte_of_anything_comes_to_an_end(unit: str) -> None:
+    """A look takes some 20 ms; anything quadratic would take hours."""
+    much = (unit * (SIZE // len(unit) + 1))[:SIZE]
+    for text in (much, r"\boxed{" + much, "The answer is " + much):
+        for find in FINDERS:
+            find(text)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("unit", [unit for unit in UNITS if "think" not in unit])
+def test_a_box_is_found_before_and_after_a_megabyte(unit: str) -> None:
+    if any(word in unit for word in ("answer>", '"answer"', "####", "ox", "not")):
+        return  # marks of their own, and a denial
+    much = (unit * (SIZE // len(unit) + 1))[:SIZE]
+    assert (final_value(f"{much} \n\\boxed{{71}}") or ("", ""))[:2] == ("71", "boxed")
+    assert (final_value(f"so \\boxed{{71}}\n {much}") or ("", ""))[:2] == ("71", "boxed")
+
+
+def test_only_the_end_of_a_long_response_is_searched_for_phrases() -> None:
+    assert final_answer("The answer is 5. " + "word " * 2000) is None
+    assert final_answer("word " * 2000 + "The answer is 5.") == ("5", "phrase", False)
 
 
 def test_the_example_in_the_documentation_holds() -> None:
-    assert doctest.testmod(answers).failed == 0
+    assert all(doctest.testmod(m).failed == 0 for m in (reading, choices, phrases))
 
 
 def test_real_answers_are_found_in_every_style(data: Path) -> None:

@@ -95,7 +95,7 @@ def own_part(response: str) -> str:
             return ""
     for count, mark in enumerate(_RUN_ON.finditer(response, max(0, len(response) - MARKED))):
         before = response[: mark.start()]
-        if count >= 8:
+        if count >= 5:
             break
         if _SPOKEN.search(before, max(0, len(before) - MARKED)) and (_marked(before) or phrases(before)):
             return before

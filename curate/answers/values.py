@@ -13,6 +13,7 @@ from curate.answers.found import LONGEST, TAIL, Answer, Found
 from curate.answers.tidy import is_denied, is_undecided
 
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
+_LAST_BOLD = re.compile(r"\*\*([^*\n:]{1,80})\*\*[.!\s]{0,9}\Z")
 _BOLD_VALUE = re.compile(r"\*\*([-−+\\$€£(]{0,4}\d[^*\n]{0,80})\*\*")
 
 
@@ -52,6 +53,9 @@ def closing_value(response: str) -> Answer | None:
     A number counts as calculated where an equals sign stands before it; else the last number counts.
     """
     tail = response[-TAIL:].rstrip()
+    emphasis = _LAST_BOLD.search(tail)
+    if emphasis and not is_denied(tail, emphasis.start()):
+        return Answer(right_side(emphasis.group(1).strip()), "last value")
     found = last_value(tail)
     if found is None:
         return None
