@@ -47,7 +47,7 @@ def funnel_html(funnel: pl.DataFrame) -> str:
 
 def plan_html(plan: Mapping[str, Any]) -> str:
     """What each step would ask and cost; `plan` is a plan's plain JSON. A null is shown as nothing known."""
-    lines = []
+    lines, priced = [], any(s.get("usd") is not None for s in plan["steps"])
     for i, s in enumerate(plan["steps"], 1):
         bound = "≤ " if s["at_most"] else ""
         asks = bool(s["new"])
@@ -56,11 +56,24 @@ def plan_html(plan: Mapping[str, Any]) -> str:
             (bound if asks else "") + _number(s["new"]),
             ("~" + _number(s["tokens"]) if s["tokens"] is not None else "?") if asks else "",
             (f"~{s['seconds']:,.0f} s" if s["seconds"] is not None else "?") if asks else "",
-            f"~{s['usd']:,.2f}" if asks and s.get("usd") is not None else "",
+            *([f"~{s['usd']:,.2f}" if asks and s["usd"] is not None else ""] if priced else []),
             escape(", ".join(s["columns"])),
         ])  # fmt: skip
-    head = ["", "step", "role", "rows", "known", "new", "tokens", "time", "USD", "writes"]
-    return f"<div>{plan['read']:,} rows read</div>" + _table(head, lines, "rllrrrrrrl")
+    head = [
+        "",
+        "step",
+        "role",
+        "rows",
+        "known",
+        "new",
+        "tokens",
+        "time",
+        *(["USD"] if priced else []),
+        "writes",
+    ]
+    return f"<div>{plan['read']:,} rows read</div>" + _table(
+        head, lines, "r" + "l" * 2 + "r" * (len(head) - 4) + "l"
+    )
 
 
 def trace_html(row: Mapping[str, Any], spans: Spans | None = None) -> str:

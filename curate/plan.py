@@ -70,8 +70,9 @@ class Plan:
         return {"read": self.read, "steps": steps, "cost": self.cost}
 
     def __str__(self) -> str:
-        line = "{:>2s}  {:24s} {:9s} {:>10s} {:>10s} {:>10s} {:>12s} {:>9s} {:>9s}"
-        head = line.format("", "step", "role", "rows", "known", "new", "tokens", "time", "USD").rstrip()
+        priced = any(s.usd is not None for s in self.steps)
+        line = "{:>2s}  {:24s} {:9s} {:>10s} {:>10s} {:>10s} {:>12s} {:>9s}" + (" {:>9s}" if priced else "")
+        head = line.format("", "step", "role", "rows", "known", "new", "tokens", "time", "USD")
         lines = [f"{self.read:,} rows read", head]
         for i, s in enumerate(self.steps, 1):
             rows = ("≤ " if s.at_most else "") + f"{s.rows:,}"
@@ -79,13 +80,12 @@ class Plan:
             if s.new is not None and s.at_most:
                 new = "≤ " + new
             cost = _words(s.tokens, s.seconds, s.usd if s.tokens != 0 else 0.0) if s.new else ("", "", "")
-            lines.append(line.format(str(i), s.name, s.role, rows, known, new, *cost).rstrip())
+            lines.append(line.format(str(i), s.name, s.role, rows, known, new, *cost))
             if s.columns:
                 lines.append(f"      + {', '.join(s.columns)}")
-        if any(s.new for s in self.steps):
+        if any(s.new and s.tokens is not None for s in self.steps):
             bound = "≤" if any(s.new and s.at_most for s in self.steps) else ""
-            cost = _words(**self.cost)
-            lines.append(line.format("", "in all", "", "", "", bound, *cost).rstrip())
+            lines.append(line.format("", "in all", "", "", "", bound, *_words(**self.cost)))
         return "\n".join(lines)
 
     __repr__ = __str__

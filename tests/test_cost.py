@@ -295,3 +295,12 @@ def test_a_server_that_changes_its_model_under_the_same_name_is_named_and_nothin
         run = pipeline(b.url, 4).run(tmp_path / "run")
     assert list(run.recipe["served"].values()) == [{"root": "/models/b"}]
     assert run.ledger["calls"].sum() == 4
+
+
+def test_a_plan_shows_money_where_it_is_known_and_a_sum(tmp_path: Path) -> None:
+    assert "USD" not in str(road(Meter()).plan()) and "in all" not in str(road(Meter()).plan())
+    plan = road(Meter()).plan(tmp_path, probe=2, price=(10, 20))
+    *_, total = str(plan).splitlines()
+    assert total.split() == ["in", "all", "≤", "~3,120", *total.split()[4:6], "~0.05"]
+    assert "~0.01" in plan._repr_html_() and ">USD<" in plan._repr_html_()
+    assert ">USD<" not in road(Meter()).plan()._repr_html_()
