@@ -4,8 +4,8 @@
 
 Timed are the canonical solutions of HumanEval and MBPP, the first N of each (all by default), from
 FOLDER/code (CURATE_DATA, else ../shared/data): one row at a time in one process, the runners in turn within
-each round, and the figure is the median over rounds. Verdicts are compared on these rows and on one mutant of each (an
-operator changed), with a limit of 3 s for all.
+each round, and the figure is the median over rounds. Verdicts are compared on these rows and on one mutant of
+each (an operator changed), with a limit of 3 s for all.
 
 The peers are written anew after their published programs, as methods: nothing of theirs is imported.
 - human-eval: a multiprocessing.Manager for each row; a forked process that makes a folder, takes away

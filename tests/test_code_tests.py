@@ -173,6 +173,8 @@ def test_every_shape_is_read_and_judged(tests: Any, kind: type) -> None:
         "[[]]",
         '{"inputs": []}',
         "not json",
+        '{"fn_name": "f", "inputs": [[1]], "outputs": [NaN]}',
+        '{"fn_name": "f", "inputs": [[1]], "outputs": [' + "[" * 300 + "]" * 300 + "]}",
         "{" * 100_000,
         "[" * 100_000,
         '{"inputs": ["1"], "outputs": []}',

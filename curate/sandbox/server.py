@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-START_S = 20.0
+START_S = 60.0
 BOOT = """
 import sys, types
 curate = types.ModuleType("curate")

@@ -24,6 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+DEEPEST = 100
 LISTS = ("test_cases", "tests", "cases", "public_test_cases", "private_test_cases")
 NAMES = ("fn_name", "func_name", "function_name", "entry_point")
 INPUT, OUTPUT = ("input", "stdin", "inputs"), ("output", "stdout", "expected_output", "outputs", "expected")
@@ -143,7 +144,23 @@ def _columns(given: Mapping[str, Any]) -> Tests:
     # APPS wraps every output in a list of one; where all are such lists, the element is right as well
     wrapped = all(isinstance(o, list) and len(o) == 1 for o in outputs)
     answers = [[o, o[0]] if wrapped else [o] for o in outputs]
+    return _calls(name, arguments, answers)
+
+
+def _calls(name: str, arguments: list[list[Any]], answers: list[list[Any]]) -> Calls:
+    """Calls whose values can be sent and can be equal to something."""
+    front, depth = [*arguments, *answers], 0
+    while front := [v for value in front for v in _inside(value)]:
+        if depth > DEEPEST:
+            raise Unreadable(f"values nested more than {DEEPEST} deep")
+        if any(v != v for v in front):
+            raise Unreadable("a value that is not a number (NaN), which equals nothing")
+        depth += 1
     return Calls(name, tuple(arguments), tuple(answers))
+
+
+def _inside(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
 
 
 def _case_list(found: Any, key: str) -> list[Any]:
@@ -172,15 +189,15 @@ def _list(cases: list[Any], given: Mapping[str, Any], question: str) -> Tests:
     name = name or _method(question)
     if not name:
         raise Unreadable("functional cases, and no name of a function")
-    arguments = tuple(
+    arguments = [
         [_value(line) for line in i.split("\n") if line.strip()]
         if isinstance(i, str)
         else i
         if isinstance(i, list)
         else [i]
         for i, _ in pairs
-    )
-    return Calls(name, arguments, tuple([_value(o) if isinstance(o, str) else o] for _, o in pairs))
+    ]
+    return _calls(name, arguments, [[_value(o) if isinstance(o, str) else o] for _, o in pairs])
 
 
 def _first(case: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
