@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from curate.answers import LONGEST, Answer, final_answer, final_value, letters, plain
-from curate.maths import equal
+from curate.answers import LONGEST, chosen, final_value, plain
+from curate.maths import equal, is_words
 from curate.schema import Row
 from curate.step import Verdict, Verifier
 
@@ -57,6 +57,8 @@ class MathEqual(Verifier):
         if _OPTION.fullmatch(plain(gold)):
             return _letters(plain(gold).strip("()"), response)
         said = final_value(response)
+        if said is None and is_words(gold):
+            return Verdict(None, "unsupported: the gold answer is words")
         if said is None:
             return Verdict(False, "no_answer")
         if said.several:
@@ -68,16 +70,15 @@ class MathEqual(Verifier):
 
 
 _OPTION = re.compile(r"\(?[A-J]\)?")
-_AT_END = re.compile(r"\(([A-J])\)[.*\s]{0,4}\Z")
+_LETTERS = "ABCDEFGHIJ"
 
 
 def _letters(gold: str, response: str) -> Verdict:
     """The gold is the letter of an option: so must the answer be."""
-    said = final_answer(response) or Answer(response.strip()[-LONGEST:], "line")
-    named = letters(said.text) or set(_AT_END.findall(said.text))
-    if not named:
-        return Verdict(False, "no_answer: no option letter", said.text if said.where != "line" else None)
-    if len(named) > 1:
-        return Verdict(False, f"several_answers: {', '.join(sorted(named))}", said.text)
-    same = named == {gold}
-    return Verdict(same, f"{'equal' if same else 'different'}: {said.where}", said.text)
+    said = chosen(response, {}, _LETTERS)
+    if said is None:
+        return Verdict(False, "no_answer: no option letter")
+    if said.several or len(said.labels) > 1:
+        return Verdict(False, "several_answers", said.text[:200])
+    same = said.labels == {gold.casefold()}
+    return Verdict(same, f"{'equal' if same else 'different'}: {said.where}", said.text[:200])

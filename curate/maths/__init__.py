@@ -15,10 +15,10 @@ from curate.maths.fallback import math_verify_says
 from curate.maths.numerals import rational, squeezed
 from curate.maths.settle import depth, settle
 from curate.maths.shapes import same
-from curate.maths.tree import LONGEST, Node, TooMuch, Unreadable, walk
-from curate.maths.words import minutes
+from curate.maths.tree import LONGEST, Node, TooMuch, Unreadable, num, walk
+from curate.maths.words import bare, minutes, phrase, same_time
 
-__all__ = ["Comparison", "Policy", "canonical", "equal", "readable"]
+__all__ = ["Comparison", "Policy", "canonical", "equal", "is_words", "readable"]
 
 
 class Comparison(NamedTuple):
@@ -44,6 +44,8 @@ class Policy(Protocol):
     def assignment(self) -> Literal["equal", "different"]: ...
 
 
+_OPEN = re.compile(r"\\(?:i*o?int|lim|sum|prod)(?![a-z])")
+_ZEROS = re.compile(r",\s?0\d")
 _COMMA = re.compile(r"-?\d{1,30},(?:\d{1,2}|\d{4,30})")
 
 
@@ -60,9 +62,9 @@ def equal(gold: str, said: str, policy: Policy) -> Comparison:
             return _verdict(left == right, "as numbers")
     if squeezed(gold) == squeezed(said):
         return _verdict(True, "as texts")
-    times = minutes(gold), minutes(said)
-    if times[0] and times[1]:
-        return _verdict(times[0][0] == times[1][0], "as times of day")
+    one, other = minutes(gold), minutes(said)
+    if one and other and (one[1] or other[1]):
+        return _verdict(same_time(one, other), "as times of day")
     try:
         return _by_tree(gold, said, policy)
     except (TooMuch, RecursionError) as e:
@@ -88,18 +90,17 @@ def _by_tree(gold: str, said: str, policy: Policy) -> Comparison:
     found = same(key, answer, policy)
     if found is not True and _listed(gold, said):
         others = [_read(t, grouped=False) for t in (gold, said)]
-        tries = ((others[0], answer), (key, others[1]), (others[0], others[1]))
+        tries = (
+            ()
+            if _ZEROS.search(gold + " " + said)
+            else ((others[0], answer), (key, others[1]), (others[0], others[1]))
+        )
         if any(x is not None and y is not None and same(x, y, policy) for x, y in tries):
             found = True
     if found is None and _is_words(answer):
         return _verdict(False, "the answer is words")
     if found is None:
-        found = math_verify_says(gold, said)
-        return (
-            _verdict(found, "as Math-Verify says")
-            if found is not None
-            else Comparison(None, "unsupported", "what is equal to such an answer is not decided by rules")
-        )
+        return Comparison(None, "unsupported", "rules do not decide what equals such an answer")
     if found is False and _decimal_comma(gold, said):
         found = True
     return _verdict(found)
@@ -128,6 +129,8 @@ def _fallen(gold: str, said: str, key: Node | None) -> Comparison:
     found = math_verify_says(gold, said)
     if found is not None:
         return _verdict(found, "as Math-Verify says")
+    if any(_OPEN.search(t) for t in (gold, said)):
+        return Comparison(None, "unsupported", "a sum, an integral or a limit is not worked out")
     if key is not None:
         return _verdict(False, "the answer is not mathematics that can be read")
     return Comparison(None, "gold_invalid", "it cannot be read as mathematics")
@@ -152,15 +155,17 @@ def _words(key: Node, answer: Node | None, policy: Policy) -> Comparison:
 
 
 def canonical(text: str) -> str:
-    """A key that is the same for answers that are cheaply seen to be equal: 1/2, 0.5, \\frac12."""
+    """A key that is the same for answers that are cheaply seen to be equal: 1/2, 0.5, \\frac12, x = 0.5."""
     number = rational(text)
-    if number is not None:
-        return str(number)
+    words = bare(text)
+    if number is None and words.isalpha() and len(words) > 2:
+        return f"words {words.casefold()}"
     try:
-        tree = read(text)
+        tree = settle(read(text)) if number is None else num(number)
         depth(tree)
-        return repr(canon(settle(tree)))
-    except (Unreadable, TooMuch, ZeroDivisionError, RecursionError):
+        tree = canon(tree.args[1] if tree.head == "def" else tree)
+        return str(tree.args[0]) if tree.head == "num" else repr(tree)
+    except (Unreadable, TooMuch, ZeroDivisionError, RecursionError, ValueError):
         return squeezed(text[:LONGEST]).casefold()
 
 
@@ -173,3 +178,14 @@ def readable(gold: str) -> bool:
     except (TooMuch, RecursionError):
         return False
     return tree is not None and not _is_words(tree)
+
+
+def is_words(gold: str) -> bool:
+    """Whether a gold answer is natural language: for a judge, not for rules."""
+    if phrase(gold) is not None and not readable(gold):
+        return True
+    try:
+        tree = _read(gold)
+    except (TooMuch, RecursionError):
+        return False
+    return tree is not None and _is_words(tree)

@@ -168,5 +168,5 @@ def _calculated(text: str) -> Amount | None:
     if found.kind in ("none", "noun"):
         return Amount(value, None, False)
     if isinstance(found.kind, str):
-        return Amount(value, unit({"degree": "°", "percent": "%"}[found.kind]), False)
+        return Amount(value, unit(found.kind), False)  # degree, radian, percent
     return Amount(value, Unit(found.factor, found.kind, found.offset), False)

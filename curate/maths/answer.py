@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from curate.maths.dialects import rewritten
 from curate.maths.expression import Parser, at_end
 from curate.maths.names import CLAUSES, IS, NOISE, is_unit
 from curate.maths.tokens import tokens
@@ -22,14 +23,9 @@ _SETS = {"cup": "union", "bigcup": "union", "cap": "inter", "setminus": "without
 _SIGNS = frozenset("+-*/^!%")
 _MONEY = frozenset("$€£¥₹")
 _UNIT_SIGNS = frozenset("^/{}*-_()")
-_POWER = re.compile(r"(?<=[\w)\]])\*\*(?=[\w(\-])")
 _BASE = re.compile(r"([-+]?)([0-9A-Fa-f]{1,60})_\{?(\d\d?)\}?")
 _MEASURE = re.compile(
-    r"([-+]?\d[\d.,]*(?:\s?/\s?\d+)?)(\s*)((?:[A-Za-zµμΩ°](?:\^-?\d|\d(?!\d)|[²³])?[/*· .]?){1,40})"
-)
-_FRENCH = re.compile(r"(?<![\w)}\]])([\[\]])([^\[\]()]{1,100}[,;][^\[\]()]{1,100})([\[\]])")
-_SCIENTIFIC = re.compile(
-    r"(?<![\w.])(\d+\.\d+|\d+(?=E)|\d+(?=e\+?\d)|\d(?=e-\d\d)|1(?=e))[eE]\+?(-?\d{1,3})(?![\w.])"
+    r"([-+]?\d[\d.,]*(?:\s?/\s?\d+)?)(\s*)((?:[A-Za-zµμΩ°](?:\^\{?-?\d\}?|\d(?!\d)|[²³])?[/*· .]?){1,40})"
 )
 
 
@@ -46,27 +42,15 @@ def read(text: str, grouped: bool = True) -> Node:
     measure = _MEASURE.fullmatch(text)
     if measure and is_unit(measure[3]) and (measure[2] or len(measure[3]) > 1):
         return Node("qty", (read(measure[1]), measure[3]))
-    text = _FRENCH.sub(_english, text)
-    if "**" in text and not text.startswith("**"):
-        text = _POWER.sub("^", text)
+    text = rewritten(text)
     if based := _BASE.fullmatch(re.sub(r"\\text\{(\w+)\}|\s|\\_|\$|\\!", lambda m: m.group(1) or "", text)):
         return _based(*based.groups())
-    if "\\" not in text:
-        text = _SCIENTIFIC.sub(r"\1*10^{\2}", text)
-    if text.count("$") - text.count("\\$") == 1:
-        text = text.replace("$", "\\$")
     bare = grouped and not re.search(r"[(\[]|\\\{|, ", text)
     parser = Parser(tokens(text, grouped=bare), part)
     found = _list(parser)
     if not at_end(parser):
         raise Unreadable(f"{parser.peek().text!r} is left over")
     return found
-
-
-def _english(found: re.Match[str]) -> str:
-    """]0, 1[ as (0, 1)."""
-    opened, inner, closed = found.groups()
-    return ("(" if opened == "]" else "[") + inner + (")" if closed == "[" else "]")
 
 
 def _based(sign: str, digits: str, base: str) -> Node:
@@ -108,6 +92,7 @@ def _list(p: Parser) -> Node:
 
 def part(p: Parser) -> Node:
     """One item: a value, a chain of relations, or words; a clause behind it ("for all x") is passed over."""
+    p.eat("=")
     sides: list[Node | str] = [_definition(p) or _operand(p)]
     while True:
         token = p.peek()
@@ -230,7 +215,10 @@ def _unit(p: Parser) -> str:
 
 
 def _words(p: Parser) -> Node:
-    """Natural language up to the next separator or relation."""
+    """Natural language up to the next separator or relation; or a unit before its number (USD 5)."""
+    if p.peek(1).kind == "num" and p.peek().kind == "word" and is_unit(p.peek().text):
+        unit = p.take().text
+        return Node("qty", (p.sum(), unit))
     said: list[str] = []
     while p.peek().kind not in ("end", "sep") and p.peek().text not in (
         ",",

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from curate.maths.groups import absolute, angle, braces, bracket, environment, set_of
-from curate.maths.literals import FRACTIONS, argument, based, number
+from curate.maths.literals import FRACTIONS, argument, based, number, series
 from curate.maths.names import FUNCTIONS, GREEK
 from curate.maths.tree import (
     IMAGINARY,
@@ -17,6 +17,7 @@ from curate.maths.tree import (
     Node,
     TooMuch,
     Unreadable,
+    add,
     call,
     const,
     mul,
@@ -38,8 +39,8 @@ _SKIP = frozenset({"angle", "triangle", "measuredangle", "odot", "mathring", "De
 _SAME = {"varepsilon": "epsilon", "vartheta": "theta", "varphi": "phi", "ell": "l", "varrho": "rho"}
 _OTHER = frozenset(
     "Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega prime partial nabla hbar complement ldots dots cdots"
-    " square heartsuit diamond parallel perp overline dot lfloor lceil lvert vert lVert Vert langle begin"
-    " mathbb mathring bmod not stackrel".split()
+    " square heartsuit diamond parallel perp overline dot sum prod int"
+    " lfloor lceil lvert vert lVert Vert langle begin mathbb mathring bmod not stackrel".split()
 )
 STARTS = frozenset({*FUNCTIONS.values(), *FRACTIONS, *_BINOMS, *_ROOTS, *_FIXED, *GREEK, *_OTHER, *_SKIP}) - {
     "bmod", "not", "parallel", "perp", "ldots", "dots", "cdots", "stackrel", "mod",
@@ -70,6 +71,9 @@ def atom(p: Parser) -> Node:
 def _named(p: Parser, name: str) -> Node:
     if p.sees("_"):
         name += "_" + subscript(p)
+    if name == "C" and p.sees("(") and p.peek(2).text == "," and p.peek(4).text == ")":
+        p.at += 1
+        return call("binom", *bracket(p, "(").args)
     if name in ("f", "g", "h", "F", "G", "f'", "g'", "f''") or p.tokens[p.at - 1] is None:
         if p.sees("^") and p.peek(1).text == "{" and p.peek(2).text == "-" and p.peek(5).text == "(":
             p.at += 5
@@ -108,6 +112,10 @@ def _command(p: Parser, name: str) -> Node:
             if p.sees("{") or p.peek().kind == "num"
             else _function(p, "binom")
         )
+    if name in ("sum", "prod"):
+        return series(p, name)
+    if name in ("int", "iint", "oint", "lim", "limsup", "liminf"):
+        raise Unreadable(f"\\{name} is not worked out")
     if name in _FIXED:
         return _FIXED[name]
     if name in _SKIP:
@@ -160,6 +168,8 @@ def _function(p: Parser, name: str) -> Node:
     args = inner.args if inner.head == "()" else (inner,)
     if name == "log" and base is not None:
         args = (*args, base)
+    if name == "cis":
+        return add(call("cos", *args), mul(IMAGINARY, call("sin", *args)))
     if name == "lg":
         name, args = "log", (*args, num(10))
     if exponent == num(-1) and name in ("sin", "cos", "tan", "cot", "sec", "csc"):

@@ -10,7 +10,7 @@ from fractions import Fraction
 from math import comb, factorial, floor
 
 from curate.maths.radicals import numeric_power
-from curate.maths.tree import INF, ONE, PI, ZERO, Node, add, call, children, mul, num, power
+from curate.maths.tree import BITS, INF, ONE, PI, ZERO, Node, TooMuch, add, call, children, mul, num, power
 
 
 def canon(node: Node) -> Node:
@@ -104,6 +104,8 @@ def product_of(factors: Iterable[Node]) -> Node:
         coefficient *= number
         if left != ONE:
             rest.extend(left.args if left.head == "mul" else (left,))
+    if max(coefficient.numerator.bit_length(), coefficient.denominator.bit_length()) > BITS:
+        raise TooMuch("a number of thousands of digits")
     if not coefficient:
         return ZERO
     if len({r.args[0] if r.head == "pow" else r for r in rest}) < len(rest):

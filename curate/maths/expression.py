@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 
 from curate.maths.atoms import CLOSING, STARTS, atom, subscript
 from curate.maths.tokens import Token
-from curate.maths.tree import DEEPEST, Node, TooMuch, Unreadable, add, call, mul, neg, over, power, sym
+from curate.maths.tree import DEEPEST, Node, TooMuch, Unreadable, add, call, mul, neg, num, over, power, sym
 
 END = Token("end", "", True)
 _TIMES = frozenset({"cdot", "times", "ast", "cdotp", "star", "bullet"})
@@ -99,6 +100,8 @@ class Parser:
         before = self.tokens[self.at - 1] if self.at else END
         if token.kind == "num":
             return before.kind != "num" and before.text not in ("'",)
+        if token.text in ("vert", "Vert") and token.kind == "cmd":
+            return self.bars == 0 and not self.inset
         return token.kind == "name" or token.kind == "cmd" and token.text in STARTS
 
     def signed(self) -> Node:
@@ -144,6 +147,9 @@ class Parser:
             if self.eat("{"):
                 value = self.sum()
                 self.close("}")
+                return power(value, self.exponent()) if self.eat("^") else value
+            if self.peek().kind == "num":  # v^2_0: no base
+                value = num(Fraction(self.take().text))
                 return power(value, self.exponent()) if self.eat("^") else value
             return self.signed()
 

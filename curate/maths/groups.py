@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from curate.maths.names import CLAUSES
 from curate.maths.tree import Node, Unreadable, call
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ def environment(p: Parser) -> Node:
         while p.peek().kind != "end" and p.peek().text != "end":
             if p.eat("\\\\"):
                 rows.append([])
+            elif p.peek().kind == "word" and p.peek().text.lower() in CLAUSES:
+                p.at += 1
             elif not p.eat("&", ",", ";", "."):
                 before = p.at
                 rows[-1].append(p.part(p))
@@ -115,7 +118,7 @@ def environment(p: Parser) -> Node:
         _name(p)
     full = tuple(Node("row", tuple(row)) for row in rows if row)
     if name.rstrip("*") not in _MATRICES:
-        return Node("list", tuple(cell for row in rows for cell in row[:1]))
+        return Node("list", tuple(row[0] if len(row) == 1 else Node("<>", tuple(row)) for row in rows if row))
     return call("det", Node("rows", full)) if name == "vmatrix" else Node("rows", full)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from curate.maths.tree import Node, Unreadable, add, num, over
+from curate.maths.tree import BIGGEST, Node, TooMuch, Unreadable, add, const, mul, num, over, swap, sym, walk
 
 if TYPE_CHECKING:
     from curate.maths.expression import Parser
@@ -127,3 +127,31 @@ def argument(p: Parser) -> Node:
             p.at += 1
             return num(Fraction(token.text))
         return p.atom()
+
+
+def series(p: Parser, name: str) -> Node:
+    r"""\sum_{k=1}^{5} k^2 between numbers, at most a hundred terms, written out."""
+    bounds: dict[str, Node] = {}
+    counter = None
+    for _ in range(2):
+        if p.eat("_"):
+            opened = p.eat("{")
+            counter = p.take().text
+            if not opened or not p.eat("="):
+                raise Unreadable(f"\\{name} without a counter")
+            bounds["low"] = p.sum()
+            p.close("}")
+        elif p.eat("^"):
+            bounds["high"] = p.exponent()
+    body = p.product()
+    low, high = bounds.get("low"), bounds.get("high")
+    if counter is None or low is None or high is None or low.head != "num" or high.head != "num":
+        raise Unreadable(f"\\{name} that is not between numbers")
+    first, last = low.args[0], high.args[0]
+    if first.denominator != 1 or last.denominator != 1 or last < first or last - first > 100:
+        raise Unreadable(f"\\{name} of too many terms")
+    if sum(1 for _ in walk(body)) * (last - first + 1) > BIGGEST:
+        raise TooMuch("a sum of sums")
+    names = (sym(counter), const(counter))
+    terms = [swap(body, dict.fromkeys(names, num(k))) for k in range(int(first), int(last) + 1)]
+    return add(*terms) if name == "sum" else mul(*terms)

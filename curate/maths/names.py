@@ -6,7 +6,7 @@ from functools import lru_cache
 
 _SAME = (
     "sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos arctan arccot arcsec arccsc ln log lg exp sqrt"
-    " max min gcd lcm det mod floor ceil abs arcsinh arccosh arctanh sgn sign Re Im"
+    " max min gcd lcm det mod floor ceil abs arcsinh arccosh arctanh sgn sign Re Im cis"
 )
 FUNCTIONS = {name: name for name in _SAME.split()} | {
     "asin": "arcsin", "acos": "arccos", "atan": "arctan", "arcsin": "arcsin", "tg": "tan", "ctg": "cot",

@@ -26,7 +26,7 @@ ALL = Piece(LOW, False, INF, False)
 
 def piece(low: Node, low_in: bool, high: Node, high_in: bool) -> Piece:
     low, high = canon(low), canon(high)
-    return Piece(low, low_in and low != LOW, high, high_in and high != INF)
+    return Piece(low, low_in, high, high_in)
 
 
 def point(value: Node) -> Piece:

@@ -33,27 +33,31 @@ def equal_values(a: Node, b: Node) -> bool | None:
 
 def _agree(a: Node, b: Node, points: Iterator[dict[str, Fraction]], *, real: bool) -> bool | None:
     """False at the first point where they differ, True where they agree in two (one for constants)."""
-    agreed, point = 0, {}
+    agreed = 0
+    point: dict[str, Fraction] = {}
     for point in points:
-        for digits in DIGITS[: 1 if agreed > 1 else 2]:
-            try:
-                left, right, scale = values(a, b, point, digits, real=real)
-            except Undefined:
-                break
-            if not _close(left, right, scale, digits):
+        try:
+            if not _equal_at(a, b, point, real=real):
                 return False
-        else:
-            agreed += 1
+        except Undefined:
+            continue
+        agreed += 1
     return True if agreed >= (2 if point else 1) else None
 
 
-def _close(left: Any, right: Any, scale: Any, digits: int) -> bool:
+def _equal_at(a: Node, b: Node, point: dict[str, Fraction], *, real: bool) -> bool:
+    """Equal to 40 digits and to 140, or a difference that is noise: it vanishes as the digits grow."""
     from mpmath import mpf
 
-    gap = abs(left - right)
-    return bool(
-        gap <= mpf(10) ** (12 - digits) * max(abs(left), abs(right)) or gap <= mpf(10) ** (6 - digits) * scale
-    )
+    few, many = DIGITS
+    left, right, scale = values(a, b, point, few, real=real)
+    gap, size = abs(left - right), max(abs(left), abs(right))
+    if gap > mpf(10) ** (10 - few) * size and gap > mpf(10) ** (10 - few) * scale:
+        return False
+    left, right, _ = values(a, b, point, many, real=real)
+    finer = abs(left - right)
+    close = finer <= mpf(10) ** (10 - many) * max(abs(left), abs(right))
+    return bool(close or finer <= mpf(10) ** (few - many + 20) * gap)
 
 
 _RANGES = ((0.1, 0.95), (-3, -0.1), (2, 9), (-0.95, 0.95), (1.1, 4), (3, 30), (-9, -1))

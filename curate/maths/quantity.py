@@ -16,14 +16,14 @@ _PERCENT = frozenset({"percent", "per cent", "%", "percentage", "pct"})
 class Measure(NamedTuple):
     """A value and what it is measured in. kind: none, noun, degree, percent, or a dimension.
 
-    letter: the unit, where it is a single letter, and may be an unknown.
+    text: the unit as it is written.
     """
 
     value: Node
     kind: Any
     factor: Any = 1
     offset: Any = 0
-    letter: str = ""
+    text: str = ""
 
 
 def unit_of(text: str) -> Any:
@@ -48,14 +48,14 @@ def measured(node: Node) -> Measure:
         return measured(value)
     low = said.casefold()
     if low in _DEGREES or low in _RADIANS or low in _PERCENT:
-        kind = "degree" if low in _DEGREES else "percent" if low in _PERCENT else "none"
+        kind = "degree" if low in _DEGREES else "percent" if low in _PERCENT else "radian"
         return Measure(value, kind)
     unit = unit_of(said)
     if unit is None:
         return Measure(value, "noun")
     if not unit.dimension:
         return Measure(mul(num(Fraction(unit.factor)), value), "percent" if unit.percent else "none")
-    return Measure(value, unit.dimension, unit.factor, unit.offset, said if len(said) == 1 else "")
+    return Measure(value, unit.dimension, unit.factor, unit.offset, said)
 
 
 def _compound(node: Node) -> Measure:

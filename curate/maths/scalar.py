@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 from curate.maths.canon import canon, sum_of
+from curate.maths.names import is_unit
 from curate.maths.probe import equal_values
 from curate.maths.quantity import Measure, measured
 from curate.maths.residue import equal_residues
@@ -14,6 +15,7 @@ from curate.maths.tree import PI, Node, TooMuch, mul, num, over, swap, sym, symb
 _SHAPES = frozenset(
     "() [] (] [) <> set list and or rows row rel union inter without builder text def pm mp mod".split()
 )
+_CONSTANTS = frozenset("cCkK")
 _COUNTERS = frozenset("k n m l N K M t j p q r s".split())
 
 
@@ -25,10 +27,13 @@ def same_value(a: Node, b: Node, policy: Any) -> bool | None:
     """Whether two scalars are equal, under the policy for units, percent, degrees and rounding."""
     left, right = measured(a), measured(b)
     if left.kind == right.kind:
-        if left[1:] == right[1:]:
+        if left[1:4] == right[1:4]:
             return same_number(left.value, right.value, policy)
         return same_number(_converted(left), _converted(right), policy)
-    loose = ("none", "noun")
+    loose = ("none", "noun", "radian")
+    if {left.kind, right.kind} == {"degree", "radian"}:
+        turned, other = (left, right) if left.kind == "degree" else (right, left)
+        return same_number(canon(Node("deg", (turned.value,))), other.value, policy)
     if left.kind in loose and right.kind in loose:
         return same_number(left.value, right.value, policy)
     if left.kind in loose or right.kind in loose:
@@ -42,13 +47,25 @@ def _one_unit(bare: Measure, other: Measure, policy: Any) -> bool | None:
     if other.kind == "percent":
         same = same_number(canon(Node("pct", (other.value,))), bare.value, policy)
         return same or (policy.percent == "either" and same_number(other.value, bare.value, policy))
+    if bare.kind == "none" and isinstance(other.kind, tuple) and (spelled := _as_unit(bare.value)):
+        return same_value(Node("qty", spelled), Node("qty", (other.value, other.text)), policy)
     if other.kind == "degree":
         same = same_number(canon(Node("deg", (other.value,))), bare.value, policy)
         return same or (policy.missing_unit == "equal" and same_number(other.value, bare.value, policy))
     if policy.missing_unit == "equal" and same_number(other.value, bare.value, policy):
         return True
-    letter = other.letter  # 2 h may be two hours, or twice h
+    letter = other.text if len(other.text) == 1 else ""  # 2 h may be two hours, or twice h
     return bool(letter) and same_number(mul(other.value, sym(letter)), bare.value, policy)
+
+
+def _as_unit(value: Node) -> tuple[Node, str] | None:
+    """5 m, read as a product of 5 and an unknown, as the value and the unit."""
+    value = canon(value)
+    if value.head != "mul" or value.args[-1].head != "sym" or len(value.args) < 2:
+        return None
+    name = value.args[-1].args[0]
+    name = name if len(name) == 1 else f"\\{name}"
+    return (mul(*value.args[:-1]), name) if is_unit(name) and not symbols(mul(*value.args[:-1])) else None
 
 
 def _converted(measure: Measure) -> Node:
@@ -77,7 +94,7 @@ def equal(a: Node, b: Node) -> bool | None:
     """Whether two canonical scalars are equal; None where nobody can tell."""
     if a == b:
         return True
-    if a.head == b.head == "num":
+    if a.head == b.head == "num" or "ratio" in (a.head, b.head):
         return False
     if _infinite(a) or _infinite(b):
         return False if _infinite(a) != _infinite(b) or symbols(a) == symbols(b) else None
@@ -92,9 +109,13 @@ def equal(a: Node, b: Node) -> bool | None:
 
 def _by_value(a: Node, b: Node) -> bool | None:
     try:
-        return equal_values(a, b)
+        same = equal_values(a, b)
     except TooMuch:
         pass
+    else:
+        if same is None and not symbols(a) and not symbols(b):
+            return False if _is_defined(a) != _is_defined(b) else None
+        return same
     sizes = [_is_huge(a), _is_huge(b)]
     if symbols(a) or symbols(b) or sizes[0] == sizes[1]:
         if (
@@ -115,6 +136,10 @@ def _is_huge(node: Node) -> bool:
     except TooMuch:
         return True
     return False
+
+
+def _is_defined(node: Node) -> bool:
+    return equal_values(node, num(0)) is not None
 
 
 def _infinite(node: Node) -> bool:
@@ -154,7 +179,8 @@ def _renamed(a: Node, b: Node) -> bool:
     if len(left) == len(right) == 1 and left != right and left | right <= _COUNTERS:
         if any(n == PI for n in walk(a)) and any(n == PI for n in walk(b)):
             return equal(canon(swap(a, {sym(*left): sym(*right)})), b) is True
-    if left != right and {n.casefold() for n in left} == {n.casefold() for n in right}:
+    folded = [{n.casefold() for n in names} for names in (left, right)]
+    if left ^ right <= _CONSTANTS and left != right and folded[0] == folded[1]:
         lowered = [{sym(n): sym(n.casefold()) for n in names} for names in (left, right)]
         if len(set(lowered[0].values())) == len(left) and len(set(lowered[1].values())) == len(right):
             return equal(canon(swap(a, lowered[0])), canon(swap(b, lowered[1]))) is True

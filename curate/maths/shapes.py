@@ -36,6 +36,8 @@ def _same(a: Node, b: Node, policy: Any) -> bool | None:
         found = _regions(a, b)
         if found is not None:
             return found
+        if is_region(a) != is_region(b) and (is_scalar(a) or is_scalar(b)):
+            return False
     if a.head == b.head == "rel":
         return same_relation(a, b)
     for left, right in ((a, b), (b, a)):
@@ -64,13 +66,22 @@ def _shapes(a: Node, b: Node, policy: Any) -> bool | None:
         return _in_order(a.args, b.args, policy)
     if heads & SEQUENCES:
         return False
-    if a.head == b.head == "mod":
-        return _in_order(a.args, b.args, policy)
     if "mod" in heads:
-        a, b = (n.args[0] if n.head == "mod" else n for n in (a, b))
+        return _modulo(a, b, policy)
     if not is_scalar(a) or not is_scalar(b):
         return True if canon(a) == canon(b) else None
     return same_value(a, b, policy)
+
+
+def _modulo(a: Node, b: Node, policy: Any) -> bool | None:
+    """3 mod 7 beside 10 mod 7, and beside 3."""
+    (x, n), (y, m) = (node.args if node.head == "mod" else (node, None) for node in (a, b))
+    if n is not None and m is not None and canon(n) != canon(m):
+        return False
+    x, y, by = canon(x), canon(y), canon(n or m)
+    if x.head == y.head == by.head == "num" and by.args[0]:
+        return (x.args[0] - y.args[0]) % by.args[0] == 0
+    return same_value(x, y, policy)
 
 
 def _entries(node: Node) -> tuple[Any, ...]:
@@ -80,7 +91,7 @@ def _entries(node: Node) -> tuple[Any, ...]:
             return tuple(row.args[0] for row in node.args)
         if len(node.args) == 1:
             return (Node("row"), *node.args[0].args) if len(node.args[0].args) > 1 else node.args[0].args
-        return tuple(Node("()", row.args) for row in node.args)
+        return tuple(Node("<>", row.args) for row in node.args)
     return node.args if node.head in SEQUENCES else (node,)
 
 
@@ -103,7 +114,9 @@ def _in_order(a: tuple[Any, ...], b: tuple[Any, ...], policy: Any) -> bool | Non
 def _unordered(a: Node, b: Node, policy: Any) -> bool | None:
     left, right = list(a.args), list(b.args)
     if all(n.head == "def" for n in (*left, *right)):
-        pass
+        bases = [{repr(n.args[0]).partition("_")[0].rstrip("',()") for n in side} for side in (left, right)]
+        if len(bases[0]) == len(bases[1]) == 1 and bases[0] == bases[1]:
+            left, right = ([n.args[1] for n in side] for side in (left, right))
     elif all(n.head == "def" for n in left) != all(n.head == "def" for n in right):
         named = _named_and_bare(left, right, policy)
         if named is not None:
@@ -147,7 +160,7 @@ def _paired(left: list[Node], right: list[Node], policy: Any) -> bool | None:
 def _named_and_bare(left: list[Node], right: list[Node], policy: Any) -> bool | None:
     """x=1, y=2 beside 1, 2: in their order, or in that of the names; x_1 and x_2 are roots in any order."""
     named, bare = (left, right) if left and left[0].head == "def" else (right, left)
-    if not all(n.head == "def" for n in named):
+    if not all(n.head == "def" for n in named) or any(n.head in ("def", "rel") for n in bare):
         return None
     if policy.assignment != "equal":
         return False

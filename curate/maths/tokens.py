@@ -26,17 +26,17 @@ class Token(NamedTuple):
 _SPACE = (
     r"(?:\s|~|\$|\*\*|`|\\[,;:!> ]|\\(?:left|right|[bB]igg?[lrm]?)(?![a-zA-Z])\.?|\\[()\[\]]"
     r"|\\(?:q?quad|displaystyle|textstyle|scriptstyle|limits|nolimits|rm|bf|it|tt|large|Large|tiny|small|boldmath"
-    r"|mathstrut|strut|hfill|noindent|thinspace|medspace|thickspace|nonumber|cal|allowbreak)(?![a-zA-Z])"
+    r"|mathstrut|strut|ensuremath|hfill|noindent|thinspace|medspace|thickspace|nonumber|cal|allowbreak)(?![a-zA-Z])"
     r"|\\[hv]space\*?\s?\{[^{}]{0,20}\}|\\(?:h|v)?phantom\s?\{[^{}]{0,20}\})"
 )
 _GROUP = r"\d{1,3}(?:%s\d{3})+(?!\d)(?:\.\d+)?"
 _SAFE = _GROUP % r"(?:\{,\}|,\\!|\\!,|\\,|\\!|\\ |~| |\{\\,\})"
-_BARE = _GROUP % r"(?:,|\{,\}|,\\!|\\,)"
+_BARE = _GROUP % r"(?:,|\{,\}|,\\!|\\!,|\\,|\\!|\\ |~| |\{\\,\})"
 _REST = (
     r"|(?P<num>\d+\{,\}\d+|\d+\.\d+|\.\d+|\d+)"
     r"|(?P<row>\\\\(?:\[[\d.]{1,5}[a-z]{2}\])?|\\cr\b|\\newline\b)"
     r"|\\(?P<styled>text(?:bf|it|rm|sf|normal|tt)?|mbox|hbox|fbox|textup|mathrm|mathbf|mathit|mathsf|boldsymbol|bm|pmb|operatorname\*?"
-    r"|mathop|mathcal|mathscr|mathfrak|vec|overrightarrow|hat|bar|tilde|widehat|emph|boxed|underline|color|uline)\s*(?=\{|[a-zA-Z\\])"
+    r"|mathop|mathcal|mathscr|mathfrak|vec|overrightarrow|hat|bar|tilde|widehat|emph|boxed|underline|color|uline)(?![a-zA-Z])\s*(?=\{|[a-zA-Z\\])"
     r"|\\(?P<cmd>[a-zA-Z]+)|(?P<esc>\\[{}%$#&_|])"
     r"|(?P<name>[a-zA-Z]+'*)|(?P<op><=|>=|!=|==|=>|->|\|\||[-+*/^_(){}\[\]|,;:=<>!%'.#$@?\"&])|(?P<other>.)"
 )
@@ -44,7 +44,7 @@ _TOKENS = {
     g: re.compile(f"(?P<space>{_SPACE}+)|(?P<big>{_BARE if g else _SAFE}){_REST}", re.DOTALL) for g in (0, 1)
 }
 _SIZES = re.compile(r"(?:\\(?:left|right|[bB]igg?[lrm]?|!)\.?|\$)+")
-_CONTENT = re.compile(r"\s*\{([^{}]*)\}")
+_CONTENT = re.compile(r"\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _LETTERS = re.compile(r"[^\W\d_]{2}")
 _NOT_DIGITS = re.compile(r"[^\d.]")
 _SIGNS = {"<=": "le", ">=": "ge", "!=": "ne", "==": "=", "=>": "to", "->": "to"}
@@ -134,7 +134,7 @@ def _known(token: Token, before: list[Token]) -> Token:
     if low in LINKS:
         return Token("sep", LINKS[low], True)
     operand = bool(before) and (before[-1].kind in ("num", "name", "word") or before[-1].text in ")}]|")
-    if text == "min" and operand:
+    if text == "min" and operand or text in ("USD", "EUR", "GBP", "INR", "CNY", "RMB"):
         return Token("word", text, token.spaced)
     if text in FUNCTIONS or low in FUNCTIONS and len(low) > 1:
         return Token("cmd", FUNCTIONS.get(text) or FUNCTIONS[low], token.spaced)

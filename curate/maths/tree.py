@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 LONGEST = 4000  # characters of an answer that are read
 DEEPEST = 40  # brackets in brackets
 BIGGEST = 3000  # tokens
-BITS = 20_000  # of an exact number
+BITS = 14_000  # of an exact number
 
 
 class Unreadable(ValueError):

@@ -50,7 +50,7 @@ _PHRASE = re.compile(r"[^\W\d_]+(?:[\s'’-]+[^\W\d_]+)*[.!?]*")
 _WRAP = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|normal)?|mbox|mathrm|mathbf|operatorname)\s?\{([^{}]*)\}|[$*`]|\\[()\[\]]"
 )
-_FILLER = re.compile(r"\b(?:the|a|an|is|are|it|its|of|option|answer)\b|[^\w\s+-]")
+_FILLER = re.compile(r"\b(?:the|a|an|is|are|it|its|of|option|answer|solutions?)\b|[^\w\s+-]")
 _TIME = re.compile(
     r"(\d{1,2})(?:\s?[:.]\s?(\d\d))?\s?([ap])\.?\s?m\.?|(\d{1,2}):(\d\d)(?::\d\d)?", re.IGNORECASE
 )
@@ -88,14 +88,17 @@ def phrase(text: str) -> Node | None:
 
 def same_words(said: str, other: Node) -> bool | None:
     """Whether words mean the other answer; None where that takes understanding."""
-    if said in _NONE:
-        said_none = True
-    else:
-        said_none = False
+    said_none = said in _NONE
     if other.head == "text":
         if normal(said) == normal(other.args[0]) or said_none and other.args[0] in _NONE:
             return True
-        return False if closed(said) and closed(said) & closed(other.args[0]) else None
+        theirs = other.args[0]
+        apart = (
+            closed(said) & closed(theirs)
+            or (closed(said) and theirs in _NONE)
+            or (closed(theirs) and said_none)
+        )
+        return False if apart else None
     if said_none:
         return other == Node("set")
     if said in _REALS:
@@ -121,3 +124,11 @@ def minutes(text: str) -> tuple[int, bool] | None:
     if half is None:
         return int(hour24) * 60 + int(minute24), False
     return (int(hour) % 12 + 12 * (half.lower() == "p")) * 60 + int(minute or 0), True
+
+
+def same_time(one: tuple[int, bool], other: tuple[int, bool]) -> bool:
+    """Whether two times of day agree; one without am or pm may be either half of the day."""
+    if one[1] and other[1] or one[0] == other[0]:
+        return one[0] == other[0]
+    said, clock = (one, other) if one[1] else (other, one)
+    return clock[0] < 13 * 60 and said[0] % 720 == clock[0] % 720
