@@ -16,7 +16,7 @@ from curate.maths.numerals import rational, squeezed
 from curate.maths.settle import depth, settle
 from curate.maths.shapes import same
 from curate.maths.tree import LONGEST, Node, TooMuch, Unreadable, num, walk
-from curate.maths.words import bare, minutes, phrase, same_time
+from curate.maths.words import bare, phrase, same_time, seconds
 
 __all__ = ["Comparison", "Policy", "canonical", "equal", "is_words", "readable"]
 
@@ -62,7 +62,7 @@ def equal(gold: str, said: str, policy: Policy) -> Comparison:
             return _verdict(left == right, "as numbers")
     if squeezed(gold) == squeezed(said):
         return _verdict(True, "as texts")
-    one, other = minutes(gold), minutes(said)
+    one, other = seconds(gold), seconds(said)
     if one and other and (one[1] or other[1]):
         return _verdict(same_time(one, other), "as times of day")
     try:

@@ -173,6 +173,8 @@ class Parser:
                 node = call("factorial", node)
             elif token.text == "%":
                 node = Node("pct", (node,))
+            elif token.text == "'" and token.kind == "op" and node.head == "num":
+                node = Node("qty", (node, "arcminutes"))
             elif token.text in ("degree", "textdegree") and token.kind == "cmd":
                 node = Node("deg", (node,))
             else:

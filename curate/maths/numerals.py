@@ -12,7 +12,7 @@ _NUMBER = re.compile(
     r"|\\[dt]?frac\s?(?:\{\s?(-?\d{1,400})\s?\}|(\d))\s?(?:\{\s?(\d{1,400})\s?\}|(\d)))\s*\.?\$?",
     re.ASCII,
 )
-_SOFT = re.compile(r"\s+|\\left(?![a-z])|\\right(?![a-z])|\\[!,;: ]")
+_SOFT = re.compile(r"(?<![\d\s])\s+|(?<=\d)\s+(?![\d\s])|\\left(?![a-z])|\\right(?![a-z])|\\[!,;: ]")
 
 
 @lru_cache(4096)

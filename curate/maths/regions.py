@@ -110,7 +110,7 @@ def _half(sign: str, border: Node) -> list[Piece]:
 
 def _builder(args: tuple[Any, ...]) -> list[Piece] | None:
     variable = args[0].args[0] if args[0].head == "rel" and args[0].args[1] == "in" else args[0]
-    if variable.head != "sym":
+    if variable.head != "sym" or not any(variable.args[0] in symbols(c) for c in args[1:]):
         return None
     found = region(args[0].args[2]) if variable is not args[0] else [ALL]
     for condition in args[1:]:

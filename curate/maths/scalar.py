@@ -28,7 +28,9 @@ def same_value(a: Node, b: Node, policy: Any) -> bool | None:
     left, right = measured(a), measured(b)
     if left.kind == right.kind:
         if left[1:4] == right[1:4]:
-            return same_number(left.value, right.value, policy)
+            same = same_number(left.value, right.value, policy)
+            loose = left.kind == "none" and policy.missing_unit == "equal"
+            return same or (_without_degrees(left.value, right.value, policy) if loose else same)
         return same_number(_converted(left), _converted(right), policy)
     loose = ("none", "noun", "radian")
     if {left.kind, right.kind} == {"degree", "radian"}:
@@ -56,6 +58,20 @@ def _one_unit(bare: Measure, other: Measure, policy: Any) -> bool | None:
         return True
     letter = other.text if len(other.text) == 1 else ""  # 2 h may be two hours, or twice h
     return bool(letter) and same_number(mul(other.value, sym(letter)), bare.value, policy)
+
+
+def _without_degrees(a: Node, b: Node, policy: Any) -> bool | None:
+    """180° - x beside 180 - x: degrees in a sum, left out on one side."""
+    bare = [Node(n.head, tuple(_inner(t) for t in n.args)) if n.head == "add" else n for n in (a, b)]
+    if (bare[0] == a) == (bare[1] == b):
+        return False
+    return same_number(bare[0], bare[1], policy)
+
+
+def _inner(term: Node) -> Node:
+    if term.head == "mul" and term.args[-1].head == "deg":
+        return Node("mul", (*term.args[:-1], term.args[-1].args[0]))
+    return term.args[0] if term.head == "deg" else term
 
 
 def _as_unit(value: Node) -> tuple[Node, str] | None:

@@ -11,7 +11,7 @@ from curate.maths.regions import is_region, region
 from curate.maths.relations import same_relation
 from curate.maths.scalar import is_scalar, same_value
 from curate.maths.settle import settle
-from curate.maths.tree import MANY, SEQUENCES, Node, TooMuch, swap, symbols
+from curate.maths.tree import MANY, SEQUENCES, Node, TooMuch, swap, symbols, walk
 from curate.maths.words import same_words
 
 _MOST = 60  # items that are compared each with each
@@ -53,6 +53,8 @@ def _shapes(a: Node, b: Node, policy: Any) -> bool | None:
     if a.head in MANY or b.head in MANY:
         many, other = (a, b) if a.head in MANY else (b, a)
         return _many_and_other(many, other, policy)
+    if heads == {"rows"} and [len(r.args) for r in a.args] != [len(r.args) for r in b.args]:
+        return False
     if "rows" in heads:
         return _in_order(_entries(a), _entries(b), policy)
     if a.head in SEQUENCES and b.head in SEQUENCES:
@@ -211,6 +213,8 @@ def _definitions(a: Node, b: Node, policy: Any) -> bool | None:
         return _same(x, y, policy)
     if left.head == right.head == "call" and left.args[0] == right.args[0] == "app":
         if left.args[1] != right.args[1] or left.args[2].head != "sym" or right.args[2].head != "sym":
+            return False
+        if left.args[2] != right.args[2] and (left.args[2] in walk(y) or right.args[2] in walk(x)):
             return False
         return _same(x, swap(y, {right.args[2]: left.args[2]}), policy)
     if "call" in (left.head, right.head):

@@ -52,7 +52,8 @@ _WRAP = re.compile(
 )
 _FILLER = re.compile(r"\b(?:the|a|an|is|are|it|its|of|option|answer|solutions?)\b|[^\w\s+-]")
 _TIME = re.compile(
-    r"(\d{1,2})(?:\s?[:.]\s?(\d\d))?\s?([ap])\.?\s?m\.?|(\d{1,2}):(\d\d)(?::\d\d)?", re.IGNORECASE
+    r"(\d{1,2})(?:\s?[:.]\s?(\d\d))?(?::(\d\d))?\s?([ap])\.?\s?m\.?|(\d{1,2}):(\d\d)(?::(\d\d))?",
+    re.IGNORECASE,
 )
 
 
@@ -71,7 +72,7 @@ def bare(text: str) -> str:
 def phrase(text: str) -> Node | None:
     """The words that a text is, where it is nothing else: "no solution", "Yes", "five"."""
     said = bare(text)
-    if len(said) > 300 or not _PHRASE.fullmatch(said):
+    if len(said) > 300 or len(said) < 2 or not _PHRASE.fullmatch(said):
         return None
     words = said.casefold().split()
     if words[-1] in _COUNTS and len(words) == 1:
@@ -111,19 +112,23 @@ def same_words(said: str, other: Node) -> bool | None:
 
 def closed(text: str) -> frozenset[int]:
     """The vocabularies that hold a word."""
-    word = normal(text)
+    word = normal(text) if len(text) > 1 else ""
     return frozenset(n for n, words in enumerate(_VOCABULARIES) if word in words)
 
 
-def minutes(text: str) -> tuple[int, bool] | None:
-    """A time of day in minutes since midnight, and whether am or pm is said."""
+def seconds(text: str) -> tuple[int, bool] | None:
+    """A time of day in seconds since midnight, and whether am or pm is said."""
+    if ":" not in text and "m" not in text.casefold():
+        return None
     found = _TIME.fullmatch(bare(text).replace("p.m", "pm").replace("a.m", "am"))
     if not found:
         return None
-    hour, minute, half, hour24, minute24 = found.groups()
+    hour, minute, second, half, hour24, minute24, second24 = found.groups()
     if half is None:
-        return int(hour24) * 60 + int(minute24), False
-    return (int(hour) % 12 + 12 * (half.lower() == "p")) * 60 + int(minute or 0), True
+        return int(hour24) * 3600 + int(minute24) * 60 + int(second24 or 0), False
+    return (int(hour) % 12 + 12 * (half.lower() == "p")) * 3600 + int(minute or 0) * 60 + int(
+        second or 0
+    ), True
 
 
 def same_time(one: tuple[int, bool], other: tuple[int, bool]) -> bool:
@@ -131,4 +136,4 @@ def same_time(one: tuple[int, bool], other: tuple[int, bool]) -> bool:
     if one[1] and other[1] or one[0] == other[0]:
         return one[0] == other[0]
     said, clock = (one, other) if one[1] else (other, one)
-    return clock[0] < 13 * 60 and said[0] % 720 == clock[0] % 720
+    return clock[0] < 13 * 3600 and said[0] % 43_200 == clock[0] % 43_200
