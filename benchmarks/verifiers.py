@@ -2,7 +2,7 @@ r"""How right, fast and safe our verdicts are on labelled answers, beside other 
 
     python benchmarks/verifiers.py [--data FOLDER] [--only SOURCE] [--rows N] [--json FILE] [--write FILE.md]
 
-The rows are `verify/*.jsonl` in the data folder (CURATE_DATA, else ../shared/data). Every grader sees the same
+The rows are `verify/*.jsonl` in the data folder (CURATE_DATA, else ../shared/data). Every grader sees one
 text in one warm worker process that can be killed: an answer without its box is given one, a response as it
 is. Ours is `math_equal`, and `choice` for multiple choice. Answers that are sentences are counted apart: they
 are for a judge. verl's files are installed into build/peers, without dependencies, by the first run.
@@ -22,19 +22,18 @@ import importlib.metadata
 import json
 import os
 import platform
-import statistics
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from peers.graders import peers
-from peers.hostile import EVALUATED, Survived, survived
+from peers.hostile import Survived, survived
+from peers.report import LATE_S, Judged, Part, Parts, report
 
 from curate.pool import Abstained, Pool
 from curate.step import Verdict, Verifier
@@ -42,25 +41,8 @@ from curate.verifiers.choice import Choice
 from curate.verifiers.math_equal import MathEqual
 
 ROOT = Path(__file__).resolve().parent.parent
-LATE_S = 5.5
 MARK = "<!-- what benchmarks/verifiers.py printed -->"
 Rows = list[dict[str, Any]]
-
-
-class Judged(NamedTuple):
-    """One row: its label, the verdict, and the seconds it took."""
-
-    label: bool
-    passed: bool | None
-    seconds: float
-    why: str
-
-
-class Part(NamedTuple):
-    """One source through one grader, and the seconds of the whole."""
-
-    rows: list[Judged]
-    wall: float
 
 
 @dataclass(frozen=True)
@@ -97,7 +79,7 @@ def load(path: Path, most: int | None) -> Rows:
             boxed = f"\\boxed{{{said}}}" if row["kind"] != "math_response" and "boxed" not in said else said
             response = said if row["kind"] == "mcq_response" else boxed
             rows.append(row | {"response": response, "bare": said, "answer": row["gold"],
-                               "question": row.get("question") or ""})  # fmt: skip
+                               "question": row.get("question")})  # fmt: skip
     return rows
 
 
@@ -127,92 +109,19 @@ def ours(pool: Pool, rows: Rows) -> Part:
     return Part(picked.rows + worked.rows, picked.wall + worked.wall)
 
 
-OVERALL = "all"
-NUMBERS = (
-    "rows", "accuracy %", "precision %", "recall %", "abstained", "rows/s", "in process rows/s",
-    "p50 ms", "p99 ms", "worst ms", "hung",
-)  # fmt: skip
-
-
-def numbers(parts: Iterable[Part]) -> dict[str, float | None]:
-    """The columns of the table, of one source or of several."""
-    parts = list(parts)
-    rows = [row for part in parts for row in part.rows]
-    hits = sum(row.passed is row.label for row in rows)
-    said, true = sum(row.passed is True for row in rows), sum(row.label for row in rows)
-    both = sum(row.passed is True and row.label for row in rows)
-    ms = sorted(1000 * row.seconds for row in rows)
-    values = (
-        len(rows), 100 * hits / len(rows), 100 * both / said if said else None,
-        100 * both / true if true else None, sum(row.passed is None for row in rows),
-        len(rows) / sum(part.wall for part in parts), 1000 * len(rows) / max(sum(ms), 1e-9),
-        statistics.median(ms), ms[min(len(ms) - 1, int(len(ms) * 0.99))], ms[-1],
-        sum(row.seconds > LATE_S for row in rows),
-    )  # fmt: skip
-    return dict(zip(NUMBERS, values, strict=True))
-
-
-def table(head: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:
-    """A markdown table; whole numbers and large ones without decimals."""
-
-    def cell(value: Any) -> str:
-        if value is None:
-            return "–"
-        if isinstance(value, float):
-            return f"{value:.2f}" if abs(value) < 100 else f"{value:.1f}" if value == 100 else f"{value:.0f}"
-        return str(value)
-
-    rows = [list(head), *([cell(v) for v in line] for line in lines)]
-    rows.insert(1, ["---"] + ["---:"] * (len(rows[0]) - 1))
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
-
-
-Parts = dict[str, dict[str, Part]]  # grader → source → what it said
-
-
-def report(parts: Parts, semantic: Parts, hostile: dict[str, Survived], facts: str) -> str:
-    """Everything that is printed, as markdown."""
-    graders = list(parts)
-    beside = [g for g in graders if not g.startswith("ours, bare")]
-    sources = list(parts[graders[0]])
-    total = {g: numbers(parts[g].values()) for g in graders}
-    unsafe = {g: f"{hostile[g].evaluated} of {len(EVALUATED)}" for g in beside}
-    text = [facts, "### All rows that rules can decide"]
-    text.append(table(["grader", *NUMBERS, "unsafe"], ([g, *total[g].values(), unsafe[g]] for g in beside)))
-    text.append("### Accuracy by source, per cent")
-    accuracy = {g: {s: numbers([parts[g][s]])["accuracy %"] for s in sources} for g in graders}
-    text.append(table(["source", "rows", *graders], (
-        [s, len(parts[graders[0]][s].rows), *(accuracy[g][s] for g in graders)] for s in sources)))  # fmt: skip
-    text.append(
-        "`ours, bare` is ours again, where an answer is given without a box, as the files have it.\n\n"
-        "### Hostile texts"
-    )
-    text.append(table(["grader", *Survived._fields], ([g, *hostile[g]] for g in beside)))
-    text.append(
-        "evaluated: the text ran as Python. hung: longer than 5.5 s. killed: cut off from outside."
-        "\n\n### Sentences, which are for a judge"
-    )
-    text.append(table(["grader", *NUMBERS], ([g, *numbers(semantic[g].values()).values()] for g in beside)))
-    for g in beside:
-        text.append(f"### {g}, by source")
-        text.append(table(["source", *NUMBERS], ([s, *numbers([parts[g][s]]).values()] for s in sources)))
-    return "\n\n".join(text)
-
-
 def facts(missing: list[str], began: float) -> str:
     """The date, the machine and the versions, and which peers were not there and why."""
     model = platform.processor() or platform.machine()
     if (info := Path("/proc/cpuinfo")).exists():
-        names = [l.partition(":")[2].strip() for l in info.read_text().splitlines() if "model name" in l]
-        model = names[0] if names else model
+        lines = [line for line in info.read_text().splitlines() if "model name" in line]
+        model = lines[0].partition(":")[2].strip() if lines else model
     versions = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ("math-verify", "sympy"))
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
-    day = datetime.date.today().isoformat()
+    day, took = datetime.date.today().isoformat(), time.monotonic() - began
     absent = "".join(f"\n\nNot there: {why}." for why in missing)
     return (
         f"{day}: {model}, {os.cpu_count()} cores; Python {platform.python_version()}, {versions}. "
-        f"One worker process; load average at the end {load}; the whole took {time.monotonic() - began:.0f} s."
-        f"{absent}"
+        f"One worker process; load average at the end {load}; in all {took:.0f} s.{absent}"
     )
 
 
@@ -226,9 +135,8 @@ def measure(files: list[Path], most: int | None) -> tuple[Parts, Parts, dict[str
     loaded = {path.stem: load(path, most) for path in files}
     decided = {s: [r for r in rows if r["kind"] != "semantic_answer"] for s, rows in loaded.items()}
     spoken = {s: [r for r in rows if r["kind"] == "semantic_answer"] for s, rows in loaded.items()}
-    warm = [
-        {"response": a, "answer": b, "question": "", "kind": "math_answer", "label": True} for a, b in WARM
-    ]
+    blank = {"question": None, "kind": "math_answer", "label": True}
+    warm = [blank | {"response": said, "answer": gold} for said, gold in WARM]
     parts: Parts = defaultdict(dict)
     semantic: Parts = defaultdict(dict)
     hostile: dict[str, Survived] = {}

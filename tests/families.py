@@ -2,14 +2,16 @@ r"""Families of answers, right and wrong by construction, for anybody's grader.
 
 A family draws numbers and writes one answer in several spellings (`right`: any two are equal) and near misses
 (`wrong`: each differs from every right one). The near misses are the mistakes people and models make: a sign,
+
 a digit, an order, a bracket, a unit, a base, an exponent, an element too few or too many.
 """
 
+# fmt: off
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from fractions import Fraction
-from math import comb, factorial, gcd
+from math import gcd
 from typing import NamedTuple
 
 from hypothesis import strategies as st
@@ -25,9 +27,8 @@ class Family(NamedTuple):
 FAMILIES: dict[str, st.SearchStrategy[Family]] = {}
 
 
-def family(
-    **given: st.SearchStrategy[int],
-) -> Callable[[Callable[..., tuple[Iterable[str], Iterable[str]]]], None]:
+def family(**given: st.SearchStrategy[int]) -> Callable[[Callable[..., tuple[Iterable[str],
+    Iterable[str]]]], None]:
     """Register a function of drawn numbers that answers (right, wrong)."""
 
     def register(make: Callable[..., tuple[Iterable[str], Iterable[str]]]) -> None:
@@ -62,15 +63,9 @@ def others(value: Fraction, near: Iterable[Fraction]) -> list[str]:
 @family(n=ints(-500, 5000))
 def integers(n: int):
     right = [f"{n}", f"${n}$", f"\\({n}\\)", f"\\[ {n} \\]", f"\\mathbf{{{n}}}", f"{n}.0", f"{{{n}}}",
-             f"\\text{{{n}}}", f"{n}.", f"**{n}**", f"\\displaystyle {n}", f"\\frac{{{2 * n}}}{{2}}"]  # fmt: skip
-    return right, [
-        f"{n + 1}",
-        f"{n - 1}",
-        f"{-n - 1}",
-        f"{n}.5",
-        f"{n}0" if n else "10",
-        f"{n}^2" if n not in (0, 1) else "7",
-    ]
+             f"\\text{{{n}}}", f"{n}.", f"**{n}**", f"\\displaystyle {n}", f"\\frac{{{2 * n}}}{{2}}"]
+    return right, [f"{n + 1}", f"{n - 1}", f"{-n - 1}", f"{n}.5", f"{n}0" if n else "10",
+        f"{n}^2" if n not in (0, 1) else "7"]
 
 
 @family(n=ints(0, 999))
@@ -81,19 +76,21 @@ def leading_zeros(n: int):
 @family(p=small, q=small)
 def rationals(p: int, q: int):
     v = Fraction(p, q)
-    right = [frac(v), f"{p}/{q}", f"\\frac{{{p}}}{{{q}}}", f"\\dfrac{{{p}}}{{{q}}}", f"\\tfrac{{{p}}}{{{q}}}",
-             f"\\frac{{{3 * p}}}{{{3 * q}}}", f"\\frac{{-{p}}}{{-{q}}}", f"{{{p}}}/{{{q}}}", f"{p} \\div {q}",
-             f"\\left(\\frac{{{p}}}{{{q}}}\\right)", f"{p}\\cdot\\frac{{1}}{{{q}}}", f"{p} / {q}", f"{{{p} \\over {q}}}",
-             f"\\frac {{{p}}} {{{q}}}", f"\\cfrac{{{p}}}{{{q}}}"]  # fmt: skip
+    right = [frac(v), f"{p}/{q}", f"\\frac{{{p}}}{{{q}}}", f"\\dfrac{{{p}}}{{{q}}}",
+        f"\\tfrac{{{p}}}{{{q}}}",
+             f"\\frac{{{3 * p}}}{{{3 * q}}}", f"\\frac{{-{p}}}{{-{q}}}", f"{{{p}}}/{{{q}}}",
+             f"{p} \\div {q}",
+             f"\\left(\\frac{{{p}}}{{{q}}}\\right)", f"{p}\\cdot\\frac{{1}}{{{q}}}", f"{p} / {q}",
+             f"{{{p} \\over {q}}}",
+             f"\\frac {{{p}}} {{{q}}}", f"\\cfrac{{{p}}}{{{q}}}"]
     return right, others(v, [1 / v, -v, v + 1, Fraction(p + 1, q), Fraction(p, q + 1)])
 
 
 @family(p=digit, q=digit)
 def bare_fracs(p: int, q: int):
     v = Fraction(p, q)
-    return [f"\\frac{p}{q}", f"\\frac{p}{{{q}}}", frac(v), f"-\\frac{{-{p}}}{{{q}}}"], others(
-        v, [1 / v, -v, v * 10]
-    )
+    return [f"\\frac{p}{q}", f"\\frac{p}{{{q}}}", frac(v), f"-\\frac{{-{p}}}{{{q}}}"], others(v, [1 / v, -v,
+        v * 10])
 
 
 @family(n=ints(1, 999), places=ints(1, 3))
@@ -114,100 +111,63 @@ def rounded(n: int):
 @family(w=small, p=digit, q=ints(11, 30))
 def mixed_numbers(w: int, p: int, q: int):
     v = w + Fraction(p, q)
-    right = [f"{w}\\frac{{{p}}}{{{q}}}", f"{w} \\frac{{{p}}}{{{q}}}", f"{w} {p}/{q}", frac(v), f"{w}+\\frac{{{p}}}{{{q}}}",
-             f"{w}\\,\\frac{{{p}}}{{{q}}}", f"{w} \\dfrac{{{p}}}{{{q}}}"]  # fmt: skip
-    return right, [
-        frac(Fraction(w * p, q)),
-        frac(-v),
-        f"{w} {p}/{q + 1}",
-        f"{w + 1}\\frac{{{p}}}{{{q}}}",
-        f"-{w}\\frac{{{p}}}{{{q}}}",
-    ]
+    right = [f"{w}\\frac{{{p}}}{{{q}}}", f"{w} \\frac{{{p}}}{{{q}}}", f"{w} {p}/{q}", frac(v),
+        f"{w}+\\frac{{{p}}}{{{q}}}",
+             f"{w}\\,\\frac{{{p}}}{{{q}}}", f"{w} \\dfrac{{{p}}}{{{q}}}"]
+    return right, [frac(Fraction(w * p, q)), frac(-v), f"{w} {p}/{q + 1}", f"{w + 1}\\frac{{{p}}}{{{q}}}",
+        f"-{w}\\frac{{{p}}}{{{q}}}"]
 
 
 @family(w=digit, p=digit, q=ints(11, 30))
 def negative_mixed(w: int, p: int, q: int):
     v = -(w + Fraction(p, q))
-    return [f"-{w}\\frac{{{p}}}{{{q}}}", frac(v), f"-{w} {p}/{q}"], others(
-        v, [-w + Fraction(p, q), -v, v - 1]
-    )
+    return [f"-{w}\\frac{{{p}}}{{{q}}}", frac(v), f"-{w} {p}/{q}"], others(v, [-w + Fraction(p, q), -v,
+        v - 1])
 
 
 @family(n=big)
 def thousands(n: int):
     c = f"{n:,}"
-    right = [str(n), c, c.replace(",", "{,}"), c.replace(",", ",\\!"), c.replace(",", "\\,"), c.replace(",", " "),
-             c.replace(",", "\\ "), f"{c}.00", c.replace(",", "\u202f")]  # fmt: skip
-    return right, [f"{n + 1:,}", f"{n * 10:,}", c[:-1], f"{n // 10}", f"-{c}", f"({', '.join(c.split(','))})"]
+    right = [str(n), c, c.replace(",", "{,}"), c.replace(",", ",\\!"), c.replace(",", "\\,"), c.replace(",",
+        " "),
+             c.replace(",", "\\ "), f"{c}.00", c.replace(",", "\u202f")]
+    return right, [f"{n + 1:,}", f"{n * 10:,}", c[:-1], f"{n // 10}", f"-{c}",
+        f"({', '.join(c.split(','))})", c + "0", c[:-3] + "0" + c[-3:]]
 
 
 @family(n=ints(1, 299), half=ints(0, 1))
 def percents(n: int, half: int):
     v = Fraction(2 * n + half, 200)
     shown = f"{n}.5" if half else f"{n}"
-    right = [
-        f"{shown}\\%",
-        f"{shown}%",
-        f"{shown} \\%",
-        frac(v),
-        f"{shown} percent",
-        f"{shown}\\text{{ percent}}",
-        f"{float(v)}",
-    ]
-    return right, [
-        f"{n + 1}\\%",
-        f"-{shown}\\%",
-        frac(v * 10),
-        f"{float(v) * 10:.4f}",
-        f"0.{shown}\\%" if not half else "999\\%",
-    ]
+    right = [f"{shown}\\%", f"{shown}%", f"{shown} \\%", frac(v), f"{shown} percent",
+        f"{shown}\\text{{ percent}}", f"{float(v)}"]
+    return right, [f"{n + 1}\\%", f"-{shown}\\%", frac(v * 10), f"{float(v) * 10:.4f}",
+        f"0.{shown}\\%" if not half else "999\\%"]
 
 
 @family(d=ints(1, 9999), c=ints(0, 99))
 def money(d: int, c: int):
     text = f"{d}.{c:02d}"
-    right = [
-        text,
-        f"\\${text}",
-        f"${text}",
-        f"\\$ {text}",
-        f"${d:,}.{c:02d}",
-        f"{text} dollars",
-        f"{text}\\text{{ dollars}}",
-        f"USD {text}",
-    ]
+    right = [text, f"\\${text}", f"${text}", f"\\$ {text}", f"${d:,}.{c:02d}", f"{text} dollars",
+        f"{text}\\text{{ dollars}}", f"USD {text}"]
     right += [f"\\${d}", f"${d}$ dollars"] if c == 0 else []
-    return right, [
-        f"\\${d + 1}.{c:02d}",
-        f"\\${d}.{(c + 1) % 100:02d}",
-        f"-\\${text}",
-        f"\\${d * 10}.{c:02d}",
-    ]
+    return right, [f"\\${d + 1}.{c:02d}", f"\\${d}.{(c + 1) % 100:02d}", f"-\\${text}",
+        f"\\${d * 10}.{c:02d}"]
 
 
 @family(a=digit, b=ints(3, 9))
 def ratios(a: int, b: int):
     g = gcd(a, b)
     a, b = a // g, b // g
-    right = [
-        f"{a}:{b}",
-        f"{a} : {b}",
-        f"{a}\\colon {b}",
-        f"{2 * a}:{2 * b}",
-        f"{a} \\text{{ to }} {b}",
-        f"{a} to {b}",
-        f"\\frac{{{a}}}{{{b}}}",
-    ]
+    right = [f"{a}:{b}", f"{a} : {b}", f"{a}\\colon {b}", f"{2 * a}:{2 * b}", f"{a} \\text{{ to }} {b}",
+        f"{a} to {b}", f"\\frac{{{a}}}{{{b}}}"]
     return right, [f"{b}:{a}", f"{a + b}:{b}", f"{a}:{b + a * b}", f"{a}:{b}:1"]
 
 
 @family(a=digit, b=digit, c=digit)
 def triple_ratios(a: int, b: int, c: int):
-    return [f"{a}:{b}:{c}", f"{a} : {b} : {c}", f"{2 * a}:{2 * b}:{2 * c}"], [
-        f"{a}:{b}:{c + 1}",
-        f"{a + 1}:{b}:{c}",
-        f"{a}:{b}",
-    ]
+    return [f"{a}:{b}:{c}", f"{a} : {b} : {c}", f"{2 * a}:{2 * b}:{2 * c}"], [f"{a}:{b}:{c + 1}",
+        f"{a + 1}:{b}:{c}", f"{a}:{b}"]
 
 
 @family(n=ints(20, 3000), base=ints(3, 8))
@@ -215,22 +175,15 @@ def bases(n: int, base: int):
     digits, m = "", n
     while m:
         digits, m = str(m % base) + digits, m // base
-    right = [
-        f"{digits}_{base}",
-        f"{digits}_{{{base}}}",
-        f"({digits})_{{{base}}}",
-        f"{digits}_{{\\text{{{base}}}}}",
-    ]
+    right = [f"{digits}_{base}", f"{digits}_{{{base}}}", f"({digits})_{{{base}}}",
+        f"{digits}_{{\\text{{{base}}}}}"]
     return right, [f"{digits}_{{{base + 1}}}", f"{digits}0_{{{base}}}", f"{digits[:-1]}_{{{base}}}"]
 
 
 @family(n=ints(16, 4000))
 def other_bases(n: int):
-    return [f"{n:b}_2", f"{n:b}_{{2}}", f"{n}_{{10}}", f"{n:X}_{{16}}", f"{n:o}_8"], [
-        f"{n + 1:b}_2",
-        f"{n:b}_{{3}}",
-        f"{n + 1:X}_{{16}}",
-    ]
+    return [f"{n:b}_2", f"{n:b}_{{2}}", f"{n}_{{10}}", f"{n:X}_{{16}}", f"{n:o}_8"], [f"{n + 1:b}_2",
+        f"{n:b}_{{3}}", f"{n + 1:X}_{{16}}"]
 
 
 @family(w=ints(0, 9), r=ints(1, 98))
@@ -238,29 +191,17 @@ def repeating(w: int, r: int):
     if r % 11 == 0:
         r += 1
     v = w + Fraction(r, 99)
-    right = [f"{w}.\\overline{{{r:02d}}}", f"{w}.{r:02d}\\overline{{{r:02d}}}", frac(v), f"{w}.\\overline{{{r:02d}{r:02d}}}",
-             f"{w}.\\overline{{ {r:02d} }}"]  # fmt: skip
-    return right, [
-        f"{w}.{r:02d}",
-        f"{w}.0\\overline{{{r:02d}}}",
-        frac(w + Fraction(r, 100)),
-        f"{w}.\\overline{{{r + 1:02d}}}",
-        frac(-v),
-    ]
+    right = [f"{w}.\\overline{{{r:02d}}}", f"{w}.{r:02d}\\overline{{{r:02d}}}", frac(v),
+        f"{w}.\\overline{{{r:02d}{r:02d}}}",
+             f"{w}.\\overline{{ {r:02d} }}"]
+    return right, [f"{w}.{r:02d}", f"{w}.0\\overline{{{r:02d}}}", frac(w + Fraction(r, 100)),
+        f"{w}.\\overline{{{r + 1:02d}}}", frac(-v)]
 
 
 @family(n=ints(1, 359))
 def degrees(n: int):
-    right = [
-        f"{n}^\\circ",
-        f"{n}^{{\\circ}}",
-        f"{n}°",
-        f"{n} degrees",
-        f"{n}\\text{{ degrees}}",
-        f"{n}\\degree",
-        f"{n}",
-        f"{n}^{{\\circ}}\\text{{.}}",
-    ]
+    right = [f"{n}^\\circ", f"{n}^{{\\circ}}", f"{n}°", f"{n} degrees", f"{n}\\text{{ degrees}}",
+        f"{n}\\degree", f"{n}", f"{n}^{{\\circ}}\\text{{.}}"]
     return right, [f"{n + 1}^\\circ", f"-{n}^\\circ", f"{n} \\text{{ radians}}", f"{n}\\pi"]
 
 
@@ -268,242 +209,7 @@ def degrees(n: int):
 def angles(n: int, k: int):
     k = 1 if gcd(k, n) > 1 else k
     top = "\\pi" if k == 1 else f"{k}\\pi"
-    right = [
-        f"\\frac{{{top}}}{{{n}}}",
-        f"\\frac{{{k}}}{{{n}}}\\pi",
-        f"{top}/{n}",
-        f"\\frac{{{top}}}{{{n}}}\\text{{ radians}}",
-        f"\\frac{{{top}}}{{{n}}} \\text{{ rad}}",
-    ]
-    return right, [
-        f"\\frac{{{top}}}{{{n + 1}}}",
-        f"-\\frac{{{top}}}{{{n}}}",
-        f"\\frac{{{k}}}{{{n}}}",
-        f"\\frac{{{n}}}{{{top}}}",
-        f"{180 * k // n + 1}",
-    ]
-
-
-@family(a=ints(-9, 9), b=digit)
-def complex_numbers(a: int, b: int):
-    right = [
-        f"{a}+{b}i",
-        f"{b}i+{a}" if a >= 0 else f"{b}i{a}",
-        f"{a} + {b} i",
-        f"{a}+i{b}",
-        f"{a}+{b}\\mathrm{{i}}",
-        f"{a}+{b}\\cdot i",
-        f"i({b}-{a}i)" if a > 0 else f"i({b}+{-a}i)",
-        f"{a}+{b}\\imath",
-    ]
-    return right, [
-        f"{a}-{b}i",
-        f"{-a - 1}+{b}i",
-        f"{b}+{a - 20}i",
-        f"{a}+{b}",
-        f"{a}+{b + 1}i",
-        f"{b}i" if a else "1+i",
-    ]
-
-
-@family(n=small, f=digit)
-def roots(n: int, f: int):
-    n = n if all(n % (k * k) for k in range(2, 7)) and n not in (1, 4, 9, 16, 25, 36) else 7
-    right = [f"{f}\\sqrt{{{n}}}", f"\\sqrt{{{f * f * n}}}", f"{f} \\sqrt{{{n}}}", f"{f}\\cdot\\sqrt{{{n}}}", f"{f} \\times \\sqrt{{{n}}}",
-             f"\\frac{{{f * n}}}{{\\sqrt{{{n}}}}}", f"{f}√{n}", f"{f}({n})^{{1/2}}", f"{f}\\cdot {n}^{{\\frac{{1}}{{2}}}}", f"{f}*sqrt({n})", f"{f}sqrt{{{n}}}"]  # fmt: skip
-    return right, [
-        f"{f + 1}\\sqrt{{{n}}}",
-        f"{f}\\sqrt{{{n + 1}}}",
-        f"-{f}\\sqrt{{{n}}}",
-        f"{f}\\sqrt[3]{{{n}}}",
-        f"{f}+\\sqrt{{{n}}}",
-        f"\\sqrt{{{f * n}}}",
-        f"{f * n}",
-        f"{f * n**0.5:.3f}",
-    ]
-
-
-@family(a=digit, b=ints(2, 3))
-def cube_roots(a: int, b: int):
-    a = 7 if a == 8 else a
-    right = [
-        f"{b}\\sqrt[3]{{{a}}}",
-        f"\\sqrt[3]{{{a * b**3}}}",
-        f"{b}\\cdot {a}^{{1/3}}",
-        f"{b}\\cdot {a}^{{\\frac13}}",
-    ]
-    return right, [
-        f"{b}\\sqrt{{{a}}}",
-        f"\\sqrt[3]{{{a * b}}}",
-        f"-{b}\\sqrt[3]{{{a}}}",
-        f"{b}\\sqrt[3]{{{a + 1}}}",
-    ]
-
-
-@family(a=digit, b=ints(1, 8))
-def conjugates(a: int, b: int):
-    c = a * a + b
-    right = [
-        f"\\sqrt{{{c}}}-{a}",
-        f"-{a}+\\sqrt{{{c}}}",
-        f"\\frac{{{b}}}{{\\sqrt{{{c}}}+{a}}}",
-        f"\\frac{{{b}}}{{{a}+\\sqrt{{{c}}}}}",
-    ]
-    return right, [
-        f"\\sqrt{{{c}}}+{a}",
-        f"{a}-\\sqrt{{{c}}}",
-        f"\\sqrt{{{c - a}}}",
-        f"\\frac{{{b}}}{{\\sqrt{{{c}}}-{a}}}",
-    ]
-
-
-@family(n=small)
-def plus_minus(n: int):
-    right = [
-        f"\\pm {n}",
-        f"\\pm{n}",
-        f"±{n}",
-        f"{n}, -{n}",
-        f"-{n}, {n}",
-        f"{n} \\text{{ and }} -{n}",
-        f"x = \\pm {n}",
-        f"\\{{-{n}, {n}\\}}",
-        f"{n} \\text{{ or }} -{n}",
-    ]
-    return right, [f"{n}", f"-{n}", f"\\pm {n + 1}", f"{n}, -{n}, 0", f"{n}, {n + 1}"]
-
-
-@family(a=digit, b=digit)
-def plus_minus_roots(a: int, b: int):
-    b = 7 if b in (4, 9) else b
-    right = [
-        f"{a}\\pm\\sqrt{{{b}}}",
-        f"{a}+\\sqrt{{{b}}}, {a}-\\sqrt{{{b}}}",
-        f"\\frac{{{2 * a}\\pm\\sqrt{{{4 * b}}}}}{{2}}",
-        f"\\{{{a}-\\sqrt{{{b}}}, {a}+\\sqrt{{{b}}}\\}}",
-    ]
-    return right, [
-        f"{a}+\\sqrt{{{b}}}",
-        f"-{a}\\pm\\sqrt{{{b}}}",
-        f"{a}\\pm\\sqrt{{{b + 1}}}",
-        f"\\pm\\sqrt{{{b}}}",
-    ]
-
-
-@family(a=digit)
-def trig_values(a: int):
-    right = [
-        f"\\frac{{{a}\\sqrt{{3}}}}{{2}}",
-        f"{a}\\sin 60^\\circ",
-        f"{a}\\cos\\frac{{\\pi}}{{6}}",
-        f"{a}\\sin\\left(\\frac{{\\pi}}{{3}}\\right)",
-        f"\\frac{{{a}}}{{2}}\\sqrt{{3}}",
-        f"{a}\\cos 30^{{\\circ}}",
-    ]
-    return right, [
-        f"\\frac{{{a}\\sqrt{{2}}}}{{2}}",
-        f"{a}\\sin 60",
-        f"{a}\\sin\\frac{{\\pi}}{{6}}",
-        f"\\frac{{{a}}}{{2}}",
-        f"{a}\\tan 60^\\circ",
-    ]
-
-
-@family(a=digit, b=digit)
-def logs(a: int, b: int):
-    right = [
-        f"\\ln {a}+\\ln {b}",
-        f"\\ln({a * b})",
-        f"\\ln {a * b}",
-        f"\\log_e {a * b}",
-        f"\\ln\\left({a * b}\\right)",
-        f"-\\ln\\frac{{1}}{{{a * b}}}",
-    ]
-    return right, [
-        f"\\ln {a + b}",
-        f"\\ln {a * b + 1}",
-        f"\\ln {a}\\cdot\\ln {b}",
-        f"\\log_{{2}} {a * b}",
-        f"\\log_{{10}} {a * b}",
-        f"-\\ln {a * b}",
-    ]
-
-
-@family(a=digit, b=ints(2, 5))
-def log_bases(a: int, b: int):
-    right = [
-        f"\\log_{b} {a + 20}",
-        f"\\log_{{{b}}}{{{a + 20}}}",
-        f"\\log_{{{b}}}({a + 20})",
-        f"\\frac{{\\ln {a + 20}}}{{\\ln {b}}}",
-        f"\\frac{{\\log {a + 20}}}{{\\log {b}}}",
-    ]
-    return right, [
-        f"\\log_{{{b + 1}}} {a + 20}",
-        f"\\log_{{{b}}} {a + 21}",
-        f"\\log_{{{a + 20}}} {b}",
-        f"\\ln {a + 20}",
-    ]
-
-
-@family(n=ints(4, 20), k=ints(2, 3))
-def factorials(n: int, k: int):
-    right = [
-        f"\\binom{{{n}}}{{{k}}}",
-        f"{comb(n, k)}",
-        f"\\frac{{{n}!}}{{{k}!{n - k}!}}",
-        f"\\frac{{{n}!}}{{{k}!\\cdot({n - k})!}}",
-        f"\\dbinom{{{n}}}{{{k}}}",
-        f"{{{n} \\choose {k}}}",
-        f"C({n},{k})",
-        f"\\frac{{{n}!}}{{({n}-{k})!{k}!}}",
-    ]
-    return right, [
-        f"\\binom{{{n + 1}}}{{{k}}}",
-        f"{comb(n, k) + 1}",
-        f"\\frac{{{n}!}}{{{k}!}}",
-        f"\\frac{{{n}}}{{{k}}}",
-        f"({n},{k})",
-    ]
-
-
-@family(n=ints(5, 30))
-def big_powers(n: int):
-    right = [f"{factorial(n)}", f"{n}!", f"{n}\\cdot {n - 1}!", f"{n - 1}! \\times {n}"]
-    return right, [f"{n - 1}!", f"{factorial(n) + 1}", f"({n}!)!", f"{n}", f"{n}^{{{n}}}"]
-
-
-@family(a=ints(2, 9), b=ints(40, 90))
-def powers(a: int, b: int):
-    right = [
-        f"{a}^{{{b}}}",
-        f"{a**b}",
-        f"{a}^{{{b - 1}}}\\cdot {a}",
-        f"{a} \\times {a}^{{{b - 1}}}",
-        f"{a}**{b}",
-        f"\\frac{{{a}^{{{b + 1}}}}}{{{a}}}",
-    ]
-    return right, [f"{a}^{{{b + 1}}}", f"{a**b + 1}", f"{b}^{{{a}}}", f"{a}^{{-{b}}}", f"{a}{b}"]
-
-
-@family(m=ints(11, 99), e=ints(2, 12))
-def scientific(m: int, e: int):
-    x = f"{m / 10:.1f}"
-    right = [
-        f"{x}\\times 10^{{{e}}}",
-        f"{x} \\times 10^{e}" if e < 10 else f"{x} × 10^{{{e}}}",
-        f"{m * 10 ** (e - 1)}",
-        f"{x}e{e}",
-        f"{x}\\cdot10^{{{e}}}",
-        f"{m}\\times10^{{{e - 1}}}",
-        f"{x} x 10^{{{e}}}",
-        f"{x}E+{e:02d}",
-        f"{x}*10^{e}",
-    ]
-    return right, [
-        f"{x}\\times 10^{{{e + 1}}}",
-        f"{x}\\times 10^{{-{e}}}",
-        f"{(m + 1) / 10:.1f}\\times 10^{{{e}}}",
-        f"{x}",
-        f"-{x}\\times 10^{{{e}}}",
-    ]
+    right = [f"\\frac{{{top}}}{{{n}}}", f"\\frac{{{k}}}{{{n}}}\\pi", f"{top}/{n}",
+        f"\\frac{{{top}}}{{{n}}}\\text{{ radians}}", f"\\frac{{{top}}}{{{n}}} \\text{{ rad}}"]
+    return right, [f"\\frac{{{top}}}{{{n + 1}}}", f"-\\frac{{{top}}}{{{n}}}", f"\\frac{{{k}}}{{{n}}}",
+        f"\\frac{{{n}}}{{{top}}}", f"{180 * k // n + 1}"]

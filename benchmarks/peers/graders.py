@@ -1,7 +1,7 @@
 r"""Other people's graders as verifiers, each called as its users call it; a peer that is not there says why.
 
-Math-Verify 0.9.0   `verify(parse(gold), parse(response))`, default readers and default time limits; for a gold
-                    that is a letter with its reader of letters
+Math-Verify 0.9.0   `verify(parse(gold), parse(response))`, default readers and default time limits; a letter
+                    as gold is read by its reader of letters
 mathruler 0.1.0     `grade_answer(extract_boxed_content(response), gold)`: PRM800K's grader, as EasyR1 uses it
 verl prime_math     `compute_score(response, gold)`: PRM800K's grader in PRIME's form (verl 0.9.1)
 verl math_reward    `compute_score(response, gold)`: Hendrycks' strings, verl's default for MATH
