@@ -24,6 +24,7 @@ MATHS = re.compile(
     r"\$\$([^$]{1,400})\$\$|(?<![\\\d$])\$([^$\n]{1,400})(?<!\\)\$(?!\d)|\\\(((?:[^\\\n]"
     r"|\\(?!\))){1,400}+)\\\)"
     r"|\\\[((?:[^\\]|\\(?!\])){1,400}+)\\\]"
+    r"|\\begin\{(?:align|equation|gather|eqnarray)\*?\}((?:[^\\]|\\(?!end\{)){1,800}+)\\end\{"
 )
 NUMBER = re.compile(
     r"(?<![\w.,\\^{])[-−]?\\?[$€£¥₹]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)\s?\\?%?"
@@ -55,8 +56,15 @@ _EQUALS = re.compile(r"(?<![<>!:=\\])=(?!=)")
 _LISTED = re.compile(r",\s|,\\|\band\b|\bor\b|;|\\quad|,\s?[a-z]\w?\s*\Z")
 
 
+_ALIGNED = re.compile(r"\s*\\begin\{(?:aligned|split|gathered|align\*?)\}(.{1,1500})\\end\{", re.DOTALL)
+
+
 def right_side(maths: str) -> str:
     """The end of a chain of equations, or of one whose left side is calculated; else the text itself."""
+    if aligned := _ALIGNED.match(maths):
+        lines = [line for line in aligned.group(1).split("\\\\") if line.strip()]
+        goes_on = bool(lines) and re.match(r"[\s&]*=", lines[-1])
+        return lines[-1].rsplit("=", 1)[1].strip(" &\n") if goes_on else maths
     sides = _EQUALS.split(maths) if len(maths) <= LONGEST and "\\begin" not in maths else [maths]
     last = sides[-1].strip()
     if (
@@ -68,6 +76,8 @@ def right_side(maths: str) -> str:
     ):
         return maths
     left = sides[-2]
+    if not left.strip():
+        return last
     calculated = re.search(r"\d", left) and not re.search(r"(?<![a-zA-Z\\])[a-zA-Z](?![a-zA-Z{])", left)
     named = re.search(r"\\(?:text|mathrm|mbox)\s?\{", left) or (
         len(natural_words(left)) and " " in left.strip()

@@ -25,7 +25,9 @@ def marks(text: str) -> list[Found]:
 
 
 _TAG = re.compile(
-    r"<(/?) ?(?:final[_ ])?(?:answers?|result|solution) ?>|\[(/?)(?:final[_ ])?answer\]", re.IGNORECASE
+    r"<(/?) ?(?:(?:final[_ ])?(?:answers?|result|solution)|(?<=[</])final) ?>"
+    r"|\[(/?)(?:final[_ ])?answer\]",
+    re.IGNORECASE,
 )
 _STOP = re.compile(r"[<\n]")
 _BEFORE = re.compile(r"(?:^|>|\n|answer\s?:)(?:\*\*answer\*\*)?([^<>\n:]{1,200})\Z", re.IGNORECASE)

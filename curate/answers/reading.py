@@ -69,9 +69,15 @@ def _inner(text: str) -> str:
         if deeper is None or not deeper.text.strip() or deeper.where == "json":
             break
         text = deeper.text.strip()
-    return text
+    return _CAPTION.sub("", text) or text
 
 
+_CAPTION = re.compile(
+    r"\A(?:\\(?:text|mbox|textbf|mathrm)\s?\{\s?)?(?:the )?(?:final |correct )?answer(?: is\b"
+    r"|\s?[:=])\s?[:=]?\s?(?:\}\s?[:=]?\s*)?"
+    r"(?=[^}]*(?:\{|\Z))",
+    re.IGNORECASE,
+)
 _RUN_ON = re.compile(
     r"<\|(?:im_end|im_start|endoftext|eot_id|end|user|eom_id)\|>|</s>"
     r"|\n[ \t]{0,3}(?:#{1,4}[ \t]?)?\*{0,2}(?:Human|User|Question|Instruction|Input|题目|问题"

@@ -40,9 +40,9 @@ def is_undecided(text: str) -> bool:
 
 
 _DENIAL = re.compile(
-    r"(?:\b(?:not|never|nor|nicht|kein\w*|pas|não|non|не|nie|niet|bukan|không phải)|n['’]t|≠|\\neq?"
+    r"(?:\b(?:not|cannot|never|nor|nicht|kein\w*|pas|não|non|не|nie|niet|bukan|không phải)|n['’]t|≠|\\neq?"
     r"|不是|\bno (?:es|son))"
-    r"(?:\s(?:equal(?: to)?|be|là))?[\s*$(\\]{0,4}(?:boxed\s?\{)?\s?\Z",
+    r"(?:\s(?:equal(?: to)?|be(?: equal to)?|là))?[\s*$(\\]{0,4}(?:boxed\s?\{)?\s?\Z",
     re.IGNORECASE,
 )
 

@@ -44,6 +44,11 @@ _REASON = re.compile(
     r"(?!.{0,200}(?:\bis\b|=))",
     re.I | re.S,
 )
+_AT = re.compile(r"\s(?:at|when|for|where|with|if)\s(?:\$|\\\()?[a-zA-Z]\w{0,3}\s?=")
+_SOLVED = re.compile(
+    rf"\b([a-z]\w{{0,2}}\s?=\s?(?:{NUMBER.pattern})(?:(?:,|,?\s?(?:and"
+    rf"|or))\s[a-z]\w{{0,2}}\s?=\s?(?:{NUMBER.pattern})){{1,9}})\W{{0,6}}\Z"
+)
 _RESULT = re.compile(rf"=\s{{0,3}}(?:\*\*|\\\(|\$)?({NUMBER.pattern})")
 
 
@@ -59,24 +64,45 @@ def closing_value(response: str) -> Answer | None:
     found = last_value(tail)
     if found is None:
         return None
-    cuts = [m.end() for m in _SENTENCE_END.finditer(tail)]
-    ends = [c for c in cuts if c > tail.rfind(found.text)] or [len(tail)]
-    start = max((c for c in cuts if c <= tail.rfind(found.text)), default=0)
-    sentence = tail[start : ends[0]]
-    reason = _REASON.search(sentence)
-    head = last_value(sentence[: reason.start()]) if reason else None
-    if head:
-        found, sentence = head, sentence[: reason.start()] if reason else sentence
-    series = _SERIES.search(sentence) if len(sentence) <= 600 else None
+    start, sentence = _last_sentence(tail, tail.rfind(found.text))
+    for aside in (_REASON, _AT):
+        reason = aside.search(sentence)
+        head = last_value(sentence[: reason.start()]) if reason else None
+        if reason and head:
+            found, sentence = head, sentence[: reason.start()]
+    series = _SERIES.search(sentence[-600:]) or _SOLVED.search(sentence[-600:])
     if series:
         return Answer(series.group(1).strip(), "last value")
+    if NUMBER.fullmatch(found.text):
+        return Answer(_calculated(tail, start, sentence) or found.text, "last value")
+    return Answer(_joined(sentence) or _solved(found.text, sentence), "last value")
+
+
+def _last_sentence(tail: str, at: int) -> tuple[int, str]:
+    """Where the sentence begins that holds an offset, and the sentence."""
+    cuts = [m.end() for m in _SENTENCE_END.finditer(tail)]
+    start = max((c for c in cuts if c <= at), default=0)
+    return start, tail[start : min((c for c in cuts if c > at), default=len(tail))]
+
+
+def _calculated(tail: str, start: int, sentence: str) -> str | None:
+    """Of several numbers in a sentence the one that the last equation before its end comes to."""
     numbers = [n.group() for n in NUMBER.finditer(sentence) if not is_denied(sentence, n.start())]
-    if len(numbers) > 1 and NUMBER.fullmatch(found.text) and not _PLAINLY.search(sentence):
-        results = deque(_RESULT.finditer(tail, 0, start + len(sentence)), maxlen=1)
-        calculated = [n for n in numbers if results and _digits(n) == _digits(results[0].group(1))]
-        if calculated and f"**{found.text}" not in sentence:
-            return Answer(calculated[-1].strip(), "last value")
-    return Answer(_joined(sentence) or right_side(found.text), "last value")
+    results = deque(_RESULT.finditer(tail, 0, start + len(sentence)), maxlen=1)
+    if len(numbers) < 2 or not results or _PLAINLY.search(sentence) or "**" in sentence:
+        return None
+    same = [n for n in numbers if _digits(n) == _digits(results[0].group(1))]
+    return same[-1].strip() if same else None
+
+
+def _solved(maths: str, sentence: str) -> str:
+    """The number that an equation comes to, where the sentence is not about an equation."""
+    said = right_side(maths)
+    left, _, right = said.rpartition("=")
+    number = NUMBER.fullmatch(right.strip()) and right.strip() != "0" and "$" not in said
+    if left and number and not _NAME.fullmatch(left) and not _EQUATION.search(sentence):
+        return right.strip()
+    return said
 
 
 _BETWEEN = re.compile(r"\s?(?:,|;|,?\s?(?:and|or))\s?")
@@ -93,6 +119,10 @@ def _joined(sentence: str) -> str | None:
     return sentence[pieces[first].start() : pieces[-1].end()] if first < len(pieces) - 1 else None
 
 
+_NAME = re.compile(
+    r"\s*(?:\\?[a-zA-Z]\w{0,9}(?:_\{?\w{1,9}\}?)?|[a-zA-Z]\([^()]{1,9}\))\s*"
+)  # x, x_1, \alpha, f(2)
+_EQUATION = re.compile(r"\b(?:equation|line|plane|circle|curve|relation|constraint)\b", re.IGNORECASE)
 _PLAINLY = re.compile(
     rf"\b(?:is|are|was|equals|be)\s(?:now |approximately |about |only "
     rf"|exactly )?(?:{NUMBER.pattern}){UNIT}\W{{0,6}}\Z"
@@ -134,7 +164,11 @@ def is_refusal(response: str) -> bool:
 
 _OPENING_WORD = re.compile(r"[^\W\d_]{2,}[\s,:]|[^\W\d_\x00-\x7f]{2,}")
 _DELIMITERS = re.compile(r"\A(?:\\\[|\\\(|\${1,2})|(?:\\\]|\\\)|\${1,2})[.\s]*\Z")
-_VERB = re.compile(r"\b(?:is|are|was|were|has|have|had|will|can|be|left|equals?|makes?|gives?|gets?)\b", re.I)
+_VERB = re.compile(
+    r"\b(?:so|then|hence|thus|since|is|are|was|were|has|have|had|will|can|be|left|equals?|makes?|gives?"
+    r"|gets?)\b",
+    re.I,
+)
 
 
 _WORDS = re.compile(
