@@ -76,6 +76,7 @@ def test_there_are_as_many_as_there_should_be(problems: list[Problem]) -> None:
     assert [sum(p.name.startswith(s) for p in problems) for s in ("HumanEval", "MBPP")] == [164, 427]
 
 
+@pytest.mark.slow
 def test_every_canonical_solution_passes_in_the_worker_pool(problems: list[Problem]) -> None:
     rows = [{**p.row, "response": f"```python\n{p.program}\n```"} for p in problems]
     with Pool(2) as pool:
@@ -92,6 +93,7 @@ def test_every_bare_completion_passes(problems: list[Problem]) -> None:
         assert VERIFIER.row({**p.row, "response": completion}).passed is True, p.name
 
 
+@pytest.mark.slow
 def test_return_none_fails_everywhere(problems: list[Problem]) -> None:
     passed = [
         p.name
