@@ -13,7 +13,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 import curate
 from curate import looking
-from curate.errors import CurateError
+from curate.errors import CurateError, UserError
 from curate.recipes import FLAGS
 from curate.recipes import pipeline as pipeline_of
 
@@ -38,9 +38,16 @@ for verb in ("look", "sql", "golds", "list"):
 
 @app.command
 def plan(
-    recipe: str, *flags: _rest, out: Path | None = None, config: Path | None = None, json: bool = False
+    recipe: str,
+    *flags: _rest,
+    out: Path | None = None,
+    config: Path | None = None,
+    probe: int | None = None,
+    price_in: float | None = None,
+    price_out: float | None = None,
+    json: bool = False,
 ) -> None:
-    """Print what a run would ask and cost; spend nothing.
+    """Print what a run would ask and cost; spend nothing, unless told to probe.
 
     Parameters
     ----------
@@ -51,10 +58,17 @@ def plan(
         the run folder whose answers are known already
     config
         a YAML file with values for the flags
+    probe
+        take so many problems the whole way first, and estimate from them; `out` keeps their answers
+    price_in
+        USD per million tokens that a model reads
+    price_out
+        USD per million tokens that a model writes
     json
         the plan as JSON
     """
-    found = pipeline_of("plan", recipe, flags, config).plan(out)
+    price = _price(price_in, price_out)
+    found = pipeline_of("plan", recipe, flags, config).plan(out, price=price, probe=probe)
     print(json_library.dumps(found.as_json()) if json else found)
 
 
@@ -66,6 +80,10 @@ def run(
     config: Path | None = None,
     max_samples: int | None = None,
     dry_run: bool = False,
+    budget_tokens: int | None = None,
+    budget_usd: float | None = None,
+    price_in: float | None = None,
+    price_out: float | None = None,
     publish_to: Path | None = None,
     json: bool = False,
 ) -> None:
@@ -84,6 +102,14 @@ def run(
         only the first so many problems
     dry_run
         print the plan and stop
+    budget_tokens
+        stop cleanly once the folder has cost so many tokens, in and out, earlier runs included
+    budget_usd
+        stop cleanly once the folder has cost so much
+    price_in
+        USD per million tokens that a model reads
+    price_out
+        USD per million tokens that a model writes
     publish_to
         publish the live rows into this folder as well
     json
@@ -92,10 +118,11 @@ def run(
     pipeline = pipeline_of("run", recipe, flags, config)
     if max_samples is not None:
         pipeline = pipeline.head(max_samples)
+    price = _price(price_in, price_out)
     if dry_run:
-        print(pipeline.plan(out))
+        print(pipeline.plan(out, price=price))
         return
-    done = pipeline.run(out)
+    done = pipeline.run(out, price=price, budget_tokens=budget_tokens, budget_usd=budget_usd)
     print(done.funnel().table.write_json() if json else done)
     if publish_to is not None:
         print(done.publish(publish_to), file=sys.stderr)
@@ -203,8 +230,14 @@ def demo(*, out: Path | None = None, json: bool = False, compare: bool = False) 
     print(json_library.dumps(result.as_json()) if json else result)
 
 
+def _price(price_in: float | None, price_out: float | None) -> tuple[float, float] | None:
+    if (price_in is None) != (price_out is None):
+        raise UserError("a price is two numbers, --price-in and --price-out; give both, 0 for what is free")
+    return None if price_in is None or price_out is None else (price_in, price_out)
+
+
 def main(argv: list[str] | None = None) -> None:
-    """The command `curate`. Exit code 0, 1 for a failure, 2 for wrong usage or input, 130 after Ctrl-C."""
+    """The command `curate`. Exit code 0, or as curate.errors has it; 2 for wrong usage."""
     argv = sys.argv[1:] if argv is None else argv
     # Threads of torch that wait may spin for microseconds only: on shared cores more is ten times slower.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")

@@ -346,3 +346,23 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
         [*command[:3], "plan", *command[4:], "--json"], capture_output=True, text=True, check=True
     )
     assert json.loads(plan.stdout)["steps"][0]["known"] == known
+
+
+def test_a_budget_stops_a_run_with_its_own_exit_code(
+    recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [str(a) for a in ("run", recipe, "--problems", problems, "--out", tmp_path / "run")]
+    with pytest.raises(SystemExit) as stop:
+        main([*asked, "--budget-tokens", "1"])
+    assert stop.value.code == 3 and "the budget is spent" in capsys.readouterr().err
+    main([*asked, "--budget-usd", "5", "--price-in", "1", "--price-out", "2"])
+    assert "sample" in capsys.readouterr().out
+    main(["plan", *asked[1:], "--price-in", "1", "--price-out", "2"])
+    assert "USD" in capsys.readouterr().out
+
+
+def test_half_a_price_is_one_sentence(
+    recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(capsys, "plan", recipe, "--problems", problems, "--price-in", "1")
+    assert "--price-in and --price-out" in said
