@@ -88,6 +88,23 @@ def test_a_number_under_the_defaults(gold: str | None, said: str, want: bool | N
     assert boxed(Numeric(), gold, said) is want
 
 
+SPOKEN = [
+    ("2.5 h", "It takes 2 h 30 min.", True), ("5.25 ft", "She is 5 ft 3 in tall.", True),
+    ("-8", "It is $-8$.", True),
+    ("3.00e8 m/s", "Thus c ≈ 2.998 × 10^8 m/s.", True), ("298.15 K", "The temperature is 25 °C.", True),
+    ("10 m/s", "The final answer is 36 kilometers per hour, as expected.", True), ("8", "3 + 5 = 8", True),
+    ("12.5", "The total is **$12.50**.", True), ("5", "There are 3 cats and 5 dogs.", True),
+    ("3", "3 cats and 5", False),
+    ("10 m/s", "The speed is 36 mph.", False), ("5", "I do not know.", False),
+    ("42", "It is either 41 or 42.", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("gold", "said", "want"), SPOKEN)
+def test_an_unmarked_number_has_all_that_belongs_to_it(gold: str, said: str, want: bool) -> None:
+    assert judge(Numeric(), response=said, answer=gold).passed is want
+
+
 def test_the_policies_of_numbers() -> None:
     assert boxed(Numeric(relative=0.05), "100.0", "104") and not boxed(Numeric(relative=0.05), "100.0", "106")
     assert not boxed(Numeric(relative=0.05), "100", "104") and boxed(

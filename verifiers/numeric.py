@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -67,11 +68,16 @@ class Numeric(Verifier):
             return Verdict(False, "no_answer")
         if said.several:
             return Verdict(False, "several_answers", said.text[:200])
-        found = amount(said.text)
+        text = (
+            said.text
+            if said.where in ("boxed", "tag", "json", "hashes")
+            else _whole(said.text, row["response"])
+        )
+        found = amount(text)
         if found is None:
-            return Verdict(False, "different: the answer is not a number", said.text[:200])
+            return Verdict(False, "different: the answer is not a number", text[:200])
         note = self.differs(gold, found)
-        return Verdict(not note, f"different: {note}" if note else f"equal: {said.where}", said.text)
+        return Verdict(not note, f"different: {note}" if note else f"equal: {said.where}", text)
 
     def differs(self, gold: Amount, said: Amount) -> str:
         """What sets the two apart, or nothing."""
@@ -101,6 +107,23 @@ class Numeric(Verifier):
         if self.digits is not None:
             return bool(gold) and abs(gold - said) <= _last_place(gold, self.digits) / 2
         return abs(gold - said) <= max(Fraction(self.absolute), Fraction(self.relative) * abs(gold))
+
+
+_STARTS = re.compile(r"(?<![\w.,^{/])(?:[-−+]\s?)?(?:\\?\$|[€£¥₹])?(?=\.?\d)")
+_WORDS = re.compile(r"\s+|$")
+
+
+def _whole(said: str, response: str) -> str:
+    """An unmarked value with all that belongs to it: of "in 2 h 30 min." not 30 alone, of 3 × 10^8 not 10."""
+    tail = response[-600:]
+    at = tail.rfind(said)
+    for start in _STARTS.finditer(tail, max(0, at - 40), at + 1) if at >= 0 and len(said) < 80 else ():
+        text = tail[start.start() : start.start() + 100].partition("\n")[0]
+        ends = [cut.start() for cut in _WORDS.finditer(text)][:8]
+        for end in reversed(ends):
+            if start.start() + end >= at + len(said) and amount(text[:end].rstrip(".,;:!")):
+                return text[:end].rstrip(".,;:!")
+    return said
 
 
 def _number(amount: Amount) -> Fraction:
