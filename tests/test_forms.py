@@ -96,7 +96,7 @@ SPOKEN = [
     ("12.5", "The total is **$12.50**.", True), ("5", "There are 3 cats and 5 dogs.", True),
     ("3", "3 cats and 5", False),
     ("10 m/s", "The speed is 36 mph.", False), ("5", "I do not know.", False),
-    ("42", "It is either 41 or 42.", False),
+    ("42", "The answer is either 41 or 42.", False),
 ]  # fmt: skip
 
 
