@@ -22,6 +22,8 @@ from curate.engines.vllm_start import refusals, start
 from curate.errors import CallFailed, EngineDown, UserError
 from curate.step import Completion, Message, TokenScores
 
+_LEAVE_S = 30.0  # after so long the processes are killed
+
 
 @dataclass(frozen=True)
 class Knobs(Sampling):
@@ -47,6 +49,17 @@ class _Door:
     checkpoint: Checkpoint
     users: int = 1
     vocabulary: list[str] = field(default_factory=list)
+
+    asking: set[Any] = field(default_factory=set)  # tasks that wait for an answer
+
+    async def close(self) -> None:
+        """Nobody waits any more, and the processes are gone; vLLM's workers take some seconds to leave."""
+        for waiting in (*self.asking, self.llm.output_handler):
+            if waiting is not None:
+                waiting.cancel()
+        await asyncio.to_thread(self.llm.shutdown, _LEAVE_S)
+        # it shuts down again when it is collected, which fails if that is the end of the interpreter
+        self.llm.shutdown = lambda: None
 
     def containing(self, ban: Sequence[str]) -> frozenset[int]:
         """The tokens that alone contain a banned string; the vocabulary is read at the first ban."""
@@ -109,9 +122,7 @@ class VLLM(Sampled):
         door.users -= 1
         if door.users == 0:
             object.__setattr__(self, "_door", None)
-            await asyncio.to_thread(door.llm.shutdown)
-            # it shuts down again when it is collected, which fails if that is the end of the interpreter
-            door.llm.shutdown = lambda: None
+            await door.close()
 
     async def chat(
         self,
@@ -193,12 +204,12 @@ class VLLM(Sampled):
         from vllm.v1.engine.exceptions import EngineDeadError
 
         verbatim = {"skip_special_tokens": False, "spaces_between_special_tokens": False}
-        answer = None
+        door, task, answer = self._opened(), asyncio.current_task(), None
+        door.asking.add(task)
         try:
             params = SamplingParams(**asked, **verbatim, output_kind=RequestOutputKind.FINAL_ONLY)
-            async for said in self._opened().llm.generate(
-                {"type": "token", "prompt_token_ids": ids}, params, request_id=uuid.uuid4().hex
-            ):
+            prompt = {"type": "token", "prompt_token_ids": ids}
+            async for said in door.llm.generate(prompt, params, request_id=uuid.uuid4().hex):
                 answer = said
         except EngineDeadError:
             raise EngineDown(
@@ -206,6 +217,8 @@ class VLLM(Sampled):
             ) from None
         except refusals() as e:
             raise CallFailed(f"vLLM gives no answer: {str(e) or repr(e.__cause__ or e)}") from e
+        finally:
+            door.asking.discard(task)
         assert answer is not None, "vLLM ended without an answer"
         return answer
 

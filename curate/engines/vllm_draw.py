@@ -22,7 +22,7 @@ _NEVER = -1e9  # added to a logit
 
 @dataclass(frozen=True)
 class Draw:
-    """ids: the prompt, of which `begun` is the begun turn. never: tokens that contain a banned string alone."""
+    """ids: the prompt, of which `begun` is the begun turn. never: tokens that hold a banned string alone."""
 
     tokenizer: Any
     ids: list[int]

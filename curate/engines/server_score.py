@@ -1,0 +1,82 @@
+"""The log-probabilities of a stored text, asked of a server that tells those of its prompt (vLLM's does).
+
+The server renders the chat template and cuts the text into tokens (`/tokenize`, `/detokenize`), so no tokenizer
+is needed here; the cut is that of `hf`: as one text, unless a token would straddle the seam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from curate.engines.sampling import opening, opens
+from curate.errors import UserError
+from curate.step import Message, TokenScores
+
+Post = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+"""`post(path, body)`: the server's JSON. A path from "/" begins at its root, another behind its /v1."""
+
+
+async def score(
+    post: Post, model: str, messages: Sequence[Message], text: str, *, prefix: str = "", top_k: int = 0
+) -> TokenScores:
+    """As `score` of the `hf` engine, without entropy, which no server tells."""
+    prompt = await _render(post, model, messages, prefix)
+    before = await _tokens(post, model, prompt)
+    whole = await _tokens(post, model, prompt + text)
+    if whole[: len(before)] != before:
+        whole = before + await _tokens(post, model, text)
+    ids = whole[len(before) :]
+    if not ids:
+        return TokenScores((), (), (), (), None, () if top_k else None)
+    body = {"model": model, "prompt": whole, "max_tokens": 1, "temperature": 0.0, "prompt_logprobs": top_k}
+    choice = (await post("completions", body))["choices"][0]
+    told = choice.get("prompt_logprobs")
+    if not isinstance(told, list) or len(told) != len(whole):
+        raise UserError(f"the server tells no log-probabilities of a prompt; score with vllm: or hf:{model}.")
+    found = [{int(i): chance for i, chance in at.items()} for at in told[len(before) :]]
+    spans = await _spans(post, model, ids, [at[i] for i, at in zip(ids, found, strict=True)], text)
+    return TokenScores(
+        ids=tuple(ids),
+        start=tuple(start for start, _ in spans),
+        end=tuple(end for _, end in spans),
+        logprob=tuple(min(0.0, at[i]["logprob"]) for i, at in zip(ids, found, strict=True)),
+        top=tuple(_best(at, top_k) for at in found) if top_k else None,
+    )
+
+
+async def _render(post: Post, model: str, messages: Sequence[Message], prefix: str) -> str:
+    """The prompt as the `hf` engine renders it: the begun turn stands where the model would write it."""
+    body = {"model": model, "messages": list(messages), "add_generation_prompt": True}
+    tokens = (await post("/tokenize", body))["tokens"]
+    prompt = (await post("/detokenize", {"model": model, "tokens": tokens}))["prompt"]
+    opened = opening(prompt)
+    return (prompt[: -len(opened)] if opened and opens(prefix) else prompt) + prefix
+
+
+async def _tokens(post: Post, model: str, text: str) -> list[int]:
+    found = await post("/tokenize", {"model": model, "prompt": text, "add_special_tokens": False})
+    return list(found["tokens"])
+
+
+async def _spans(
+    post: Post, model: str, ids: list[int], told: list[dict[str, Any]], text: str
+) -> list[tuple[int, int]]:
+    """Character offsets. Tokens that are parts of one character share it: their texts are asked together."""
+    spans: list[tuple[int, int]] = []
+    at, begun = 0, 0
+    for i, token in enumerate(told):
+        said = token.get("decoded_token") or ""
+        if begun < i or not said or not text.startswith(said, at):
+            body = {"model": model, "tokens": ids[begun : i + 1]}
+            said = (await post("/detokenize", body))["prompt"]
+            if not said or not text.startswith(said, at):
+                continue
+        spans += [(at, at + len(said))] * (i + 1 - begun)
+        at, begun = at + len(said), i + 1
+    return spans + [(at, len(text))] * (len(ids) - begun)
+
+
+def _best(at: dict[int, dict[str, Any]], k: int) -> tuple[tuple[int, float], ...]:
+    ranked = sorted(at.items(), key=lambda pair: pair[1]["rank"])
+    return tuple((i, chance["logprob"]) for i, chance in ranked[:k])

