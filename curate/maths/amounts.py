@@ -15,7 +15,7 @@ LONGEST = 300  # characters
 class Amount(NamedTuple):
     """A value as it is written, and its unit; None for no unit, and for a noun that is counted.
 
-    whole: it is written as a whole number, without a point or a power of ten.
+    whole: it is written as a whole number (5 and 5.0), without a power of ten.
     """
 
     value: Fraction
@@ -36,7 +36,8 @@ _MONEY = re.compile(
     r"(?:US|[ACR]|HK)?\\?\$|[€£¥₹₽₩₫]|Rs\.?(?=\s?\d)|(?:USD|EUR|GBP|CNY|RMB|INR|JPY)(?=\s?\d)"
 )
 _BEFORE = re.compile(r"(?i)\s*(?:about|approximately|approx\.?|around|roughly|nearly|exactly|only|ca\.)\s+")
-_EQUALS = re.compile(r"[=≈≃≅]|\\(?:approx|simeq|cong|sim)(?![a-z])|(?:^|\s)~(?=\s*[-\d.])")
+_EQUALS = re.compile("=")
+_ABOUT = re.compile(r"[≈≃≅]|\\(?:approx|simeq|cong|sim)(?![a-z])|(?:^|\s)~(?=\s*[-\d.])")
 _SUPER = re.compile(r"[⁻⁺]?[⁰¹²³⁴-⁹]+")
 _NARROW = str.maketrans("−–﹣－⁄∕\u00a0\u2009\u202f，", "----//   ,")
 _TYPE = re.compile(r"\\[!;:> ]|~(?=\S)|\\(?:left|right|displaystyle)(?![a-z])|\\[()\[\]]|\*\*(?=[\s\w]|$)")
@@ -46,12 +47,15 @@ _TYPE = re.compile(r"\\[!;:> ]|~(?=\S)|\\(?:left|right|displaystyle)(?![a-z])|\\
 def amount(text: str) -> Amount | None:
     """The amount that the whole text is; None where it is something else, or several.
 
-    What stands before the last equals sign is passed over, and so is an uncertainty (5 ± 0.1).
+    What stands before the last equals sign is passed over, and so is an uncertainty (5 ± 0.1); of an exact
+    value and a rounded one (√2 ≈ 1.41), it is the exact one.
     """
     if len(text) > LONGEST:
         return None
-    said = _plain(text)
-    return _written(said) or _calculated(text)
+    for part in _ABOUT.split(text):
+        if found := _written(_plain(part)) or _calculated(part):
+            return found
+    return None
 
 
 def _plain(text: str) -> str:
@@ -126,7 +130,11 @@ def _number(text: str) -> tuple[Fraction, bool, int] | None:
     if under is not None and not int(under):
         return None
     value = Fraction(digits.rstrip(".")) * Fraction(10) ** int((exponent or ten or "0").replace(" ", ""))
-    return value / int(under or 1), digits.isdecimal() and not (exponent or ten or under), found.end()
+    return (
+        value / int(under or 1),
+        "." not in digits.rstrip(".0") and not (exponent or ten or under),
+        found.end(),
+    )
 
 
 _WORDY = re.compile(r"[^\d=<>+*|√∞π]*")

@@ -43,7 +43,8 @@ def read(text: str, grouped: bool = True) -> Node:
     if measure and is_unit(measure[3]) and (measure[2] or len(measure[3]) > 1):
         return Node("qty", (read(measure[1]), measure[3]))
     text = rewritten(text)
-    if based := _BASE.fullmatch(re.sub(r"\\text\{(\w+)\}|\s|\\_|\$|\\!", lambda m: m.group(1) or "", text)):
+    based = _BASE.fullmatch(re.sub(r"\\text\{(\w+)\}|\s|\\_|\$|\\!", lambda m: m.group(1) or "", text))
+    if based and (based[2].isdigit() or int(based[3]) > 10 and len(based[2]) > 1):
         return _based(*based.groups())
     bare = grouped and not re.search(r"[(\[]|\\\{|, ", text)
     parser = Parser(tokens(text, grouped=bare), part)
@@ -92,7 +93,7 @@ def _list(p: Parser) -> Node:
 
 def part(p: Parser) -> Node:
     """One item: a value, a chain of relations, or words; a clause behind it ("for all x") is passed over."""
-    p.eat("=")
+    p.eat("=", "approx", "sim", "simeq")
     sides: list[Node | str] = [_definition(p) or _operand(p)]
     while True:
         token = p.peek()

@@ -39,7 +39,7 @@ _SKIP = frozenset({"angle", "triangle", "measuredangle", "odot", "mathring", "De
 _SAME = {"varepsilon": "epsilon", "vartheta": "theta", "varphi": "phi", "ell": "l", "varrho": "rho"}
 _OTHER = frozenset(
     "Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega prime partial nabla hbar complement ldots dots cdots"
-    " square heartsuit diamond parallel perp overline dot sum prod int"
+    " square heartsuit diamond parallel perp overline bar dot sum prod int"
     " lfloor lceil lvert vert lVert Vert langle begin mathbb mathring bmod not stackrel".split()
 )
 STARTS = frozenset({*FUNCTIONS.values(), *FRACTIONS, *_BINOMS, *_ROOTS, *_FIXED, *GREEK, *_OTHER, *_SKIP}) - {
@@ -124,6 +124,8 @@ def _command(p: Parser, name: str) -> Node:
         return _GROUPS[name](p)
     if name in _FUNCTIONS:
         return _function(p, name)
+    if name == "bar":
+        return call("overline", argument(p))
     if name in ("overline", "dot", "not", "stackrel", "underbrace", "overset", "underset"):
         return call(name, argument(p))
     if name in ("right", "ldots", "dots", "cdots", "mid", "in", "le", "ge", "end") or len(name) > 20:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
-from math import comb, factorial, floor
+from math import comb, factorial, floor, gcd, lcm
 
 from curate.maths.radicals import numeric_power
 from curate.maths.tree import BITS, INF, ONE, PI, ZERO, Node, TooMuch, add, call, children, mul, num, power
@@ -142,6 +142,9 @@ def _positive(node: Node) -> bool:
     return node.head == "num" and node.args[0] > 0 or node.head == "const" and node.args[0] in ("e", "pi")
 
 
+_WHOLE = {"gcd": gcd, "lcm": lcm, "max": lambda *n: max(n), "min": lambda *n: min(n)}
+
+
 def _called(name: str, args: list[Node]) -> Node:
     """A function of canonical arguments, worked out where that is exact and small."""
     first = args[0] if args else ZERO
@@ -155,6 +158,8 @@ def _called(name: str, args: list[Node]) -> Node:
     numbers = [int(a.args[0]) for a in args if a.head == "num" and a.args[0].denominator == 1]
     if name == "binom" and len(numbers) == 2 and 0 <= numbers[1] <= numbers[0] <= 2000:
         return num(comb(*numbers))
+    if name in _WHOLE and numbers and len(numbers) == len(args):
+        return num(_WHOLE[name](*numbers))
     if name == "ln" or name == "log" and len(args) == 1:
         return ZERO if value == 1 else call("ln" if name == "ln" else "log", first)
     return call(name, *args)

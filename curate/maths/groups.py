@@ -102,6 +102,8 @@ def environment(p: Parser) -> Node:
     name = _name(p)
     if name in ("array", "tabular") and p.sees("{"):
         _name(p)
+    if name.rstrip("*") not in _MATRICES and "case" not in name:
+        p.tokens[p.at :] = [t for t in p.tokens[p.at :] if t.text != "&"]
     rows: list[list[Node]] = [[]]
     with p.inside():
         while p.peek().kind != "end" and p.peek().text != "end":

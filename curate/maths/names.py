@@ -17,7 +17,7 @@ FUNCTIONS = {name: name for name in _SAME.split()} | {
 for _short in ("sh", "ch", "th", "sen", "Re", "Im", "sign"):
     FUNCTIONS.pop(_short)  # too easily two symbols, or a word
 CONSTANTS = {"pi": "pi", "infinity": "infty", "inf": "infty", "infty": "infty", "oo": "infty", "sqrt": "sqrt"}
-CONSTANTS |= {"pm": "pm", "cup": "cup", "union": "cup", "intersection": "cap", "emptyset": "emptyset"}
+CONSTANTS |= {"union": "cup", "intersection": "cap", "emptyset": "emptyset"}
 GREEK = frozenset(
     "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma"
     " tau upsilon phi varphi chi psi omega hbar ell nabla".split()
@@ -30,6 +30,7 @@ STOPS = frozenset(
     "is are was the to of in at no all any each every one only an be by it that this than then per on as so"
     " approximately about roughly exactly just i.e. if for where with when such given".split()
 ) - {"i.e."}
+GLUED = frozenset("cm mm km kg mg ml mL hr hrs mph Hz kHz kW kJ kPa Pa cms kgs mins km/h".split())
 IS = frozenset("is are equals equal was be becomes".split())
 NOISE = frozenset("only exactly just about approximately roughly the to a an".split())
 

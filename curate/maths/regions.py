@@ -9,6 +9,7 @@ from curate.maths.pieces import ALL, LOW, Piece, complement, meet, piece, point
 from curate.maths.tree import INF, Node, mul, num, symbols
 
 _ENDS = {"()": (False, False), "[]": (True, True), "(]": (False, True), "[)": (True, False)}
+_HALVES = {"R+": ">", "R_+": ">", "R-": "<", "R_-": "<"}
 _FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!=", "=": "="}
 
 
@@ -21,6 +22,8 @@ def region(node: Node) -> list[Piece] | None:
         return [point(a) for a in args]
     if node == ("const", ("R",)):
         return [ALL]
+    if head == "const" and args[0] in _HALVES:
+        return _half(_HALVES[args[0]], num(0))
     if head == "rel":
         return _relation(args)
     if head == "builder":
@@ -38,6 +41,8 @@ def is_region(node: Node) -> bool:
     """Whether a node can only mean a set of numbers (a pair in round or square brackets may be a point)."""
     head, args = node
     if head in ("(]", "[)", "union", "inter", "builder", "without") or node == ("const", ("R",)):
+        return True
+    if head == "const" and args[0] in _HALVES:
         return True
     if head == "rel":
         return any(

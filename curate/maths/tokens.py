@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from curate.maths.names import CONSTANTS, FUNCTIONS, GREEK, LINKS, STOPS, is_unit
+from curate.maths.names import CONSTANTS, FUNCTIONS, GLUED, GREEK, LINKS, STOPS, is_unit
 from curate.maths.signs import ascii_maths
 from curate.maths.tree import BIGGEST, LONGEST, TooMuch
 from curate.maths.words import closed
@@ -36,7 +36,7 @@ _REST = (
     r"|(?P<num>\d+\{,\}\d+|\d+\.\d+|\.\d+|\d+)"
     r"|(?P<row>\\\\(?:\[[\d.]{1,5}[a-z]{2}\])?|\\cr\b|\\newline\b)"
     r"|\\(?P<styled>text(?:bf|it|rm|sf|normal|tt)?|mbox|hbox|fbox|textup|mathrm|mathbf|mathit|mathsf|boldsymbol|bm|pmb|operatorname\*?"
-    r"|mathop|mathcal|mathscr|mathfrak|vec|overrightarrow|hat|bar|tilde|widehat|emph|boxed|underline|color|uline)(?![a-zA-Z])\s*(?=\{|[a-zA-Z\\])"
+    r"|mathop|mathcal|mathscr|mathfrak|vec|overrightarrow|hat|tilde|widehat|emph|boxed|underline|color|uline)(?![a-zA-Z])\s*(?=\{|[a-zA-Z\\])"
     r"|\\(?P<cmd>[a-zA-Z]+)|(?P<esc>\\[{}%$#&_|])"
     r"|(?P<name>[a-zA-Z]+'*)|(?P<op><=|>=|!=|==|=>|->|\|\||[-+*/^_(){}\[\]|,;:=<>!%'.#$@?\"&])|(?P<other>.)"
 )
@@ -150,7 +150,7 @@ def _known(token: Token, before: list[Token]) -> Token:
         return Token("word", text, token.spaced)
     if len(letters) == 1 or low in STOPS:
         return Token("word" if low in STOPS and len(letters) > 1 else "name", text, token.spaced)
-    if len(letters) <= 4 and operand and is_unit(letters):
+    if len(letters) <= 4 and operand and (token.spaced or letters in GLUED) and is_unit(letters):
         return Token("word", text, token.spaced)
     return Token("letters", text, token.spaced)
 

@@ -126,9 +126,8 @@ def seconds(text: str) -> tuple[int, bool] | None:
     hour, minute, second, half, hour24, minute24, second24 = found.groups()
     if half is None:
         return int(hour24) * 3600 + int(minute24) * 60 + int(second24 or 0), False
-    return (int(hour) % 12 + 12 * (half.lower() == "p")) * 3600 + int(minute or 0) * 60 + int(
-        second or 0
-    ), True
+    hours = int(hour) % 12 + 12 * (half.lower() == "p")
+    return hours * 3600 + int(minute or 0) * 60 + int(second or 0), True
 
 
 def same_time(one: tuple[int, bool], other: tuple[int, bool]) -> bool:
