@@ -92,7 +92,8 @@ SAME = [
      "m·s⁻²", r"\frac{\text{m}}{\text{s}^2}", r"\mathrm{m\,s^{-2}}", r"\metre\per\second\squared", "m s-2",
      "$m/s^2$", r"\dfrac{m}{s^2}", "m/s/s", "m/s2", "m / s ^ 2", "м/с²", "米/秒²",
      r"\text{ meters}/\text{second}^2"),
-    ("km/h", "kph", "kmh", r"\text{ km/h}", "kilometers per hour", "kilometres an hour", "km h^{-1}",
+    ("km/h", "kph", "kmh", r"\text{ km/h}", "kilometers per hour", r"\kilo\meter\per\hour",
+    "kilometres an hour", "km h^{-1}",
      "km / hr",
      "千米/时", "公里/小时", "км/ч", r"\mathrm{km/h}", "km per hour"),
     ("kg m^2/s^2", r"\mathrm{kg\cdot m^2/s^2}", "J", "joules", "N m", "N·m", r"N \cdot m", "newton-meters",
@@ -127,7 +128,8 @@ def test_one_unit_is_one_however_it_is_spelt(texts: tuple[str, ...]) -> None:
     "x", "xy",
      "apples per day", "million people", "hours and minutes", "m^99", "(m", "m)", "m^{2", r"\frac{m}{",
      r"\text{", "()",
-     "$$", "^2", "square", "m, s", "m = s", "hours:minutes", "the", "of", "ds", "m^x", "\x00", "🙂", "k",
+     "$$", "^2", "square", "m, s", "m = s", "hours:minutes", "the", "of", r"\pm", r"\in", r"\min", "ds",
+     "m^x", "\x00", "🙂", "k",
      "μ", "c"],
 )  # fmt: skip
 def test_what_is_no_unit_is_none(text: str) -> None:

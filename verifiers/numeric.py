@@ -21,7 +21,7 @@ class Numeric(Verifier):
 
     relative, absolute: the larger of both is allowed; absolute is in the unit of the gold. digits: in place
     of both, the answer is within half a unit of the gold's so many-th significant digit. whole: "exact"
-    lets two numbers that are written as whole ones (no point, no power of ten) be equal only where they are
+    lets two numbers that are written as whole ones (5, 5.0) be equal only where they are
     the same, "tolerant" treats them as all others. missing_unit: whether 5 is 5 cm. percent: "value" reads
     50% as 0.5, "either" also as 50. A unit is converted (curate/maths/units.py); one of another kind, or
     another currency, is different. A plain degree is the gold's degree where the gold is a temperature.
@@ -95,6 +95,8 @@ class Numeric(Verifier):
         whole = self.whole == "exact" and gold.whole and said.whole and gold.unit == said.unit
         if self._close(left, right, whole):
             return ""
+        if (sides[0] is None) != (sides[1] is None) and self._close(_turned(gold), _turned(said), whole):
+            return ""
         percent = [bool(a.unit and a.unit.percent) for a in (gold, said)]
         if self.percent == "either" and percent[0] != percent[1]:
             whole = self.whole == "exact" and gold.whole and said.whole
@@ -107,6 +109,12 @@ class Numeric(Verifier):
         if self.digits is not None:
             return bool(gold) and abs(gold - said) <= _last_place(gold, self.digits) / 2
         return abs(gold - said) <= max(Fraction(self.absolute), Fraction(self.relative) * abs(gold))
+
+
+def _turned(amount: Amount) -> Fraction:
+    """The value with an angle in radians: 30° is π/6."""
+    is_angle = amount.unit is not None and amount.unit.dimension == (("rad", 1),)
+    return amount.value * Fraction(amount.unit.factor) if is_angle and amount.unit else _number(amount)
 
 
 _STARTS = re.compile(r"(?<![\w.,^{/])(?:[-−+]\s?)?(?:\\?\$|[€£¥₹])?(?=\.?\d)")

@@ -30,7 +30,8 @@ _SIGNS = [
     (re.compile(r"\\ell(?![a-z])"), "L"),
     (re.compile(r"\\([%$#&_])"), r"\1"),
     (re.compile(r"\\per(?:thousand|mil)(?![a-z])"), "‰"),
-    (re.compile(r"\\(?!frac)([a-z]+)"), r" \1 "),  # siunitx: \metre\per\second
+    (re.compile(r"\\(kilo|mega|giga|deci|centi|milli|micro|nano)\s*\\(?=[a-z])"), r"\\\1"),
+    (re.compile(r"\\(?!frac)([a-z]{4,}|per)(?![a-z])"), r" \1 "),  # siunitx: \metre\per\second, but not \pm
 ]
 _PHRASES = [
     (r"°\s*(C|F|K|R)(?![^\W\d_])|deg(?:rees?)?\.?\s*([CF])(?![^\W\d_])", r" deg\1\2 "),
