@@ -1,7 +1,7 @@
 """The log-probabilities of a stored text, asked of a server that tells those of its prompt (vLLM's does).
 
-The server renders the chat template and cuts the text into tokens (`/tokenize`, `/detokenize`), so no tokenizer
-is needed here; the cut is that of `hf`: as one text, unless a token would straddle the seam.
+The server renders the chat template and cuts the text into tokens (`/tokenize`, `/detokenize`), so there is
+no tokenizer here; the cut is that of `hf`: as one text, unless a token would straddle the seam.
 """
 
 from __future__ import annotations
