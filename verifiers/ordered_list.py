@@ -40,7 +40,8 @@ class OrderedList(Verifier):
     def row(self, row: Row) -> Verdict:
         if row["answer"] is None:
             return Verdict(None, "no_gold")
-        gold = _items(row["answer"])
+        marked = final_answer(row["answer"])
+        gold = _items(marked.text if marked and marked.where == "boxed" else row["answer"])
         if not gold:
             return Verdict(None, "gold_invalid: a list without items")
         if max(len(gold), *map(len, gold)) > LONGEST:
