@@ -136,11 +136,8 @@ def _combined(head: str, args: tuple[Any, ...]) -> list[Piece] | None:
 def _joined(head: str, args: tuple[Any, ...]) -> list[Piece] | None:
     """Relations joined by and, or, or a comma: that is "and" where both can hold, else "or"."""
     found = [region(a) for a in args]
-    if (
-        any(f is None for f in found)
-        or len({symbols(a) for a in args if a.head == "rel"} - {frozenset()}) > 1
-        and head != "or"
-    ):
+    names = {symbols(a) for a in args if a.head == "rel"} - {frozenset()}
+    if len(names) > 1 or any(f is None for f in found):
         return None
     pieces = [p for f in found if f is not None for p in f]
     if head == "or" or not all(a.head == "rel" for a in args):
