@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.pool import Abstained, Pool
+from curate.pool import Pool
 from curate.step import Verdict, Verifier
 from curate.text import split_thinking
 from curate.verifiers.choice import Choice
@@ -43,7 +43,7 @@ def test_examples_hold_and_cover_the_three_verdicts(verifier: Verifier) -> None:
 EQUAL = [
     ("1/2", "0.5"), (r"\frac12", "0.5"), (r"\dfrac{1}{2}", r"\frac{1}{2}"), ("1,234", "1234"),
     (r"10{,}000", "10000"), (r"10,\!080", "10080"), ("025", "25"), ("265.0", "265"), (r"\$30", "30"),
-    (r"30\%", "30"), (r"50\%", "0.5"), (r"5 \text{ feet}", "5"), (r"62^\circ", "62"),
+    (r"50\%", "0.5"), (r"5 \text{ feet}", "5"), (r"62^\circ", "62"),
     (r"1\frac{1}{2}", "1.5"), ("x=5", "5"), ("5", "x = 5"), (r"4\sqrt{2}", r"4 \sqrt{2}"),
     (r"\sqrt{8}", r"2\sqrt{2}"), ("(1, 2)", "(1,2)"), ("2, 1", "1, 2"), (r"2 \text{ and } 1", "1,2"),
     (r"\left(\frac83, 3\right]", r"(\tfrac{8}{3}, 3]"), ("x^2+2x+1", "(x+1)^2"),
@@ -74,7 +74,7 @@ def test_different_answers_fail(said: str, gold: str) -> None:
     ("gold", "why"),
     [
         (None, "no_gold"), ("", "gold_invalid"), ("  ", "gold_invalid"), (r"\frac{1}{", "gold_invalid"),
-        ("see figure", "unsupported"), (r"\text{east}", "unsupported"), ("June 20", "unsupported"),
+        ("see figure", "unsupported"), (r"\text{Devon}", "unsupported"), ("June 20", "unsupported"),
         ("$f(x)=ax+b$, where $b$ is an arbitrary integer and $a$ is positive", "unsupported"),
     ],
 )  # fmt: skip
@@ -207,7 +207,7 @@ sys.addaudithook(
 )
 
 
-def test_an_answer_that_hangs_costs_its_own_row_only() -> None:
+def test_a_huge_number_costs_its_own_row_only() -> None:
     rows = [
         {"response": rf"\boxed{{{said}}}", "answer": "4"}
         for said in ("2+2", "9^{9^{9^9}}", "4", "(10^9)!", "5")
@@ -215,11 +215,11 @@ def test_an_answer_that_hangs_costs_its_own_row_only() -> None:
     with Pool(workers=2) as pool:
         got = dict(pool.map(MathEqual(timeout_s=2.0), rows))
     assert [got[i].passed for i in (0, 2, 4)] == [True, True, False]
-    assert all(isinstance(got[i], Abstained) and got[i].why.startswith("timeout") for i in (1, 3))
+    assert [got[i].passed for i in (1, 3)] == [False, False]  # decided by size, nothing is written down
 
 
-def test_a_long_answer_is_unsupported_and_an_equal_one_passes() -> None:
-    assert maths("1+" * 1500 + "1", "1501").why.startswith("unsupported")
+def test_a_long_answer_is_past_a_limit_and_an_equal_one_passes() -> None:
+    assert maths("1+" * 1500 + "1", "1501").why.startswith("limit")
     assert maths("1" * 300, "1" * 300).passed is True
 
 
