@@ -106,7 +106,7 @@ def test_an_answer_that_is_no_text_has_a_verdict(name: str, value: Any) -> None:
     step = VERIFIERS[name]
     verdict = step(**dict.fromkeys(step.columns, "4") | {"answer": value})
     assert isinstance(verdict, Verdict) and verdict.why.partition(":")[0] in WORDS
-    if value is None or value == {"a": 1}:
+    if "answer" in step.columns and (value is None or value == {"a": 1}):
         assert verdict.passed is not True
 
 
