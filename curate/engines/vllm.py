@@ -105,12 +105,8 @@ class VLLM(Sampled):
             self._door.users += 1
             return self
         revision = None if Path(self.model).is_dir() else self._revision
+        tokenizer = load_tokenizer(self.model, revision)
         llm, context = start(self, revision)
-        try:
-            tokenizer = load_tokenizer(self.model, revision)
-        except BaseException:
-            llm.shutdown()
-            raise
         checkpoint = Checkpoint(self.model, None, tokenizer, frozenset(), context)
         object.__setattr__(self, "_door", _Door(llm, checkpoint))
         return self
