@@ -45,6 +45,8 @@ class Peer(Verifier):
         with contextlib.redirect_stdout(io.StringIO()):  # several print
             try:
                 return Verdict(bool(self.grade(row["response"] or "", row["answer"])), "")
+            except ImportError:
+                raise  # it is not there: that is no verdict, and stops the run
             except Exception as e:  # noqa: BLE001  a peer that raises has said nothing
                 return Verdict(False, f"raised: {type(e).__name__}")
 
