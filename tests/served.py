@@ -102,6 +102,10 @@ class Shop:
         """The most requests it has seen at a time."""
         return int(self._told()["most"])
 
+    def refused(self) -> int:
+        """How many requests were more than it bears."""
+        return int(self._told()["refused"])
+
     def _told(self) -> dict[str, Any]:
         with urllib.request.urlopen(f"{self.url}/sold") as reply:
             found: dict[str, Any] = json.load(reply)

@@ -21,7 +21,8 @@ class Shop(ThreadingHTTPServer):
 
     def __init__(self, given: argparse.Namespace) -> None:
         super().__init__(("127.0.0.1", given.port), Till)
-        self.given, self.lock, self.inside, self.most, self.sold = given, threading.Lock(), 0, 0, []  # type: ignore[var-annotated]
+        self.given, self.lock = given, threading.Lock()
+        self.inside, self.most, self.refused, self.sold = 0, 0, 0, []  # type: ignore[var-annotated]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away is what these tests are about."""
@@ -34,7 +35,7 @@ class Till(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         shop = self.server
         if self.path == "/v1/sold":
-            return self._send(200, {"sold": shop.sold, "most": shop.most})
+            return self._send(200, {"sold": shop.sold, "most": shop.most, "refused": shop.refused})
         more = {"root": shop.given.root} if shop.given.root else {}
         self._send(200, {"object": "list", "data": [{"id": shop.given.model, **more}]})
 
@@ -45,6 +46,7 @@ class Till(BaseHTTPRequestHandler):
             shop.inside += 1
             too_many = shop.inside > shop.given.bears
             shop.most = max(shop.most, shop.inside)
+            shop.refused += too_many
         try:
             if too_many:
                 return self._send(429, {"error": {"message": "too many"}})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,6 +65,12 @@ def test_the_refusals_of_one_moment_are_one_piece_of_news_and_a_round_of_answers
     for _ in range(32):
         limiter.answered()
     assert 38 < limiter.limit < 40
+    while limiter.limit < 48:
+        limiter.answered()
+    before = limiter.limit
+    for _ in range(int(before)):
+        limiter.answered()
+    assert 0.9 < limiter.limit - before <= 1, "near where it was overrun, one by one"
 
 
 class Script:
@@ -197,14 +205,39 @@ def test_a_real_server_killed_in_mid_run_costs_no_row_and_changes_no_byte(tmp_pa
     assert run.ledger["calls"].sum() == 160 and run.ledger["failed"].sum() == 0
 
 
-def killed_after(answers: int, victim: Any, work: Any) -> Any:
-    """What `work` answers, while the server is killed as soon as it has sold so much."""
+def test_a_real_server_that_hangs_in_mid_run_is_left_alone(tmp_path: Path) -> None:
+    with shop() as alone:
+        quiet = sampled(tmp_path / "quiet", alone.url)
+    with shop(sleep_s=0.02) as a, shop(sleep_s=0.02) as b:
+        run = killed_after(
+            10,
+            b,
+            lambda: sampled(tmp_path / "fleet", [a.url, b.url], concurrency=8, request_timeout_s=1),
+            "STOP",
+        )
+        assert len(a.sold()) > 80
+    assert bytes_of(run) == bytes_of(quiet) and run.ledger["failed"].sum() == 0
+
+
+def test_real_servers_share_the_work_and_a_problem_stays_mostly_at_home(tmp_path: Path) -> None:
+    with shop() as a, shop() as b, shop() as c:
+        sampled(tmp_path / "run", [a.url, b.url, c.url], rows=60, concurrency=12)
+        sold = [Counter(s.sold()) for s in (a, b, c)]
+    at_home = sum(max(s[question] for s in sold) for question in sold[0] + sold[1] + sold[2])
+    assert at_home > 0.5 * 240, "by chance it would be a third and a little"
+    assert all(40 < s.total() < 120 for s in sold)
+
+
+def killed_after(answers: int, victim: Any, work: Any, by: str = "KILL") -> Any:
+    """What `work` answers, while the server gets a signal as soon as it has sold so much."""
     import threading
 
     def kill() -> None:
         while len(victim.sold()) < answers:
             time.sleep(0.002)
-        victim.kill()
+        victim.process.send_signal(getattr(signal, f"SIG{by}"))
+        if by == "KILL":
+            victim.process.wait()
 
     killer = threading.Thread(target=kill)
     killer.start()
@@ -219,7 +252,9 @@ def test_a_real_server_that_comes_back_is_used_again_and_checked() -> None:
             engine = Server("m", url=f"{a.url},{b.url}", backoff_s=0.01, longest_wait_s=0.02, retries=9)
 
             async def ask_some() -> None:
-                await asyncio.gather(*(engine.chat(user(f"{i}")) for i in range(20)))
+                async with asyncio.TaskGroup() as group:
+                    for i in range(20):
+                        group.create_task(engine.chat(user(f"{i}")))
 
             async with engine:
                 port = b.port
@@ -232,10 +267,10 @@ def test_a_real_server_that_comes_back_is_used_again_and_checked() -> None:
                 await ask_some()
                 with shop(port=port, root="another") as other:
                     await asyncio.sleep(0.05)
-                    with pytest.raises(
-                        EngineDown, match="serves root 'another', and the one at .* served root 'one'"
-                    ):
+                    with pytest.raises(ExceptionGroup) as e:
                         await ask_some()
+                    said = "serves root 'another', and the one at .* served root 'one'"
+                    assert e.group_contains(EngineDown, match=said)
                     assert not other.sold()
 
     asyncio.run(work())
@@ -271,6 +306,26 @@ def test_a_server_that_bears_little_is_given_little_and_no_byte_changes(tmp_path
     assert len(shy.sold()) == 160
 
 
+class Bears(Script):
+    """One host that refuses whoever is the sixth at a time."""
+
+    refused = 0
+
+    async def send(self, host: Host) -> httpx.Response:
+        if host.out > 5:
+            self.refused += 1
+            return httpx.Response(429)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return httpx.Response(200, json=GOOD)
+
+
+def test_a_limit_spares_a_busy_server_most_of_what_it_would_refuse() -> None:
+    script = Bears([[]], 64)
+    assert asyncio.run(script.ask(100, Patience(10**6, 0.001, 0.001))) == [GOOD] * 100
+    assert script.refused < 200, "59 of the first 64, and few later; without the limiter it is many thousands"
+
+
 def test_a_model_that_is_not_served_is_named_with_those_near_it() -> None:
     with shop(model="Qwen3-32B") as server:
         [error] = asyncio.run(opened(Server("qwen3-32b", url=server.url, **QUICK)))
@@ -301,6 +356,8 @@ def test_addresses_are_a_list_or_have_commas_between_them() -> None:
     a, b = "http://a/v1", "http://b/v1"
     assert Server("m", url=f"{a}, {b}/") == Server("m", url=[a, b]) == Server("m", url=(a, b, a))
     assert curate.engine(f"server:{a},{b}?model=m") == Server("m", url=(a, b))
+    with pytest.raises(UserError, match="concurrency=0 asks nothing"):
+        Server("m", url=a, concurrency=0)
     for bad, named in (([], "''"), ("http://a,b:8000", "'b:8000'")):
         with pytest.raises(UserError, match=f"{named} is not the address of a server"):
             Server("m", url=bad)

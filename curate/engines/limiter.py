@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-ROUNDS = (
-    8  # rounds of full answers from 0 to the ceiling: a round is a whole trace, so one by one is too slow
-)
+FAST = 8  # rounds of full answers from 0 to the ceiling; a round is a whole trace: not one by one
+NEAR = 0.75  # of where it was overrun: from here on one by one, because a request that is lost was half paid
 ANSWERS_A_LOSS = 10  # a request that is lost now and then is an accident; one in ten is a server overrun
 
 
@@ -22,9 +21,10 @@ class Limiter:
     limit: float = field(init=False)
     cuts: int = field(init=False, default=0)
     credit: int = field(init=False, default=0)  # answers that losses may be set against
+    overrun_at: float = field(init=False)  # the limit that was too much the last time
 
     def __post_init__(self) -> None:
-        self.limit = float(self.ceiling)
+        self.limit = self.overrun_at = float(self.ceiling)
 
     @property
     def width(self) -> int:
@@ -36,15 +36,15 @@ class Limiter:
         return self.cuts
 
     def answered(self) -> None:
-        """A full round of answers widens the limit by an eighth of the ceiling, at least by one."""
-        step = max(1.0, self.ceiling / ROUNDS)
+        """A full round of answers widens the limit by an eighth of the ceiling, by one where it is near."""
+        step = max(1.0, self.ceiling / FAST) if self.limit < NEAR * self.overrun_at else 1.0
         self.limit = min(float(self.ceiling), self.limit + step / self.limit)
         self.credit = min(self.credit + 1, max(ANSWERS_A_LOSS, self.ceiling))
 
     def overrun(self, ticket: int) -> None:
         """The server said that it is too busy for the request with this ticket."""
         if ticket == self.cuts:
-            self.limit = max(1.0, self.limit / 2)
+            self.overrun_at, self.limit = self.limit, max(1.0, self.limit / 2)
             self.cuts, self.credit = self.cuts + 1, 0
 
     def lost(self, ticket: int) -> None:

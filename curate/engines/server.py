@@ -61,6 +61,8 @@ class Server(Sampled):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.concurrency < 1:
+            raise UserError(f"concurrency={self.concurrency} asks nothing; give 1 or more")
         given = self.url.split(",") if isinstance(self.url, str) else self.url
         urls = list(dict.fromkeys(url.strip().rstrip("/") for url in given))
         for url in urls or [""]:
