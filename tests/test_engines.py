@@ -62,14 +62,14 @@ def transformers_url(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory)
         yield url, str(model)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # gone before another file starts its own: there is one core for each
 def make_vllm(tiny_model: Path) -> Iterator[Callable[..., Any]]:
     need_vllm()
     with vllm_running(tiny_model) as make:
         yield make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def vllm_url(tiny_model: Path) -> Iterator[str]:
     need_vllm()
     with vllm_serving(tiny_model) as url:
