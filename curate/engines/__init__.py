@@ -19,7 +19,7 @@ KINDS = {
     "scripted": "a function that says what it says: scripted:MODULE:FUNCTION",
 }
 _PLANNED = {
-    "ray": "start a server on each machine behind one address and use server:URL with model=MODEL",
+    "ray": "start a server on each machine and name them all: server:URL1,URL2 with model=MODEL",
 }
 
 
