@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
+from curate.errors import UserError
 from curate.schema import Row
 from curate.step import Message, user
 
@@ -44,3 +46,15 @@ def turn_of(row: Row, opened: str) -> Turn | None:
 def asked_of(row: Row) -> list[Message]:
     """What was sent; the question alone where nobody knows."""
     return list(row["messages"] or user(row["question"] or ""))
+
+
+def paired(row: Row, models: Sequence[str]) -> Iterator[tuple[Mapping[str, Any], tuple[float | None, ...]]]:
+    """Each sentence of a trace, with the probability that each model gives it, in `{model}_sentences`."""
+    tables = [row[f"{of}_sentences"] for of in models]
+    places = [[(s["field"], s["start"], s["end"]) for s in table] for table in tables]
+    if any(place != places[0] for place in places):
+        raise UserError(
+            f"the sentences of {' and '.join(models)} are not the same; give sentence_logprob one min_words"
+        )
+    for same in zip(*tables, strict=True):
+        yield same[0], tuple(s["value"] for s in same)

@@ -170,6 +170,8 @@ def value_of(step: Step, given: dict[str, Any]) -> Any:
         return step.row(row)  # type: ignore[attr-defined]
     if step.body == "expr":
         value = step.expr()  # type: ignore[attr-defined]
+        if isinstance(step, Score):
+            return frame_of(step, [row]).select(value).collect().to_dicts()[0]
         return frame_of(step, [row]).select(value=value).collect()["value"].to_list()[0]
 
     async def ask() -> Any:
@@ -255,10 +257,16 @@ def reasons(step: Step, rows: list[dict[str, Any]]) -> list[str | None]:
 
 def frame_of(step: Step, rows: list[dict[str, Any]]) -> pl.LazyFrame:
     """Rows with the columns that the step reads, in the types they have in a run; what is missing is null."""
-    schema = {
-        c: ROW.get(c, SPANS if c.endswith(("_tokens", "_sentences")) else VERDICT) for c in step.columns
-    }
+    schema = {c: ROW.get(c, _dtype(step, c)) for c in step.columns}
     return pl.DataFrame([{c: row.get(c) for c in schema} for row in rows], schema=schema).lazy()
+
+
+def _dtype(step: Step, column: str) -> Any:
+    """The type of a column that some other step writes, told by its name and the examples."""
+    given = [row for rows, _ in step.examples for row in (rows if isinstance(rows, list) else [rows])]
+    if any(isinstance(row.get(column), bool) for row in given):
+        return pl.Boolean
+    return SPANS if column.endswith(("_tokens", "_sentences")) else VERDICT
 
 
 def test_a_filter_or_a_step_over_the_whole_table_takes_an_empty_one(found: Found, made: Step) -> None:
