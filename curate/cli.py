@@ -212,7 +212,9 @@ def eval_(
 
 
 @app.command
-def demo(*, out: Path | None = None, json: bool = False, compare: bool = False) -> None:
+def demo(
+    *, out: Path | None = None, json: bool = False, compare: bool = False, teacher: str | None = None
+) -> None:
     """Walk the whole road on the demo world: sample, verify, trim, publish, train, evaluate.
 
     Parameters
@@ -223,10 +225,12 @@ def demo(*, out: Path | None = None, json: bool = False, compare: bool = False) 
         before, after and the funnel as JSON
     compare
         train three students: on raw traces, on verified ones, on verified and trimmed ones
+    teacher
+        another engine than the demo's own: vllm:PATH, server:URL?model=NAME
     """
     from curate.demo import demo as walk
 
-    result = walk(out, compare=compare)
+    result = walk(out, compare=compare, teacher=teacher)
     print(json_library.dumps(result.as_json()) if json else result)
 
 

@@ -100,14 +100,18 @@ def _json(arm: Arm) -> dict[str, Any]:
     }
 
 
-def demo(out: Path | None = None, *, compare: bool = False) -> Demo:
-    """Walk the road; with `compare`, train two more students, on raw and on verified traces."""
+def demo(out: Path | None = None, *, compare: bool = False, teacher: str | None = None) -> Demo:
+    """Walk the road; with `compare`, train two more students, on raw and on verified traces.
+
+    teacher: another engine that answers as the demo's teacher, such as `vllm:PATH` or `server:URL?model=NAME`.
+    """
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="curate-demo-")) if out is None else out
-    teacher = engine(f"hf:{WORLD / 'teacher'}", temperature=1.0, max_tokens=MAX_TOKENS, dtype="float32")
+    spec = teacher or f"hf:{WORLD / 'teacher'}?dtype=float32"
+    asked = engine(spec, temperature=1.0, max_tokens=MAX_TOKENS)
     before = _measure("before", WORLD / "student", 0, folder)
     arms = []
-    for name, steps in _arms(teacher).items():
+    for name, steps in _arms(asked).items():
         if name == "verified + trimmed" or compare:
             tqdm.write(f"── {name}", file=_stderr())
             run = Pipeline(read(WORLD / "problems.jsonl").head(PROBLEMS), steps).run(folder / "run")
