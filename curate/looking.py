@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json as json_library
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +21,13 @@ if TYPE_CHECKING:
 ROOMS = ("verifiers", "scores", "filters", "rewriters", "methods", "engines")
 
 
-def look_(run: Path, *, dropped: bool = False, k: Annotated[int, Parameter(alias="-k")] = 3) -> None:
+def look_(
+    run: Path,
+    *,
+    dropped: bool = False,
+    provenance: bool = False,
+    k: Annotated[int, Parameter(alias="-k")] = 3,
+) -> None:
     """Show a few traces of a run.
 
     Parameters
@@ -28,13 +36,16 @@ def look_(run: Path, *, dropped: bool = False, k: Annotated[int, Parameter(alias
         the run folder
     dropped
         dropped rows instead, a few for each reason
+    provenance
+        traces with their sentences marked by the model they come from, in colours on a terminal
     k
         how many
     """
     from curate.look import look as show
     from curate.run import Run
 
-    print(show(Run(run), dropped=dropped, k=k))
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    print(show(Run(run), dropped=dropped, provenance=provenance, colour=colour, k=k))
 
 
 def sql_(run: Path, query: str, *, json: bool = False) -> None:

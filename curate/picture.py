@@ -6,7 +6,7 @@ the page's own colours, light or dark. Every character of a text is shown, and t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -79,10 +79,10 @@ def plan_html(plan: Mapping[str, Any]) -> str:
 def trace_html(row: Mapping[str, Any], spans: Spans | None = None) -> str:
     """One trace: where it comes from, its texts with `spans` in colour, and every verdict on it.
 
-    Without `spans`, every span column of the row is drawn. Of overlapping spans the shortest gives the
+    Without `spans`, the row's span columns with labels are drawn. Of overlapping spans the shortest gives the
     colour; all of them are named when the mouse rests there.
     """
-    found = _spans(row) if spans is None else list(spans)
+    found = spans_of(row) if spans is None else list(spans)
     colours = _colours(found)
     parts = [f"<div style='opacity:.7'>{escape(_origin(row))}</div>"]
     if colours:
@@ -97,14 +97,20 @@ def trace_html(row: Mapping[str, Any], spans: Spans | None = None) -> str:
     return f"<div style='border-left:3px solid {BLUE};padding-left:8px'>{''.join(parts)}</div>"
 
 
-def trace_text(row: Mapping[str, Any], spans: Spans | None = None) -> str:
-    """The same as plain text; a stretch under spans is written ⟦label: stretch⟧."""
-    found = _spans(row) if spans is None else list(spans)
+def trace_text(
+    row: Mapping[str, Any], spans: Spans | None = None, paint: Callable[[str, str], str] | None = None
+) -> str:
+    """The same as plain text; a stretch with a label is written ⟦label: stretch⟧, or as `paint` says."""
+    found = spans_of(row) if spans is None else list(spans)
+    mark = paint or (lambda label, stretch: f"⟦{label}: {stretch}⟧")
     lines = [_origin(row)]
     for name in TEXTS:
         if row.get(name) is not None:
             pieces = _pieces(row[name], [s for s in found if s["field"] == name])
-            lines.append(f"{name}: " + "".join(f"⟦{c[0]['label']}: {t}⟧" if c else t for t, c in pieces))
+            lines.append(
+                f"{name}: "
+                + "".join(mark(c[0]["label"], t) if c and c[0]["label"] is not None else t for t, c in pieces)
+            )
     return "\n".join([*lines, *_judged(row)])
 
 
@@ -132,9 +138,11 @@ def _pieces(text: str, spans: Spans) -> Iterator[tuple[str, Spans]]:
         yield text[start:end], sorted(over, key=lambda s: s["end"] - s["start"])
 
 
-def _spans(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def spans_of(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The spans of the row's columns; those without a label (tokens, sentences) only where none has one."""
     lists = [v for v in row.values() if isinstance(v, list) and v and isinstance(v[0], Mapping)]
-    return [span for spans in lists if set(spans[0]) == SPAN_FIELDS for span in spans]
+    spans = [span for spans in lists if set(spans[0]) == SPAN_FIELDS for span in spans]
+    return [s for s in spans if s["label"] is not None] or spans
 
 
 def _label(span: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import curate
 from curate.engines.scripted import Scripted
 from curate.errors import RunError, UserError
+from curate.look import look
 from curate.methods.teacher_guided_selection import selection, teacher_guided_selection
 from curate.rewriters.trim_after_answer import TrimAfterAnswer
 from curate.scores.divergence import Divergence, log_ratio
@@ -263,3 +264,25 @@ def test_the_method_from_the_command_line(tmp_path: Path) -> None:
 def test_a_rule_that_nobody_knows_is_refused() -> None:
     with pytest.raises(UserError, match="there is no rule 'best'"):
         teacher_guided_selection("x.jsonl", model("T"), model("S"), rule="best")  # type: ignore[arg-type]
+
+
+def test_look_marks_sentences_by_origin_and_keeps_to_them_where_the_middle_is_left_out(
+    tmp_path: Path,
+) -> None:
+    filler = "plain words here. " * 200
+    rows = pl.DataFrame({"question": ["q", "r"], "thinking": [f"TTT. {filler}TT SSS. TT.", None]})
+    rows = rows.with_columns(response=pl.Series(["so.", "plain."]))
+    steps = [*scored("teacher", "student"), Provenance()]
+    run = pipeline(rows, steps).run(tmp_path / "run")
+    text = look(run, provenance=True, k=1)
+    assert "thinking: ⟦teacher: TTT. ⟧⟦common: plain" in text and "⟦teacher: TT.⟧\n" in text
+    assert "⟦common: TT SSS. ⟧" in text and "characters not shown" in text
+    assert look(run, k=1) == text, "tokens and sentences without a label are not drawn beside them"
+    painted = look(run, provenance=True, colour=True, k=2)
+    assert "\x1b[42mTTT. \x1b[0m" in painted and "response: \x1b[0mplain.\x1b[0m" in painted
+
+
+def test_look_says_that_a_run_has_no_provenance(tmp_path: Path) -> None:
+    run = pipeline(ROWS, []).run(tmp_path / "run")
+    with pytest.raises(UserError, match=r"has no column provenance; put Provenance\(\)"):
+        look(run, provenance=True)
