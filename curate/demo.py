@@ -103,7 +103,7 @@ def _json(arm: Arm) -> dict[str, Any]:
 def demo(out: Path | None = None, *, compare: bool = False, teacher: str | None = None) -> Demo:
     """Walk the road; with `compare`, train two more students, on raw and on verified traces.
 
-    teacher: another engine that answers as the demo's teacher, such as `vllm:PATH` or `server:URL?model=NAME`.
+    teacher: another engine for the demo's teacher, such as `vllm:PATH` or `server:URL?model=NAME`.
     """
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="curate-demo-")) if out is None else out
