@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -27,10 +28,14 @@ class TokenLogprobs(Score):
 
     A trace longer than the model's context is set aside, never cut, and so is one without thinking where
     the model's template begins the thinking, and one with a log-probability that is no number.
+
+    entropy: write `{of}_entropy_tokens` as well, the same spans with the entropy of the model's distribution
+    at that place as value, in nats, from 0 to the logarithm of its vocabulary; hf: engines can.
     """
 
     engine: Engine
     of: str = "model"
+    entropy: bool = False
     reads = ("question", "messages", "thinking", "response")
     replies = ("Two.",)
     examples = (
@@ -47,6 +52,8 @@ class TokenLogprobs(Score):
     def __post_init__(self) -> None:
         if not callable(getattr(self.engine, "score", None)):
             raise UserError(f"the engine {self.engine.model!r} cannot score a text; use an hf: engine")
+        if self.entropy and not _takes(self.engine.score, "entropy"):  # type: ignore[attr-defined]
+            raise UserError(f"the engine {self.engine.model!r} tells no entropy; use an hf: engine")
         if not self.of.isidentifier():
             raise UserError(f"of={self.of!r} begins the names of columns; use letters, digits and _")
 
@@ -56,6 +63,7 @@ class TokenLogprobs(Score):
             f"{self.of}_tokens": SPANS,
             f"{self.of}_model": pl.String,
             f"{self.of}_fingerprint": pl.String,
+            **({f"{self.of}_entropy_tokens": SPANS} if self.entropy else {}),
         }
 
     async def ask(self, row: Row) -> Mapping[str, Any]:
@@ -66,21 +74,31 @@ class TokenLogprobs(Score):
             raise CallFailed("the model's chat template begins its thinking, and this trace has none")
         if not turn.text:
             return dict.fromkeys(self.writes)
-        scores = await self.engine.score(messages, turn.text)  # type: ignore[attr-defined]
+        more = {"entropy": True} if self.entropy else {}
+        scores = await self.engine.score(messages, turn.text, **more)  # type: ignore[attr-defined]
         if any(math.isnan(value) for value in scores.logprob):
             raise CallFailed(f"{model_name(self.engine)} gives a log-probability that is no number (NaN)")
-        values = (spans_of(turn, scores), model_name(self.engine), self.engine.fingerprint)
+        values = [spans_of(turn, scores), model_name(self.engine), self.engine.fingerprint]
+        if self.entropy:
+            values.append(spans_of(turn, scores, "entropy"))
         return dict(zip(self.writes, values, strict=True))
 
 
-def spans_of(turn: Turn, scores: TokenScores) -> list[dict[str, Any]]:
+def _takes(function: Callable[..., Any], name: str) -> bool:
+    found = inspect.signature(function).parameters.values()
+    return any(p.name == name or p.kind is p.VAR_KEYWORD for p in found)
+
+
+def spans_of(
+    turn: Turn, scores: TokenScores, value: Literal["logprob", "entropy"] = "logprob"
+) -> list[dict[str, Any]]:
     """The tokens that belong to a field, with offsets in that field."""
     spans = []
-    for start, end, logprob in zip(scores.start, scores.end, scores.logprob, strict=True):
+    for start, end, measured in zip(scores.start, scores.end, getattr(scores, value), strict=True):
         token = turn.text[start:end]
         first = start + len(token) - len(token.lstrip()) if token.strip() else start
         for field in turn.fields:
             if field.start <= first < field.end:
                 begin, stop = max(start, field.start) - field.start, min(end, field.end) - field.start
-                spans.append(dict(field=field.name, start=begin, end=stop, label=None, value=logprob))
+                spans.append(dict(field=field.name, start=begin, end=stop, label=None, value=measured))
     return spans
