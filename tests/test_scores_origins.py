@@ -286,3 +286,25 @@ def test_look_says_that_a_run_has_no_provenance(tmp_path: Path) -> None:
     run = pipeline(ROWS, []).run(tmp_path / "run")
     with pytest.raises(UserError, match=r"has no column provenance; put Provenance\(\)"):
         look(run, provenance=True)
+
+
+def test_every_rule_keeps_what_it_says(tmp_path: Path) -> None:
+    thinking = {
+        "two": "TTT TTT TTT TTT. one plain word more. TT TT TT TT.",
+        "share": "TT TT TT TT TT.",
+        "long": "plain words here and there. " * 6,
+        "mine": "SSS SSS SSS SSS. so it is.",
+    }
+    rows = pl.DataFrame({"thinking": list(thinking.values())})
+    rows = rows.with_columns(question=pl.lit("q"), answer=pl.lit("4"), response=pl.lit(r"\boxed{4}"))
+    teacher, student = (Scripted(model=x, script=["-"], chances=by_words(x, low=0.6)) for x in "TS")
+    want = {"most_teacher": "two", "teacher_share": "share", "longest": "long"}
+    for rule in [*want, "fewest_teacher", "grape", "random", "length_matched"]:
+        method: Any = teacher_guided_selection
+        made = method(curate.read(rows), teacher, student, rule=rule, min_words=1)
+        [kept] = made.run(tmp_path / "run").traces.collect()["thinking"]
+        assert kept == thinking.get(want.get(rule, ""), kept), rule
+        if rule in ("fewest_teacher", "grape"):
+            assert kept in (thinking["long"], thinking["mine"])
+        if rule == "length_matched":
+            assert kept == thinking["two"], "no other trace is as long"
