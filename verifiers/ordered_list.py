@@ -12,6 +12,8 @@ from curate.schema import Row
 from curate.step import Verdict, Verifier
 
 MOST = 1000  # items
+_ALL = 50 * LONGEST  # characters of a whole gold
+_NESTED = 3  # brackets around a list that are taken off
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class OrderedList(Verifier):
     def row(self, row: Row) -> Verdict:
         if row["answer"] is None:
             return Verdict(None, "no_gold")
+        if len(row["answer"]) > _ALL:
+            return Verdict(None, f"limit: a gold of over {_ALL:,} characters")
         marked = final_answer(row["answer"])
         gold = _items(marked.text if marked and marked.where == "boxed" else row["answer"])
         if not gold:
@@ -108,8 +112,9 @@ def _items(text: str) -> list[str]:
         return [_LINE.fullmatch(line)[1] for line in lines]  # type: ignore[index]
     text = re.sub(r"\\(?:left|right)(?![a-z])|\\[,;!]|(?<!\\)\$|\\[()\[\]]", " ", text).strip(" .")
     text = re.sub(r"\\langle|\\rangle|\\([{}])", r"\1", text).strip()
-    while text and text[0] in "[({<" and _closes(text) == len(text) - 1:
-        text = text[1:-1].strip()
+    for _ in range(_NESTED):
+        if text and text[0] in "[({<" and _closes(text) == len(text) - 1:
+            text = text[1:-1].strip()
     if not text:
         return []
     return [item.strip() for item in _cut(text) if item.strip()]
