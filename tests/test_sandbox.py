@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,9 +13,12 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import attacks
+import attacks_more
 import pytest
 from conftest import ROOT
 
@@ -47,7 +51,7 @@ def servants(caller: int) -> list[int]:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if words[-3:-1] in ([b"full", str(caller).encode()], [b"weak", str(caller).encode()]):
+        if words[-3:-1] in [[name, str(caller).encode()] for name in (b"full", b"bubblewrap", b"weak")]:
             found.append(int(pid))
     return found
 
@@ -259,10 +263,94 @@ def test_weak_isolation_keeps_what_it_promises(weak: None, program: str, word: s
     assert len(servants(os.getpid())) <= 2
 
 
+INSIDE = """
+import ctypes, os, sys
+if os.getuid() == 0:  # become user 1000 of a user namespace
+    assert ctypes.CDLL(None).unshare(0x10000000) == 0
+    for name, text in ("setgroups", "deny"), ("uid_map", "1000 0 1"), ("gid_map", "1000 0 1"):
+        with open(f"/proc/self/{name}", "w") as f:
+            f.write(text)
+import json, threading
+from curate.sandbox.level import Isolation, server
+from curate.sandbox.server import SandboxDown
+import curate.verifiers.code_tests as code_tests
+starter = []
+def start():
+    try:
+        starter.append(server("bubblewrap"))
+    except SandboxDown as e:
+        print(json.dumps(["down", str(e)]))
+threading.Thread(target=start).start()  # it does not end with the thread that needed it first
+code_tests.isolation = lambda: Isolation("bubblewrap", "full: forbidden")
+for allowed, response, answer in json.loads(sys.stdin.readline()):
+    step = code_tests.CodeTests(allow_weak_isolation=allowed, case_timeout_s=1.0, memory_mb=256, output_mb=4)
+    got = step.row(dict(question=None, response=response, answer=answer))
+    print(json.dumps([got.passed, got.why]), flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def in_bubblewrap(rows: list[tuple[bool, str, str]]) -> Iterator[tuple[list[Any], subprocess.Popen[str]]]:
+    """The verdicts on rows, and the process that reached them, which still lives."""
+    if shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed")
+    with in_a_child(INSIDE, stdin=subprocess.PIPE) as child:
+        assert child.stdin is not None and child.stdout is not None
+        child.stdin.write(json.dumps(rows) + "\n")
+        child.stdin.flush()
+        got = [json.loads(child.stdout.readline()) for _ in rows]
+        if got[0][0] == "down":
+            child.kill()
+            pytest.skip(f"bubblewrap does not work here: {got[0][1]}")
+        yield got, child
+        child.kill()
+
+
+def test_bubblewrap_is_a_weaker_level_that_must_be_allowed() -> None:
+    function = "```python\ndef f(a, b):\n    return a * b\n```"
+    with in_bubblewrap(
+        [(False, RIGHT, SUM), (True, RIGHT, SUM), (True, function, "assert f(6, 7) == 42")]
+    ) as (got, child):
+        assert got[0] == [None, "weak_isolation: full: forbidden"]
+        assert got[1:] == [[True, "equal: (bubblewrap isolation)"]] * 2
+        assert len(servants(child.pid)) >= 2  # bubblewrap, and the warden in it
+    assert gone(child.pid)
+
+
+@pytest.mark.parametrize("table", ["STREAMS", "CALLS"])
+def test_no_attack_passes_in_bubblewrap(table: str, tmp_path: Path) -> None:
+    (tmp_path / "secret-42").write_text("42\n")
+    (tmp_path / "canary").write_text("alive")
+    known = {**getattr(attacks, table), **getattr(attacks_more, table)}
+    rows = []
+    for name in [n for n in known if "fork" not in n and "processes" not in n][::3]:  # root's are not counted
+        text = known[name].replace("{secret}", str(tmp_path / "secret-42"))
+        text = text.replace("{canary}", str(tmp_path / "canary")).replace("{folder}", str(tmp_path))
+        text = text.replace("{pid}", "2").replace("{tcp}", "9").replace("{udp}", "9")
+        text = text.replace("{{", "{").replace("}}", "}")
+        answer = {"inputs": ["6 7\n"], "outputs": ["42\n"]}
+        if table == "CALLS":
+            answer = {"fn_name": "f", "inputs": [[6, 7]], "outputs": [42]}
+        rows.append((True, f"```python\n{text}\n```", json.dumps(answer)))
+    with in_bubblewrap([*rows, (True, RIGHT, SUM)]) as (got, child):
+        assert [(r[1], v) for r, v in zip(rows, got, strict=False) if v[0] is not False] == []
+        assert got[-1][0] is True
+    assert gone(child.pid) and (tmp_path / "canary").read_text() == "alive"
+
+
+def test_root_needs_no_bubblewrap() -> None:
+    if os.geteuid():
+        pytest.skip("not root")
+    with pytest.raises(SandboxDown, match="not as root|not installed"):
+        Server("bubblewrap")
+
+
 def test_no_isolation_at_all_abstains(monkeypatch: pytest.MonkeyPatch) -> None:
     level._server.cache_clear()
     monkeypatch.setattr(level, "Server", NoServer)
-    assert isolation() == Isolation("none", "full: unshare: not permitted; weak: unshare: not permitted")
+    said = "; ".join(f"{level}: unshare: not permitted" for level in ("full", "bubblewrap", "weak"))
+    assert isolation() == Isolation("none", said)
     got = CodeTests(allow_weak_isolation=True).row(row(RIGHT))
     level._server.cache_clear()
     assert got.passed is None and got.why.startswith("weak_isolation: full: unshare: not permitted")

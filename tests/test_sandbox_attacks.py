@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import attacks_more
 import pytest
 from attacks import ASSERTS, CALLS, STREAMS
 
@@ -105,6 +106,7 @@ def left_behind() -> list[str]:
 
 def holds(verdict: Verdict, outside: Outside) -> None:
     assert verdict.passed is False, verdict
+    verdict.why.encode()  # a table takes no half of a character
     outside.unchanged()
     end = time.monotonic() + 10
     while left_behind():
@@ -125,17 +127,21 @@ def fenced(program: str) -> str:
     return f"```python\n{program}\n```"
 
 
-@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("name", STREAMS | attacks_more.STREAMS)
 def test_an_attack_on_streams(name: str, outside: Outside) -> None:
-    program = filled(STREAMS[name], outside)
+    program = filled((STREAMS | attacks_more.STREAMS)[name], outside)
     holds(VERIFIER.row({"question": None, "response": fenced(program), "answer": STREAM_TESTS}), outside)
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", CALLS | attacks_more.CALLS)
 def test_a_cheat_on_calls(name: str, outside: Outside) -> None:
     holds(
         VERIFIER.row(
-            {"question": None, "response": fenced(filled(CALLS[name], outside)), "answer": CALL_TESTS}
+            {
+                "question": None,
+                "response": fenced(filled((CALLS | attacks_more.CALLS)[name], outside)),
+                "answer": CALL_TESTS,
+            }
         ),
         outside,
     )

@@ -31,7 +31,7 @@ class CodeTests(Verifier):
     timeout_s bounds one row; its cases share nine tenths of it, and after one that runs out of time no other
     is run. case_timeout_s bounds one case or one call. memory_mb bounds all processes of the program
     together. output_mb bounds what a case prints or a call returns. tolerance: of numbers with a point.
-    allow_weak_isolation: without it, a machine that grants no namespaces abstains. sandbox_fusion: the URL
+    allow_weak_isolation: without it, a machine without full isolation abstains. sandbox_fusion: the URL
     of a SandboxFusion server that runs the programs instead of this machine.
     """
 
@@ -74,6 +74,7 @@ class CodeTests(Verifier):
         passed = None if found.word in ABSTAIN else found.word == "equal"
         note = f"{found.note} {place}".strip()
         score = None if passed is None else found.held / found.total
+        note = note.encode("utf-8", "replace").decode()  # half a character fits into no table
         return Verdict(passed, f"{found.word}: {note}" if note else found.word, program, score)
 
     def _judged(self, units: list[str], tests: Tests) -> tuple[Outcome, str]:
@@ -84,7 +85,7 @@ class CodeTests(Verifier):
         bounds = Bounds(self.case_timeout_s, left, self.memory_mb, self.output_mb, self.tolerance)
         if here is None:
             return judge_there(str(self.sandbox_fusion), units, tests, bounds), "(SandboxFusion)"
-        if here.level == "none" or here.level == "weak" and not self.allow_weak_isolation:
+        if here.level == "none" or here.level != "full" and not self.allow_weak_isolation:
             return Outcome("weak_isolation", here.reason[:300]), ""
         place = "" if here.level == "full" else f"({here.level} isolation)"
         return judge(server(here.level), units, tests, bounds), place

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from curate.sandbox import harness, kernel, landlock, seccomp, tester
+from curate.sandbox.bubblewrap import processes_of_mine
 from curate.sandbox.kernel import NO_DEV, NO_EXEC, NO_SUID, READ_ONLY
 
 KEEPER = 255  # the descriptor of what the keeper is told
@@ -36,12 +37,12 @@ def begin(request: dict[str, Any], fds: list[int], level: str, keeper: socket.so
         _own(fds, keeper)
         if level == "full":
             _own_files(request["files_mb"])
-        _limit(request, 0 if level == "full" else _processes_of_mine())
+        _limit(request, 0 if level == "full" else request["others"] + processes_of_mine())
         kernel.drop_capabilities()
         if level != "full":
             landlock.restrict()
+        kernel.prctl(kernel.PARENT_DEATH_SIGNAL, signal.SIGKILL)  # again: a change of rights forgets it
         seccomp.install(alone=level != "full")
-        kernel.prctl(kernel.PARENT_DEATH_SIGNAL, signal.SIGKILL)
     except BaseException as e:  # noqa: BLE001 - whatever it is, the program must not start
         os.write(KEEPER, f"{type(e).__name__}: {e}".encode())
         os._exit(1)
@@ -67,16 +68,6 @@ def _own_files(files_mb: int) -> None:
         kernel.mount("curate", "/proc", "tmpfs", flags | READ_ONLY, "size=4k,nr_inodes=2")
     kernel.mount("curate", "/tmp", "tmpfs", flags, f"size={files_mb}m,nr_inodes=4000,mode=1777")
     os.chdir("/tmp")
-
-
-def _processes_of_mine() -> int:
-    """Processes and threads of this user: without a user namespace the limit counts them all."""
-    total = 0
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        with suppress(OSError):
-            if os.stat(f"/proc/{name}").st_uid == os.geteuid():
-                total += len(os.listdir(f"/proc/{name}/task"))
-    return total
 
 
 def _limit(request: dict[str, Any], others: int) -> None:

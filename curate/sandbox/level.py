@@ -1,6 +1,8 @@
 """How well this machine can keep a program in, and the fork server that does it.
 
 full          own user, mount, PID, network, IPC and UTS namespaces, a read-only file system, limits, a filter
+bubblewrap    all runs of a process in one bubblewrap, each under what weak has: the outside is as far away as
+              at full, but one run is kept from another by Landlock and the filter only
 weak          no namespaces: Landlock for files and TCP, the same limits and filter, which refuses UDP
 none          neither: programs are not run
 """
@@ -15,7 +17,7 @@ from typing import Literal, NamedTuple
 
 from curate.sandbox.server import SandboxDown, Server
 
-Level = Literal["full", "weak", "none"]
+Level = Literal["full", "bubblewrap", "weak", "none"]
 _STARTING = threading.Lock()
 
 
@@ -33,7 +35,7 @@ def isolation() -> Isolation:
     'full'
     """
     reason = ""
-    for level in ("full", "weak"):
+    for level in ("full", "bubblewrap", "weak"):
         try:
             server(level)
         except SandboxDown as e:

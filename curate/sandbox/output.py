@@ -31,10 +31,13 @@ def collect(run: Run, deadline: float, most: int) -> Said:
     left = 2
     while left:
         ready = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
-        if not ready:
+        if not ready or time.monotonic() > deadline:
             return Said("timeout", "", "")
         for fd, _ in ready:
-            data = os.read(fd, 1 << 18)
+            try:
+                data = os.read(fd, 1 << 18)
+            except BlockingIOError:  # the program took back what it had written
+                continue
             if not data:
                 poll.unregister(fd)
                 left -= 1

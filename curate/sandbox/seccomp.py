@@ -36,10 +36,20 @@ REFUSED = {
     "name_to_handle_at": (303, 264), "fanotify_init": (300, 262), "vhangup": (153, 58),
     "migrate_pages": (256, 238), "move_pages": (279, 239), "setuid": (105, 146), "setgid": (106, 144),
     "setresuid": (117, 147), "setresgid": (119, 149), "setreuid": (113, 145), "setregid": (114, 143),
-    "setgroups": (116, 159), "pidfd_send_signal": (424, 424),
+    "setgroups": (116, 159), "pidfd_send_signal": (424, 424), "modify_ldt": (154, None),
+    "quotactl_fd": (443, 443),
 }  # fmt: skip
 CLONE, CLONE3, SOCKET, SOCKETPAIR = (56, 220), (435, 435), (41, 198), (53, 199)
-KILL, TGKILL, TKILL = (62, 129), (234, 131), (200, 130)
+PRCTL, PARENT_DEATH_SIGNAL = (157, 167), 1  # a program that undid it would outlive a keeper that is killed
+REFUSED_ALONE = {  # what else reaches a stranger of the same user
+    "tkill": (200, 130), "setpriority": (141, 140), "sched_setaffinity": (203, 122), "ioprio_set": (251, 30),
+    "sched_setscheduler": (144, 119), "sched_setparam": (142, 118), "sched_setattr": (314, 274),
+}  # fmt: skip
+SIGNALS = {
+    "kill": (62, 129), "tgkill": (234, 131), "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
+}  # fmt: skip
+PRLIMIT, FCNTL, IOCTL = (302, 261), (72, 25), (16, 29)
+SET_OWNER = (8, 15), (0x8901, 0x8902)  # by fcntl, by ioctl: the kernel signals whom they name
 ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
 ALLOW, KILL_PROCESS, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
@@ -81,16 +91,35 @@ def _lines(machine: str, pid: int | None) -> Iterator[Line]:
     yield from _unless(CLONE[at], [(ANY_BIT, 1, 0, NEW_NAMESPACE_BITS)], KILL_PROCESS)
     for socket in (SOCKET, SOCKETPAIR):
         yield from _unless(socket[at], [(EQUAL, 0, 1, UNIX)], NOT_PERMITTED)
+    yield from _where(PRCTL[at], 0, (PARENT_DEATH_SIGNAL,), NOT_PERMITTED)
     if pid is not None:
-        yield from _if((EQUAL, 0, 0, TKILL[at]), NOT_PERMITTED)
-        for kill in (KILL, TGKILL):
-            yield from _unless(kill[at], [(EQUAL, 0, 1, pid)], NOT_PERMITTED)
+        yield from _alone(at, pid)
     yield (ANSWER, 0, 0, ALLOW)
+
+
+def _alone(at: int, pid: int) -> Iterator[Line]:
+    """Nothing that reaches another process."""
+    for numbers in REFUSED_ALONE.values():
+        yield from _if((EQUAL, 0, 0, numbers[at]), NOT_PERMITTED)
+    for numbers in SIGNALS.values():
+        yield from _unless(numbers[at], [(EQUAL, 0, 1, pid)], NOT_PERMITTED)
+    yield from _unless(PRLIMIT[at], [(EQUAL, 0, 1, 0)], NOT_PERMITTED)
+    for call, commands in zip((FCNTL, IOCTL), SET_OWNER, strict=True):
+        yield from _where(call[at], 1, commands, NOT_PERMITTED)
 
 
 def _if(test: Line, answer: int) -> Iterator[Line]:
     yield (test[0], 0, 1, test[3])
     yield (ANSWER, 0, 0, answer)
+
+
+def _where(number: int, argument: int, values: tuple[int, ...], answer: int) -> Iterator[Line]:
+    """Call `number` gets `answer` where that argument is one of `values`."""
+    yield (EQUAL, 0, 2 + 2 * len(values), number)
+    yield (LOAD, 0, 0, ARGUMENT + 8 * argument)
+    for value in values:
+        yield from _if((EQUAL, 0, 0, value), answer)
+    yield (LOAD, 0, 0, NUMBER)
 
 
 def _unless(number: int, test: list[Line], answer: int) -> Iterator[Line]:

@@ -11,12 +11,16 @@ import select
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from curate.sandbox import bubblewrap
 
 START_S = 60.0
 BOOT = """
@@ -91,14 +95,12 @@ class Server:
     def __init__(self, level: str) -> None:
         self.level = level
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        package = str(Path(__file__).resolve().parent.parent)
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-s", "-S", "-P", "-B", "-X", "utf8", "-c", BOOT, package, level,
-                 str(os.getpid())],
-                stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                cwd="/", env={"PYTHONHASHSEED": "0"},
-            )  # fmt: skip
+        try:
+            with theirs:
+                self.process = _started(level, theirs.fileno())
+        except OSError as e:
+            self.control.close()
+            raise SandboxDown(str(e)) from None
         self.null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self.control.settimeout(START_S)
         try:
@@ -108,11 +110,19 @@ class Server:
         self.control.settimeout(None)
         if told != b"{}":
             self.close()
-            raise SandboxDown(json.loads(told)["error"] if told else "the fork server did not start")
+            said = self._last_words()
+            raise SandboxDown(json.loads(told)["error"] if told else said)
+        self.process.stderr.close()  # type: ignore[union-attr]
 
     @property
     def alive(self) -> bool:
         return self.process.poll() is None
+
+    def _last_words(self) -> str:
+        """What it, or bubblewrap, said when it did not start."""
+        with self.process.stderr as said:  # type: ignore[union-attr]
+            lines = said.read(8192).decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else "the fork server did not start"
 
     def close(self) -> None:
         """End the warden and all that runs under it; a second call does nothing."""
@@ -142,6 +152,8 @@ class Server:
                 run.out, out = os.pipe2(os.O_CLOEXEC)
                 run.err, err = os.pipe2(os.O_CLOEXEC)
                 fds.take(out, err)
+                for fd in (run.out, run.err):  # a program may open its end to read, and be faster than we are
+                    os.set_blocking(fd, False)
                 given = [fds.take(sealed(stdin)), out, err]
                 for fd in (out, err) if os.geteuid() == 0 else ():
                     os.fchown(fd, 65534, 65534)  # so that /dev/stdout can be opened
@@ -151,6 +163,7 @@ class Server:
                 "memory_mb": limits.memory_mb,
                 "cpu_s": limits.cpu_s,
                 "files_mb": limits.files_mb,
+                "others": bubblewrap.strangers() if self.level == "bubblewrap" else 0,
             }
             try:
                 socket.send_fds(
@@ -164,6 +177,41 @@ class Server:
             yield run
         finally:
             run.close()
+
+
+def _started(level: str, control: int) -> subprocess.Popen[bytes]:
+    """The warden's process. Raises OSError."""
+    package = str(Path(__file__).resolve().parent.parent)
+    python = [sys.executable]
+    if level == "bubblewrap":
+        python = [*bubblewrap.prefix(package), os.path.realpath(sys.executable)]
+    flags = ["-s", "-S", "-P", "-B", "-X", "utf8", "-c", BOOT]
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [*python, *flags, package, level, str(os.getpid())],
+            stdin=control, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            cwd="/", env={"PYTHONHASHSEED": "0"},
+        )  # fmt: skip
+
+    return start() if level != "bubblewrap" else _by_a_thread_that_stays(start)
+
+
+def _by_a_thread_that_stays(start: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    """--die-with-parent means the thread that started it: one is kept for as long as the process lives."""
+    started: Future[subprocess.Popen[bytes]] = Future()
+
+    def stay() -> None:
+        try:
+            process = start()
+        except OSError as e:
+            started.set_exception(e)
+            return
+        started.set_result(process)
+        process.wait()
+
+    threading.Thread(target=stay, daemon=True).start()
+    return started.result()
 
 
 class ExitFds:

@@ -42,8 +42,8 @@ readline _curses
 
 
 def main() -> None:
-    """Serve until the caller is gone. argv: the level ("full" or "weak"), the caller's PID."""
-    level, caller = sys.argv[1], int(sys.argv[2])
+    """Serve until the caller is gone. argv: the level ("full", "bubblewrap" or "weak"), the caller's PID."""
+    level, caller = sys.argv[1], os.getppid() if sys.argv[1] == "bubblewrap" else int(sys.argv[2])
     control = socket.socket(fileno=0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -158,7 +158,7 @@ def _watch(pid: int, report: socket.socket, memory: int, level: str) -> dict[str
     poll.register(report, select.POLLIN)
     killed = ""
     while not (ready := dict(poll.poll(WATCH_S * 1000))):
-        if _used(memory, _visible() if level == "full" else _children()) > memory:
+        if _used(memory, _visible() if level == "full" else _children(), level != "full") > memory:
             killed = "memory"
             break
     if killed or program not in ready:
@@ -175,13 +175,17 @@ def _visible() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
-def _used(limit: int, pids: list[int]) -> int:
-    """Bytes of memory that these processes hold; shared pages count once where it matters."""
-    total = 0
+def _used(limit: int, pids: list[int], below: bool) -> int:
+    """Bytes of memory that these processes hold; shared pages count once where it matters.
+
+    below: all are children of ours; else, before the run has its own /proc, strangers may be among them.
+    """
+    held = dict.fromkeys(pids, 0)
     for name in pids:
         with suppress(OSError, ValueError, IndexError):
             with open(f"/proc/{name}/statm", "rb") as f:
-                total += int(f.read().split()[1]) * 4096
+                held[name] = int(f.read().split()[1]) * 4096
+    total = sum(held.values())
     if total <= limit or len(pids) == 1:
         return total
     total = 0
@@ -189,6 +193,8 @@ def _used(limit: int, pids: list[int]) -> int:
         with suppress(OSError, StopIteration):
             with open(f"/proc/{name}/smaps_rollup", "rb") as f:
                 total += int(next(line for line in f if line.startswith(b"Pss:")).split()[1]) * 1024
+                continue
+        total += held[name] if below else 0  # one of its own that made itself unreadable
     return total
 
 
