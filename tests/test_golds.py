@@ -40,14 +40,14 @@ class Counts(Verifier):
 def test_each_gold_that_fails_against_itself_is_listed_once() -> None:
     found = curate.read(ROWS).golds(MathEqual())
     whys = {r["answer"]: r["why"] for r in found.to_dicts()}
-    assert whys[None] == "math_equal: no_gold" and whys["see figure"].startswith("math_equal: unsupported")
-    assert whys[r"\frac{1}{"].startswith("math_equal: gold_invalid")
-    assert set(whys) == {None, "see figure", r"\frac{1}{"} and found["rows"].to_list() == [1, 1, 1]
+    assert whys[None] == "math_equal: no_gold" and whys[r"\frac{1}{"].startswith("math_equal: gold_invalid")
+    assert set(whys) == {None, r"\frac{1}{"} and found["rows"].to_list() == [1, 1]
 
 
 def test_a_gold_that_one_of_several_verifiers_passes_is_in_order() -> None:
+    assert r"\frac{1}{" in curate.read(ROWS).golds(MathEqual())["answer"].to_list()
     found = curate.read(ROWS).golds(Choice(), MathEqual(), Exact())
-    assert "see figure" not in found["answer"].to_list() and None in found["answer"].to_list()
+    assert found["answer"].to_list() == [None]
     assert found.filter(pl.col("answer").is_null())["why"][0].count("no_gold") == 3
 
 
@@ -86,7 +86,7 @@ def test_a_run_warns_once_for_all_and_keeps_the_list(
 def test_the_command_lists_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ROWS.write_ndjson(tmp_path / "problems.jsonl")
     main(["golds", str(tmp_path / "problems.jsonl"), "--json"])
-    assert len(json.loads(capsys.readouterr().out)) == 3
+    assert len(json.loads(capsys.readouterr().out)) == 2
     with pytest.raises(SystemExit) as stop:
         main(["golds", str(tmp_path / "problems.jsonl"), "--verifier", "math_equl"])
     assert stop.value.code == 2 and "did you mean 'math_equal'" in capsys.readouterr().err
