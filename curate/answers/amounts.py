@@ -94,6 +94,15 @@ _GOES_ON = re.compile(
 )
 
 
+_ABOUT = re.compile(
+    r"\A\W{0,4}(?:(?:strictly )?(?:less|more|fewer|greater|larger|smaller|higher|lower) than"
+    r"|at (?:least|most)|no (?:more|less) than"
+    r"|over|under|above|below|between|half|twice|thrice|double|triple"
+    r"|(?:a|one) (?:third|quarter)|both\b.{1,80}\band)\b"
+    r"|\d (?:or|and) (?:more|less|fewer|above|below|up)\b|\d (?:squared|cubed)\b"
+    r"|\d,? and (?:also )?[$\\(]{0,2}-?\d",
+    re.IGNORECASE,
+)
 _ASIDE = re.compile(r"(?<=\S)\s\((?=[^()]{0,60}[a-z]{3})[^()\d$\\]{1,80}\)\Z")
 
 
@@ -103,6 +112,8 @@ def value_in(said: str) -> str | None:
     What is no sentence is its own value; a sentence without a value has none.
     """
     text = _ASIDE.sub("", said.strip().strip("*").strip())
+    if _ABOUT.search(text):
+        return text
     if not natural_words(text):
         return right_side(text) if "=" in text and "$" not in text else text
     bold = [b for b in _EMPHASIS.findall(said) if re.search(r"\d|\$|\\", b)]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from curate.answers.found import LONGEST, Found
-from curate.answers.tidy import is_denied, is_empty, is_undecided, plain
+from curate.answers.tidy import is_denied, is_empty, is_rejected, is_undecided, plain
 
 _MOST_MARKS = 4000  # boxes looked at, from the end
 _MOST_BRACES = 100_000  # braces looked at, in all
@@ -23,7 +23,7 @@ def last_box(text: str) -> Found | None:
     """The last complete box that says something, with the boxes that are joined to it."""
     last: Found | None = None
     for count, box in enumerate(_complete(text)):
-        if is_empty(box.text) or is_denied(text, box.start):
+        if is_empty(box.text) or is_denied(text, box.start) or is_rejected(text, box.end):
             continue
         if last is None:
             last = box

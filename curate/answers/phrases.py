@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from curate.answers.found import TAIL, Found
 from curate.answers.markers import ENGLISH, LANGUAGES, WEAK
-from curate.answers.tidy import is_empty, is_undecided
+from curate.answers.tidy import is_empty, is_rejected, is_undecided
 
 _MOST = 12  # announcements that are looked at, from the end
 
@@ -20,7 +20,12 @@ def phrases(response: str) -> list[Found]:
     """Every announced answer of the last 4,000 characters, in order; offsets count in the whole text."""
     cut = max(0, len(response) - TAIL)
     text = response[cut:].rstrip()
-    marks = sorted(m.span() for m in _announcements(text))[-_MOST:]
+    marks = sorted(
+        m.span()
+        for m in _announcements(text)
+        if not _SUPPOSED.search(text, max(0, m.start() - 60), m.start())
+    )
+    marks = marks[-_MOST:]
     found = [said for mark in marks if (said := _said(text, *mark)) is not None]
     for mark in deque(WEAK.finditer(text), maxlen=_MOST):
         said = _said(text, *mark.span())
@@ -46,6 +51,11 @@ def _announcements(text: str) -> Iterator[re.Match[str]]:
             yield from pattern.finditer(text)
 
 
+_SUPPOSED = re.compile(
+    r"(?:\b(?:suppose|assum(?:e|es|ed|ing)|(?:not|un)\s?true|false|whether|unless)(?: that)?"
+    r"|\b(?:says?|said|claim(?:s|ed)?|stat(?:es|ed))(?: that)?:?)\s['\"‘“]?(?:the )?\Z",
+    re.IGNORECASE,
+)
 _DIGIT = re.compile(r"\d")
 _LEAD = re.compile(r"[ \t:：=*_]{0,9}(?:\n[ \t*_>]{0,9}){0,2}")
 _DISPLAY = re.compile(
@@ -77,6 +87,8 @@ def _said(text: str, start: int, end: int) -> Found | None:
         ender = text[stop : stop + 1]
     if len(text) - stop > 150 and (len(text) - stop > 1000 or said.count(" ") >= 5):
         return None  # the response went on to something else
+    if _REJECTED.search(said) or is_rejected(text, stop):
+        return None
     decided = decide(text[start:end], _TRAILING.sub("", said))
     if decided is None or is_empty(decided) or _COMMENT.match(decided):
         return None
@@ -84,6 +96,11 @@ def _said(text: str, start: int, end: int) -> Found | None:
     return Found(start, stop, decided, "phrase", doubt)
 
 
+_REJECTED = re.compile(
+    r"[\d)}\]$][,;]? (?:but|though|although|which|and)(?: this| that| it)?"
+    r" (?:is|was|seems) (?:not (?:correct|right)|wrong|incorrect)\b",
+    re.I,
+)
 _TRAILING = re.compile(
     r"\s?(?:です|である|だ|でした|となります|になります|となる|になる|입니다|이다|예요|이에요|임|है|हैं"
     r"|होगा|است"

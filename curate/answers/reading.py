@@ -20,10 +20,10 @@ def final_answer(response: str) -> Answer | None:
     Answer(text='\\\\frac{1}{2}', where='boxed', several=False)
     """
     response = own_part(response)
-    last = _marked(response)
+    last = _revised(response, _marked(response))
     if last is None:
         said = phrases(response)
-        last = said[-1] if said else None
+        last = _revised(response, said[-1]) if said else None
     return _answer(last) if last else None
 
 
@@ -36,10 +36,12 @@ def final_value(response: str) -> Answer | None:
     ('43', '(0, 2)')
     """
     response = own_part(response)
-    last = _marked(response)
+    last = _revised(response, _marked(response))
     if last is not None:
         return _answer(last)
     for said in reversed(phrases(response)):
+        if (revised := _revised(response, said)) is not said and revised is not None:
+            return _answer(revised)
         value = value_in(_inner(said.text))
         if value:
             return Answer(value, said.where, said.several)
@@ -49,6 +51,35 @@ def final_value(response: str) -> Answer | None:
     if found or is_refusal(response):
         return found
     return closing_value(response)
+
+
+_REVISED = re.compile(
+    r"\b(?:oops|correction\s?:|i (?:made|see|found) (?:a|an|my) (?:mistake|error)|i was wrong"
+    r"|(?:this|that|which|it) (?:is|was|'s) (?:wrong|incorrect)"
+    r"|that['’]s (?:wrong|incorrect)|actually,? (?:it|the answer|this) (?:is|should be)"
+    r"|(?:it|that|this|answer) should (?:actually |really )?be"
+    r"|\? no\b)|不对|错了|更正|应该是|ではなく|間違",
+    re.IGNORECASE,
+)
+_TO = re.compile(
+    r"(?:should (?:actually |really )?be|actually,? (?:it|the answer|this) is|no, (?:it|the answer) is"
+    r"|answer is|更正为|应该是)"
+    r"[\s:：*$\\(]{0,5}([-−]?\d[\d.,/]*(?<![.,]))",
+    re.IGNORECASE,
+)
+
+
+def _revised(response: str, last: Found | None) -> Found | None:
+    """The answer as the text behind it corrects it ("wait, that is wrong: it should be 41")."""
+    if last is None:
+        return None
+    after = response[max(0, last.end - 1) : last.end + 600]
+    if _REVISED.search(after) is None:
+        return last
+    told = list(_TO.finditer(after))
+    if not told:
+        return last._replace(several=True)
+    return Found(last.start, last.end + told[-1].end(), told[-1].group(1), last.where)
 
 
 def _marked(response: str) -> Found | None:
@@ -80,7 +111,8 @@ _CAPTION = re.compile(
 )
 _RUN_ON = re.compile(
     r"<\|(?:im_end|im_start|endoftext|eot_id|end|user|eom_id)\|>|</s>"
-    r"|\n[ \t]{0,3}(?:#{1,4}[ \t]?)?\*{0,2}(?:Human|User|Question|Instruction|Input|题目|问题"
+    r"|\n[ \t]{0,3}(?:#{1,4}[ \t]?)?\*{0,2}(?:Human|User|Question|Q|Problem|Exercise"
+    r"|Instruction|Input|题目|问题"
     r"|問題)\*{0,2}[ \t]?[:：]"
 )
 

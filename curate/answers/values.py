@@ -10,7 +10,7 @@ from collections import deque
 
 from curate.answers.amounts import COMMAND, MATHS, NUMBER, UNIT, inside, natural_words, right_side
 from curate.answers.found import LONGEST, TAIL, Answer, Found
-from curate.answers.tidy import is_denied, is_undecided
+from curate.answers.tidy import is_denied, is_rejected, is_undecided
 
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 _LAST_BOLD = re.compile(r"\*\*([^*\n:]{1,80})\*\*[.!\s]{0,9}\Z")
@@ -25,7 +25,11 @@ def last_value(response: str) -> Answer | None:
         return Answer(bold[-1].group(1).strip(), "last value")
     numbers = (Found(n.start(), n.end(), n.group(), "last value") for n in NUMBER.finditer(tail))
     maths = (Found(m.start(), m.end(), inside(m), "last value") for m in MATHS.finditer(tail))
-    found = [f for f in (*maths, *numbers) if f.text.strip() and not is_denied(tail, f.start)]
+    found = [
+        f
+        for f in (*maths, *numbers)
+        if f.text.strip() and not is_denied(tail, f.start) and not is_rejected(tail, f.end)
+    ]
     last = max(found, key=lambda f: (f.end, -f.start), default=None)
     return Answer(last.text.strip(), "last value") if last else None
 
@@ -65,6 +69,10 @@ def closing_value(response: str) -> Answer | None:
     if found is None:
         return None
     start, sentence = _last_sentence(tail, tail.rfind(found.text))
+    if sentence.rstrip(" *_").endswith(("?", "？")) or _SUPPOSED.match(sentence):
+        return None
+    if is_undecided(sentence):
+        return Answer(sentence.strip()[-200:], "last value", several=True)
     for aside in (_REASON, _AT):
         reason = aside.search(sentence)
         head = last_value(sentence[: reason.start()]) if reason else None
@@ -105,6 +113,12 @@ def _solved(maths: str, sentence: str) -> str:
     return said
 
 
+_SUPPOSED = re.compile(
+    r"\W{0,4}(?:(?:suppose|assume)\b|(?:the|a) (?:student|problem|question|text|user)"
+    r" (?:says?|said|claims?|states?)\b"
+    r"|it is (?:not true|false|untrue)\b)",
+    re.IGNORECASE,
+)
 _BETWEEN = re.compile(r"\s?(?:,|;|,?\s?(?:and|or))\s?")
 
 
@@ -159,7 +173,13 @@ def is_refusal(response: str) -> bool:
     """Whether a response ends by saying that there is no answer to give, with no number after that."""
     tail = response[-TAIL:].rstrip()
     said = deque(_REFUSAL.finditer(tail, max(0, len(tail) - 350)), maxlen=1)
-    return bool(said) and re.search(r"\d", tail[said[0].end() :]) is None
+    if not said:
+        return False
+    after = tail[said[0].end() :]
+    return re.search(r"\d", after) is None or _GUESS.search(after) is not None
+
+
+_GUESS = re.compile(r"\b(?:might|could|may|perhaps|maybe|possibly) (?:be )?[$\\(*]{0,3}\d", re.IGNORECASE)
 
 
 _OPENING_WORD = re.compile(r"[^\W\d_]{2,}[\s,:]|[^\W\d_\x00-\x7f]{2,}")

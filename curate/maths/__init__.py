@@ -2,6 +2,11 @@ r"""Whether two answers are equal as mathematics, decided from their texts withi
 
 The cheap looks come first: equal strings, exact fractions, canonical trees, residues modulo large
 primes, fifty digits at random points. Nothing in here ever hands a text to an evaluator.
+
+What is proof and what is evidence: strings, exact fractions and canonical trees (sums of multiples of
+products) prove equality; a residue that differs, or digits that differ by more than their error, prove a
+difference. Residues that agree at random points, and digits that agree, are evidence of equality: strong, not
+a proof. Nothing slower is tried behind them.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ from curate.maths.fallback import math_verify_says
 from curate.maths.numerals import rational, squeezed
 from curate.maths.settle import depth, settle
 from curate.maths.shapes import same
+from curate.maths.spelled import day
 from curate.maths.tree import LONGEST, Node, TooMuch, Unreadable, num, walk
 from curate.maths.words import bare, phrase, same_time, seconds
 
@@ -46,6 +52,7 @@ class Policy(Protocol):
 
 _OPEN = re.compile(r"\\(?:i*o?int|lim|sum|prod)(?![a-z])")
 _ZEROS = re.compile(r",\s?0\d")
+_CAPITALS = re.compile("[A-Z]{3,}")
 _COMMA = re.compile(r"-?\d{1,30},(?:\d{1,2}|\d{4,30})")
 
 
@@ -65,10 +72,21 @@ def equal(gold: str, said: str, policy: Policy) -> Comparison:
     one, other = seconds(gold), seconds(said)
     if one and other and (one[1] or other[1]):
         return _verdict(same_time(one, other), "as times of day")
+    days = day(bare(gold)), day(bare(said))
+    if days[0] and days[1]:
+        years = {days[0][2], days[1][2]} - {""}
+        return _verdict(days[0][:2] == days[1][:2] and len(years) < 2, "as dates")
+    if _shuffled(bare(gold), bare(said)):
+        return Comparison(None, "unsupported", "letters in another order")
     try:
         return _by_tree(gold, said, policy)
     except (TooMuch, RecursionError) as e:
         return Comparison(None, "limit", str(e))
+
+
+def _shuffled(gold: str, said: str) -> bool:
+    """Whether both are the same capitals in another order: ABC and ACB may be one set, or two rankings."""
+    return bool(_CAPITALS.fullmatch(gold)) and gold != said and sorted(gold) == sorted(said)
 
 
 def _listed(*texts: str) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from curate.maths.counted import counted, numeral
 from curate.maths.dialects import rewritten
 from curate.maths.expression import Parser, at_end
 from curate.maths.names import CLAUSES, IS, NOISE, is_unit
 from curate.maths.tokens import tokens
-from curate.maths.tree import Node, Unreadable, call, sym
+from curate.maths.tree import Node, Unreadable, call, neg, num, power, sym
 from curate.maths.words import phrase
 
 _SPELLED = {
@@ -23,10 +24,9 @@ _SETS = {"cup": "union", "bigcup": "union", "cap": "inter", "setminus": "without
 _SIGNS = frozenset("+-*/^!%")
 _MONEY = frozenset("$€£¥₹")
 _UNIT_SIGNS = frozenset("^/{}*-_()")
+_RAISED = {"squared": 2, "cubed": 3}
+_SCALES = frozenset("hundred thousand million billion trillion".split())
 _BASE = re.compile(r"([-+]?)([0-9A-Fa-f]{1,60})_\{?(\d\d?)\}?")
-_MEASURE = re.compile(
-    r"([-+]?\d[\d.,]*(?:\s?/\s?\d+)?)(\s*)((?:[A-Za-zµμΩ°](?:\^\{?-?\d\}?|\d(?!\d)|[²³])?[/*· .]?){1,40})"
-)
 
 
 @lru_cache(2048)
@@ -39,9 +39,10 @@ def read(text: str, grouped: bool = True) -> Node:
     said = phrase(text)
     if said is not None:
         return said
-    measure = _MEASURE.fullmatch(text)
-    if measure and is_unit(measure[3]) and (measure[2] or len(measure[3]) > 1):
-        return Node("qty", (read(measure[1]), measure[3]))
+    text = numeral(text)
+    parts = counted(text)
+    if parts is not None:
+        return Node("qty", (read(parts[0]), parts[1]))
     text = rewritten(text)
     based = _BASE.fullmatch(re.sub(r"\\text\{(\w+)\}|\s|\\_|\$|\\!", lambda m: m.group(1) or "", text))
     if based and (based[2].isdigit() or int(based[3]) > 10 and len(based[2]) > 1):
@@ -61,8 +62,6 @@ def _based(sign: str, digits: str, base: str) -> Node:
         value = None
     if value is None:
         raise Unreadable(f"{digits} has no value in base {base}")
-    from curate.maths.tree import num
-
     return Node(
         "based", (num(-value if sign == "-" else value), sign.replace("+", "") + digits.upper(), int(base))
     )
@@ -146,11 +145,10 @@ def _operand(p: Parser) -> Node:
         p.at += 1
     if p.peek().text in _MONEY and p.peek().text:
         sign = p.take().text
-        return Node("qty", (p.sum(), sign))
+        value = p.sum()
+        return Node("qty", (value, f"{_unit(p)} {sign}" if p.peek().text.lower() in _SCALES else sign))
     if p.peek().kind == "op" and p.peek().text == "-" and p.peek(1).text in _MONEY:
         sign, p.at = p.peek(1).text, p.at + 2
-        from curate.maths.tree import neg
-
         return Node("qty", (neg(p.sum()), sign))
     if p.peek().kind in ("word", "other"):
         return _words(p)
@@ -185,6 +183,9 @@ def _quantity(p: Parser, value: Node) -> Node:
     if token.text in ("$", "euro") or token.kind == "other" and token.text in "€£¥₹":
         p.at += 1
         return Node("qty", (value, token.text))
+    if token.kind == "word" and token.text.lower() in _RAISED:
+        p.at += 1
+        return power(value, num(_RAISED[token.text.lower()]))
     braced = token.text == "{" and p.peek(1).kind == "word"
     if token.kind != "word" and not braced or token.text.lower() in CLAUSES:
         return value
@@ -201,9 +202,13 @@ def _unit(p: Parser) -> str:
         (token := p.peek()).kind in ("word", "name", "num")
         or token.text in _UNIT_SIGNS
         and token.kind == "op"
+        or token.text == "cdot"
+        and p.peek(1).kind in ("word", "name")
     ):
         if token.kind == "word" and token.text.lower() in CLAUSES:
             break
+        if token.text == "cdot":
+            token = token._replace(text="*")
         raised = bool(said) and said[-1].strip() in ("^", "{", "_", "-")
         if (token.kind == "num" or token.text == "-") and not raised:
             break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -101,7 +102,10 @@ def subscript(p: Parser) -> str:
 
 def _command(p: Parser, name: str) -> Node:
     if name in FRACTIONS:
-        return over(argument(p), argument(p))
+        top = argument(p)
+        if p.peek().kind == "num" and len(p.peek().text) > 1:
+            raise Unreadable("a fraction whose end cannot be seen")  # \frac721
+        return over(top, argument(p))
     if name == "sqrt":
         return _root(p)
     if name in _ROOTS:
@@ -118,6 +122,8 @@ def _command(p: Parser, name: str) -> Node:
         raise Unreadable(f"\\{name} is not worked out")
     if name in _FIXED:
         return _FIXED[name]
+    if name.endswith("angle") and name != "triangle" and (corners := _corners(p)):
+        return corners
     if name in _SKIP:
         return p.power()
     if name in ("lfloor", "lceil", "lvert", "vert", "lVert", "Vert", "langle", "begin", "mathbb"):
@@ -134,6 +140,17 @@ def _command(p: Parser, name: str) -> Node:
     return sym(name + ("_" + subscript(p) if p.sees("_") else ""))
 
 
+def _corners(p: Parser) -> Node | None:
+    """The angle ABC, which is CBA too, but not ACB."""
+    letters = ""
+    while p.peek(len(letters)).kind == "name" and re.fullmatch("[A-Z]", p.peek(len(letters)).text):
+        letters += p.peek(len(letters)).text
+    if len(letters) != 3 or p.peek(3).text == "_":
+        return None
+    p.at += 3
+    return sym("angle " + min(letters, letters[::-1]))
+
+
 _FUNCTIONS = frozenset(FUNCTIONS.values()) - {"sqrt", "cbrt", "frac", "binom"}
 
 
@@ -143,7 +160,8 @@ def _root(p: Parser) -> Node:
         with p.inside():
             degree = p.sum()
             p.close("]")
-    inner = argument(p)
+    whole = p.peek().kind == "num"  # \sqrt21 is meant as a root of 21
+    inner = num(Fraction(p.take().text)) if whole else argument(p)
     if degree.head == "num" and degree.args[0]:
         return power(inner, num(1 / degree.args[0]))
     return power(inner, over(num(1), degree))

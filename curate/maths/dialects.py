@@ -13,6 +13,9 @@ _TIMES_TEN = re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s?\^)")
 _CHOOSE = re.compile(
     r"(?:\{\s?\})?[_^]\s?\{?(\w{1,6})\}?\s?(?:\\(?:mathrm|text|rm)\s?\{?\s?C\s?\}?|C)\s?_\s?\{?(\w{1,6})\}?"
 )
+_CHOOSE_FROM = re.compile(r"(?<![\w\\])C\s?_\s?\{?(\d{1,4})\}?\s?\^\s?\{?(\d{1,4})\}?")
+_DERIVATIVE = re.compile(r"\A\s*(?:\\[dt]?frac\s?\{d([a-z])\}\s?\{d[a-z]\}|d([a-z])\s?/\s?d[a-z])\s*=")
+_BUILDER = re.compile(r"\{\s*[a-zA-Z]\s*(?:\||:|\\mid)[^{}]*\}")
 _MODULO = re.compile(
     r"\(\s*(?:\\(?:bmod|mod|text\s?\{\s?mod\s?\}|mathrm\s?\{\s?mod\s?\})|mod)\s*([^()]{1,40})\)"
 )
@@ -36,7 +39,12 @@ def rewritten(text: str) -> str:
         text = _POWER.sub("^", text)
     if "[" in text:
         text = _FRENCH.sub(_english, text)
+    if "d" in text and "=" in text:
+        text = _DERIVATIVE.sub(lambda m: f"{m.group(1) or m.group(2)}'=", text)
+    if text.startswith("{") and _BUILDER.fullmatch(text):
+        text = f"\\{text[:-1]}\\}}"
     if "C" in text:
+        text = _CHOOSE_FROM.sub(r"\\binom{\1}{\2}", text)
         text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
     if "mod" in text:
         text = _MODULO.sub(r"\\pmod{\1}", text)

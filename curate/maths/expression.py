@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 
 from curate.maths.atoms import CLOSING, STARTS, atom, subscript
+from curate.maths.literals import double_factorial
 from curate.maths.tokens import Token
 from curate.maths.tree import DEEPEST, Node, TooMuch, Unreadable, add, call, mul, neg, num, over, power, sym
 
@@ -169,7 +170,9 @@ class Parser:
     def postfix(self, node: Node) -> Node:
         for _ in range(len(self.tokens)):
             token = self.peek()
-            if token.text == "!" and token.kind == "op":
+            if token.text == "!" and token.kind == "op" and self.peek(1).text == "!":
+                node, self.at = double_factorial(node), self.at + 1
+            elif token.text == "!" and token.kind == "op":
                 node = call("factorial", node)
             elif token.text == "%":
                 node = Node("pct", (node,))

@@ -11,7 +11,7 @@ import warnings
 from typing import Any
 
 _LIST_WORD = re.compile(r",?\s*(?:\\(?:text|mbox|textrm|mathrm)\s?\{[\s,]*(?:and|or)\s*\}|\b(?:and|or)\b)\s*")
-_TOWER = re.compile(r"\^[^+\-*/,]{0,12}\^|\d{5,}\}?\s*!|\^\s*\{?\s*\d{5,}")
+_TOWER = re.compile(r"frac\s?(?:\d|\{[^{}]*\})\s?\d\d|\^[^+\-*/,]{0,12}\^|\d{5,}\}?\s*!|\^\s*\{?\s*\d{5,}")
 _DOTS = re.compile(r"\\[cl]?dots|\.\.\.")
 _WORDS = re.compile(r"[^\W\d_]{2}|[:°]|\d\s?_\s?\{?\d")
 _MATHS = re.compile(r"[\d\\^=<>]")

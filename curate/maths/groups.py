@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from curate.maths.names import CLAUSES
-from curate.maths.tree import Node, Unreadable, call
+from curate.maths.tree import Node, Unreadable, add, call, mul, num
 
 if TYPE_CHECKING:
     from curate.maths.expression import Parser
@@ -81,6 +81,8 @@ def absolute(p: Parser, closer: str) -> Node:
     with p.inside(bars=1):
         inner = p.sum()
     p.close(closer, "rvert", "rVert", "|", "||")
+    if inner.head == "rows":
+        return determinant(inner)
     name = {"rfloor": "floor", "rceil": "ceil"}.get(closer, "abs")
     return call(name, inner)
 
@@ -121,7 +123,21 @@ def environment(p: Parser) -> Node:
     full = tuple(Node("row", tuple(row)) for row in rows if row)
     if name.rstrip("*") not in _MATRICES:
         return Node("list", tuple(row[0] if len(row) == 1 else Node("<>", tuple(row)) for row in rows if row))
-    return call("det", Node("rows", full)) if name == "vmatrix" else Node("rows", full)
+    return determinant(Node("rows", full)) if name == "vmatrix" else Node("rows", full)
+
+
+def determinant(matrix: Node) -> Node:
+    """The determinant of up to four rows, written out; of others a name for it."""
+    rows = [row.args for row in matrix.args]
+    if len(rows) > 4 or any(len(row) != len(rows) for row in rows):
+        return call("det", matrix)
+    if len(rows) == 1:
+        return rows[0][0]
+    terms = []
+    for n, entry in enumerate(rows[0]):
+        minor = Node("rows", tuple(Node("row", (*row[:n], *row[n + 1 :])) for row in rows[1:]))
+        terms.append(mul(num((-1) ** n), entry, determinant(minor)))
+    return add(*terms)
 
 
 def _name(p: Parser) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import prod
 from typing import TYPE_CHECKING
 
 from curate.maths.tree import BIGGEST, Node, TooMuch, Unreadable, add, const, mul, num, over, swap, sym, walk
@@ -100,7 +101,7 @@ def based(p: Parser, value: Node, text: str = "") -> Node:
     at = p.at
     p.at += 1
     base = p.take() if not p.eat("{") else p.take()
-    if p.tokens[at + 1].text == "{":
+    if at + 1 < len(p.tokens) and p.tokens[at + 1].text == "{":
         p.close("}")
     digits = text or str(value.args[0])
     names = {"two": "2", "three": "3", "eight": "8", "ten": "10", "sixteen": "16", "hex": "16"}
@@ -127,6 +128,13 @@ def argument(p: Parser) -> Node:
             p.at += 1
             return num(Fraction(token.text))
         return p.atom()
+
+
+def double_factorial(node: Node) -> Node:
+    """5!! is 5 · 3 · 1, of a small natural number."""
+    if node.head != "num" or node.args[0].denominator != 1 or not 0 <= node.args[0] <= 200:
+        raise Unreadable("a double factorial that is not worked out")
+    return num(prod(range(int(node.args[0]), 0, -2)))
 
 
 def series(p: Parser, name: str) -> Node:

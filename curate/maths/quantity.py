@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from curate.maths.tree import Node, add, mul, num
 
-_DEGREES = frozenset({"degree", "degrees", "deg"})
+_DEGREES = frozenset({"degree", "degrees", "deg", "度"})
 _RADIANS = frozenset({"radian", "radians", "rad", "rads"})
 _PERCENT = frozenset({"percent", "per cent", "%", "percentage", "pct"})
 
@@ -52,7 +52,7 @@ def measured(node: Node) -> Measure:
         return Measure(value, kind)
     unit = unit_of(said)
     if unit is None:
-        return Measure(value, "noun")
+        return Measure(value, "noun", text=said)
     if not unit.dimension:
         return Measure(mul(num(Fraction(unit.factor)), value), "percent" if unit.percent else "none")
     return Measure(value, unit.dimension, unit.factor, unit.offset, said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Any
 
@@ -54,10 +55,20 @@ def _one_unit(bare: Measure, other: Measure, policy: Any) -> bool | None:
     if other.kind == "degree":
         same = same_number(canon(Node("deg", (other.value,))), bare.value, policy)
         return same or (policy.missing_unit == "equal" and same_number(other.value, bare.value, policy))
+    if bare.kind == "noun" and not _may_be(bare.text, other):
+        return False
     if policy.missing_unit == "equal" and same_number(other.value, bare.value, policy):
         return True
     letter = other.text if len(other.text) == 1 else ""  # 2 h may be two hours, or twice h
     return bool(letter) and same_number(mul(other.value, sym(letter)), bare.value, policy)
+
+
+def _may_be(noun: str, unit: Measure) -> bool:
+    """Whether words that are no unit may stand for one: "units", "cm of rope"; apples are no kilometres."""
+    words = re.findall(r"[^\W\d_]+", noun)
+    if not words or not noun.isascii() or any(w.casefold().startswith("unit") for w in words):
+        return True
+    return any(measured(Node("qty", (num(1), w))).kind == unit.kind for w in words)
 
 
 def _without_degrees(a: Node, b: Node, policy: Any) -> bool | None:
@@ -87,6 +98,17 @@ def _as_unit(value: Node) -> tuple[Node, str] | None:
 def _converted(measure: Measure) -> Node:
     factor, offset = Fraction(measure.factor), Fraction(measure.offset)
     return canon(Node("add", (mul(num(factor), measure.value), num(offset))))
+
+
+def same_modulo(a: Node, b: Node, policy: Any) -> bool | None:
+    """3 mod 7 beside 10 mod 7, and beside 3."""
+    (x, n), (y, m) = (node.args if node.head == "mod" else (node, None) for node in (a, b))
+    if n is not None and m is not None and canon(n) != canon(m):
+        return False
+    x, y, by = canon(x), canon(y), canon(n or m)
+    if x.head == y.head == by.head == "num" and by.args[0]:
+        return (x.args[0] - y.args[0]) % by.args[0] == 0
+    return same_value(x, y, policy)
 
 
 def same_number(a: Node, b: Node, policy: Any) -> bool | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from curate.maths.tree import MANY, Node, TooMuch, children, neg, walk
+from curate.maths.canon import canon
+from curate.maths.tree import IMAGINARY, MANY, Node, TooMuch, children, neg, num, swap, sym, symbols, walk
 
 _SPACES = frozenset("R Z N Q C".split())
+_BASIS = (sym("vec i"), sym("vec j"), sym("vec k"))
 _NAMES = frozenset({"sym", "text"})
 
 
@@ -24,14 +26,24 @@ def settle(node: Node) -> Node:
         return _relation(node)
     if node.head in ("()", "[]", "(]", "[)", "<>", "row", "rows", "union", "inter", "without"):
         return Node(node.head, tuple(settle(a) for a in node.args))
+    if any(n in _BASIS for n in walk(node)):
+        return _vector(node)
     if any(n.head in ("pm", "mp") for n in walk(node)) and node.head != "builder":
         return Node("list", (signed(node, 1), signed(node, -1)))
     return node
 
 
+def _vector(node: Node) -> Node:
+    """2i + 3j of unit vectors as (2, 3); a bold i that is no vector is the imaginary unit."""
+    ends = [canon(swap(node, {b: num(int(b == axis)) for b in _BASIS})) for axis in (None, *_BASIS)]
+    if ends[0] != num(0):
+        return swap(node, dict(zip(_BASIS, (IMAGINARY, sym("j"), sym("k")), strict=True)))
+    return Node("<>", tuple(ends[1:] if any(n == _BASIS[2] for n in walk(node)) else ends[1:3]))
+
+
 def _spread(item: Node, head: str) -> tuple[Node, ...]:
     """Lists in a list are one list; a `def` of several values is a `def` each."""
-    if item.head == "list" or item.head == head:
+    if item.head == "list" or item.head == head != "set":
         return item.args
     return (item,)
 
@@ -72,6 +84,8 @@ def _relation(node: Node) -> Node:
             return Node("def", (left, settle(right)))
     if not _is_name(left) and _is_name(right) and len(args) == 3:
         left, right = right, left
+    if len(args) > 3 and all(n.head == "sym" for n in args[:-1:2]) and not symbols(right):
+        return Node("list", tuple(Node("def", (n, settle(right))) for n in args[:-1:2]))
     if _is_name(left):
         return Node("def", (left, settle(right)))
     if len(args) > 3:

@@ -9,7 +9,7 @@ from curate.maths.pieces import same_region
 from curate.maths.quantity import measured
 from curate.maths.regions import is_region, region
 from curate.maths.relations import same_relation
-from curate.maths.scalar import is_scalar, same_value
+from curate.maths.scalar import is_scalar, same_modulo, same_value
 from curate.maths.settle import settle
 from curate.maths.tree import MANY, SEQUENCES, Node, TooMuch, swap, symbols, walk
 from curate.maths.words import same_words
@@ -69,21 +69,10 @@ def _shapes(a: Node, b: Node, policy: Any) -> bool | None:
     if heads & SEQUENCES:
         return False
     if "mod" in heads:
-        return _modulo(a, b, policy)
+        return same_modulo(a, b, policy)
     if not is_scalar(a) or not is_scalar(b):
         return True if canon(a) == canon(b) else None
     return same_value(a, b, policy)
-
-
-def _modulo(a: Node, b: Node, policy: Any) -> bool | None:
-    """3 mod 7 beside 10 mod 7, and beside 3."""
-    (x, n), (y, m) = (node.args if node.head == "mod" else (node, None) for node in (a, b))
-    if n is not None and m is not None and canon(n) != canon(m):
-        return False
-    x, y, by = canon(x), canon(y), canon(n or m)
-    if x.head == y.head == by.head == "num" and by.args[0]:
-        return (x.args[0] - y.args[0]) % by.args[0] == 0
-    return same_value(x, y, policy)
 
 
 def _entries(node: Node) -> tuple[Any, ...]:
@@ -149,7 +138,8 @@ def _paired(left: list[Node], right: list[Node], policy: Any) -> bool | None:
     unsure = False
     for item in left:
         for other in right:
-            found = _same(item, other, policy)
+            nested = "set" in (item.head, other.head) and item.head != other.head
+            found = False if nested else _same(item, other, policy)
             unsure = unsure or found is None
             if found:
                 right.remove(other)
@@ -178,6 +168,9 @@ def _many_and_other(many: Node, other: Node, policy: Any) -> bool | None:
     items = list(many.args)
     if all(n.head == "qty" for n in items) and len({measured(n)[1:4] for n in items}) > 1:
         return same_value(Node("add", many.args), other, policy) if is_scalar(other) else False
+    if all(n.head == "def" for n in items) and len({canon(n.args[1]) for n in items}) == 1:
+        if is_scalar(other) and policy.assignment == "equal":  # S = AB = 5 beside 5
+            return _same(items[0].args[1], other, policy)
     if len(items) == 1 and many.head == "set":
         return _same(items[0], other, policy)
     if other.head in SEQUENCES and many.head != "set" and len(other.args) == len(items):
@@ -186,8 +179,6 @@ def _many_and_other(many: Node, other: Node, policy: Any) -> bool | None:
         return _in_order(many.args, other.args, policy) if other.head in ("()", "[]", "<>") else False
     if other.head == "rel" and set(other.args[1::2]) <= {"<"} and many.head != "set":
         return _in_order(many.args, other.args[::2], policy)
-    if other.head == "pow" or other.head == "mul":
-        return False
     return False
 
 
@@ -220,17 +211,23 @@ def _definitions(a: Node, b: Node, policy: Any) -> bool | None:
     if "call" in (left.head, right.head):
         return _same(x, y, policy)
     if left.head == right.head == "()":
-        return _same(x, y, policy)
+        return _tuples(a, b, policy)
     names = symbols(left) | symbols(right)
-    if len(names) == 2 and _lower(left) == _lower(right):
+    if len(names) == 2 and repr(left).casefold() == repr(right).casefold():
         return _same(x, y, policy)
     if is_scalar(x) and is_scalar(y):
         return same_relation(Node("rel", (left, "=", x)), Node("rel", (right, "=", y)))
     return False
 
 
-def _lower(node: Node) -> str:
-    return repr(node).casefold()
+def _tuples(a: Node, b: Node, policy: Any) -> bool | None:
+    """(a, b) = (1, 2) beside (b, a) = (2, 1): by name where the names are the same, else in order."""
+    (left, x), (right, y) = a.args, b.args
+    same_names = set(left.args) == set(right.args)
+    if not same_names or len({len(t.args) for t in (left, right, x, y)}) > 1:
+        return _same(x, y, policy)
+    values = dict(zip(right.args, y.args, strict=True))
+    return _in_order(x.args, tuple(values[n] for n in left.args), policy)
 
 
 def _relation_and_value(a: Node, b: Node, policy: Any) -> bool | None:

@@ -89,10 +89,18 @@ def _scan(text: str, grouped: bool, depth: int) -> Iterator[Token]:
         spaced = False
 
 
+_AXES = {"i": "i", "j": "j", "k": "k", "\\imath": "i", "\\jmath": "j"}
+_BOLD = frozenset("vec hat widehat overrightarrow mathbf boldsymbol bm".split())
+
+
 def _styled(style: str, content: str, spaced: bool, grouped: bool, depth: int) -> Iterator[Token]:
     r"""The content of \text{} and the like: words where it holds some, else what it would be without."""
     said = re.sub(r"~|\\[,;:! ]", " ", content).strip()
     if style == "color" or not said:
+        return
+    axis = _AXES.get(said) if style in _BOLD else None
+    if axis or style in ("vec", "overrightarrow") and re.fullmatch("[A-Z]{2}", said):
+        yield Token("vector", f"vec {axis or said}", spaced)
         return
     if style.startswith(("text", "mbox", "mathrm", "hbox")) and (
         said.isalpha() and len(said) == 1 or is_unit(said)
@@ -128,6 +136,8 @@ def _token(kind: str, said: str, spaced: bool) -> Token:
 
 def _known(token: Token, before: list[Token]) -> Token:
     """Letters and styled text by what they are: a function, a constant, a unit, a word, or symbols."""
+    if token.kind == "vector":
+        return token._replace(kind="name")
     if token.kind not in ("name", "styled"):
         return token
     text, low = token.text, token.text.lower()

@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 
 from curate.maths.names import CONSTANTS, FUNCTIONS, GREEK, LINKS
+from curate.maths.spelled import spelled
 from curate.maths.tree import Node, num
 
 _CLOSED = (
@@ -45,7 +46,9 @@ _REALS = frozenset(
     "all real numbers|all reals|any real number|the real numbers|real numbers|every real number|reals"
     "|all real x|all real".split("|")
 )
-_COUNTS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+_MORE = frozenset(
+    "and or of hundred thousand million billion trillion dozen to plus minus times percent half".split()
+)
 _PHRASE = re.compile(r"[^\W\d_]+(?:[\s'’-]+[^\W\d_]+)*[.!?]*")
 _WRAP = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|normal)?|mbox|mathrm|mathbf|operatorname)\s?\{([^{}]*)\}|[$*`]|\\[()\[\]]"
@@ -75,8 +78,12 @@ def phrase(text: str) -> Node | None:
     if len(said) > 300 or len(said) < 2 or not _PHRASE.fullmatch(said):
         return None
     words = said.casefold().split()
-    if words[-1] in _COUNTS and len(words) == 1:
-        return num(_COUNTS.index(words[0]))
+    number = spelled(said)
+    if number is not None:
+        return num(number)
+    counted = spelled(" ".join(words[:-1]))
+    if counted is not None and words[-1] not in _MORE:
+        return Node("qty", (num(counted), words[-1]))
     if any(w in LINKS for w in words):
         return None
     if len(words) == 1 and not closed(said) and said.casefold() not in (*_NONE, *_REALS):
