@@ -26,7 +26,7 @@ class Choice(Verifier):
     correct answer"; where the question is unknown they are looked for in the response.
     """
 
-    version = 2
+    version = 3
     reads = ("question", "response", "answer")
     reflexive = r"\boxed{%s}"
     examples = (
