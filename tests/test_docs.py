@@ -28,8 +28,8 @@ PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 NOTES = [*PAGES, *sorted(p for p in ROOT.glob("*/README.md") if not p.parent.name.startswith("."))]
 ROOMS = ("verifiers", "filters", "rewriters")
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-HELP = ("", "plan", "run", "run rejection_sampling", "run curate_traces", "run teacher_guided_selection", "look", "sql", "golds",
-        "publish", "train", "eval", "list", "demo")  # fmt: skip
+HELP = ("", "plan", "run", "run rejection_sampling", "run curate_traces", "run teacher_guided_selection",
+        "look", "sql", "golds", "publish", "train", "eval", "list", "demo")  # fmt: skip
 END = "\x1e"
 
 

@@ -67,9 +67,7 @@ def test_a_run_warns_once_for_all_and_keeps_the_list(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (seen := tmp_path / "seen").mkdir()
-    rows = pl.DataFrame(
-        {"question": ["a", "b", "c"], "answer": ["1", "x y", "2"], "response": ["1"] * 3}
-    )
+    rows = pl.DataFrame({"question": ["a", "b", "c"], "answer": ["1", "x y", "2"], "response": ["1"] * 3})
     pipeline = curate.Pipeline(curate.read(rows), [Counts(str(seen))])
     for judged in (["1", "2", "x y"], []):
         caplog.clear()
