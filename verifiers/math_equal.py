@@ -66,7 +66,8 @@ class MathEqual(Verifier):
         if len(gold) > LONGEST or len(said.text) > LONGEST and gold.strip() != said.text.strip():
             return Verdict(None, "limit: an answer of over 2,000 characters", said.text[:200])
         found = equal(gold, said.text, self)
-        return Verdict(found.same, f"{found.why}: {found.note or said.where}", said.text)
+        place = (said.where,) if found.same is not None else ()
+        return Verdict(found.same, f"{found.why}: {', '.join((*place, found.note)).strip(', ')}", said.text)
 
 
 _OPTION = re.compile(r"\(?[A-J]\)?")
