@@ -30,16 +30,16 @@ def unreadable_golds(
     """The distinct golds that no verifier passes against themselves, and how many golds there are in all.
 
     rows: a table with `question` and `answer`. Of the table: `rows` is how many rows have this gold (and this
-    question, where a verifier reads it), `why` what each verifier said. Raises UserError for a verifier whose
-    golds are not answers (tests of a program).
+    question, where a verifier reads it; else `question` is the first of them), `why` what each verifier said.
+    Raises UserError for a verifier whose golds are not answers (tests of a program).
     """
     if unlike := [v.name for v in verifiers if v.reflexive is None]:
         raise UserError(f"a gold of {unlike[0]} is no answer, so it cannot be judged against itself")
-    asked = "question" if any("question" in v.columns for v in verifiers) else None
-    key = ["answer", *([asked] if asked else [])]
+    asked = any("question" in v.columns for v in verifiers)
+    key, more = (["answer", "question"], []) if asked else (["answer"], [pl.col("question").first()])
     path = scratch / "golds.parquet"
-    counted = rows.group_by(key).agg(rows=pl.len().cast(pl.Int64)).sort(key)
-    sink(counted.with_columns(question=pl.col(asked) if asked else pl.lit("")), path).collect()
+    counted = rows.group_by(key, maintain_order=True).agg(*more, rows=pl.len().cast(pl.Int64)).sort(key)
+    sink(counted, path).collect()
     left: list[dict[str, Any]] = []
     for number, verifier in enumerate(verifiers):
         todo = left if number else iter_rows(path)
@@ -83,7 +83,8 @@ def report(
     if len(found):
         words = Counter(why.split("; ")[0].split(": ")[1] for why in found["why"])
         kinds = ", ".join(f"{n:,} {word}" for word, n in words.most_common())
-        example = (found["answer"][0] or "")[:60]
+        example = (found["answer"].drop_nulls().to_list() or [None])[0]
+        example = example[:60] if example else example
         logger.warning(
             f"{len(found):,} of {golds:,} gold answers do not pass against themselves ({kinds}), such as "
             f"{example!r}: no trace can pass with them; they are listed in {kept}"

@@ -7,6 +7,7 @@ table (`mark`). The role (Verifier, Score, Filter, Rewriter) only fixes what the
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -15,10 +16,11 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import polars as pl
 
-from curate.errors import RunError
+from curate.errors import RunError, UserError
 from curate.schema import VERDICT, content_hash
 
 Message = dict[str, str]
+_LITERAL = re.compile(r"(?:typing\.)?Literal\[([^\]]*)\]")
 Why = Literal[
     "equal", "different", "no_answer", "several_answers", "no_gold", "gold_invalid", "unsupported",
     "limit", "timeout", "memory", "crashed", "unsafe",
@@ -136,6 +138,16 @@ class Step:
     examples: ClassVar[Sequence[tuple[Any, Any]]] = ()  # (row or rows, expected): run by tests/test_rooms.py
     example_fields: ClassVar[Mapping[str, Any]] = {}  # fields that have no default, for the examples
     replies: ClassVar[Sequence[str]] = ()  # what the scripted engine says, for the examples of an `ask`
+
+    def __post_init__(self) -> None:
+        """Holds every field that lists its values (a Literal) to them; one's own begins with `super()`'s."""
+        for f in fields(self):
+            listed = _LITERAL.match(str(f.type))
+            value = getattr(self, f.name)
+            if listed and value not in (known := ast.literal_eval(f"({listed[1]},)")):
+                if value is not None or "None" not in str(f.type):
+                    words = " or ".join(map(repr, known))
+                    raise UserError(f"{self.name}: {f.name} is {words}, not {value!r}")
 
     @property
     def name(self) -> str:

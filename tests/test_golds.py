@@ -42,6 +42,7 @@ def test_each_gold_that_fails_against_itself_is_listed_once() -> None:
     whys = {r["answer"]: r["why"] for r in found.to_dicts()}
     assert whys[None] == "math_equal: no_gold" and whys[r"\frac{1}{"].startswith("math_equal: gold_invalid")
     assert set(whys) == {None, r"\frac{1}{"} and found["rows"].to_list() == [1, 1]
+    assert set(found["question"]) == {"What is 3?", "What is 4?"}
 
 
 def test_a_gold_that_one_of_several_verifiers_passes_is_in_order() -> None:

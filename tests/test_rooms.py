@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import FrozenInstanceError, dataclass, fields, is_dataclass
+from dataclasses import FrozenInstanceError, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ import pytest
 from conftest import ROOT
 
 from curate.engines.scripted import Scripted
+from curate.errors import UserError
 from curate.schema import ROW, SPANS, VERDICT
 from curate.step import Filter, Rewriter, Score, Step, Verdict, Verifier
 
@@ -140,6 +141,13 @@ def test_a_raised_version_is_another_fingerprint(found: Found, made: Step) -> No
     raised = type(found.step.__name__, (found.step,), {"version": found.step.version + 1})
     other = raised(**{f.name: getattr(made, f.name) for f in fields(made) if f.init})
     assert other.fingerprint != made.fingerprint
+
+
+def test_a_field_that_lists_its_values_takes_no_other(made: Step) -> None:
+    for field in fields(made):
+        if str(field.type).startswith("Literal["):
+            with pytest.raises(UserError, match=field.name):
+                replace(made, **{field.name: "of no such kind"})
 
 
 def test_its_source_is_short_and_plain(found: Found) -> None:

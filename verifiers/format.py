@@ -48,6 +48,7 @@ class Format(Verifier):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.case not in (None, "lower", "upper"):
             raise UserError(f"format was given case={self.case!r}; it is lower or upper")
 

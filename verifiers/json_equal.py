@@ -58,6 +58,7 @@ class JsonEqual(Verifier):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.schema is not None:
             _validator(self.schema)
 

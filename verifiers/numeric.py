@@ -50,6 +50,7 @@ class Numeric(Verifier):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.relative < 0 or self.absolute < 0 or (self.digits is not None and self.digits < 1):
             raise UserError(
                 f"numeric has relative={self.relative}, absolute={self.absolute}, digits={self.digits}: "
