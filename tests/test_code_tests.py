@@ -481,3 +481,16 @@ def test_where_the_program_stands(response: str, name: str, program: str | None)
 def test_long_texts_are_searched_in_one_pass(text: str) -> None:
     program_in(text, "f")
     program_in("```python\n" + text, "f")
+
+
+CHECKS = [
+    "def check(candidate):\n    assert candidate(1, 2) == 3",
+    '"""Doc."""\nimport math\n\ndef check(f):\n    assert f(1) == 1\n',
+]
+
+
+@pytest.mark.parametrize("test", CHECKS)
+def test_asserts_that_nothing_calls_are_the_golds_fault(test: str) -> None:
+    program = "```python\ndef add(a, b):\n    return a + b\n```"
+    verdict = CodeTests()(response=program, answer={"test": test})
+    assert verdict.passed is None and verdict.why.startswith("gold_invalid: its asserts stand in functions")

@@ -18,6 +18,7 @@ of a function to call may be `fn_name`, `func_name` or `entry_point`, there or u
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Mapping
@@ -127,7 +128,22 @@ def _texts(given: Mapping[str, Any], key: str) -> list[str]:
 def _asserts(test: str, name: str, question: str) -> Asserts:
     if not re.search(r"\bassert|\braise\b", test):
         raise Unreadable("the test asserts nothing")
+    if not name and _only_defines(test):
+        raise Unreadable("its asserts stand in functions that nothing calls, and no entry_point is named")
     return Asserts(test, name, code_of(question, name) if name else "")
+
+
+def _only_defines(test: str) -> bool:
+    """Whether the text only defines things, none of which is called: neither by it nor as a `test_...`."""
+    try:
+        statements = ast.parse(test).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    if any(isinstance(s, ast.FunctionDef) and s.name.startswith("test") for s in statements):
+        return False
+    quiet = (ast.FunctionDef, ast.Import, ast.ImportFrom, ast.Assign)
+    docs = [s for s in statements if isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant)]
+    return all(isinstance(s, quiet) or s in docs for s in statements)
 
 
 def _columns(given: Mapping[str, Any]) -> Tests:
