@@ -66,7 +66,7 @@ class Pipeline:
         if probe is not None:
             if out is None or probe < 1:
                 raise UserError(
-                    f"probe={probe} needs a run folder to keep its answers in, and 1 problem or more"
+                    f"probe={probe} needs a run folder (out) to keep its answers in, and 1 problem or more"
                 )
             from curate.run import probe as ask_some
 

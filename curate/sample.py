@@ -28,6 +28,7 @@ class Sample(Step):
     not_identity: ClassVar[tuple[str, ...]] = ("n",)  # each sample's index is a column that is read
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not is_engine(self.engine):
             raise UserError(
                 f"Sample needs an engine, not {self.engine!r}; make one with curate.engine({self.engine!r})"

@@ -80,8 +80,8 @@ def _count_spending(pipeline: Pipeline, journal: Journal, budget: Budget, said: 
             for engine in engines(step).values() if isinstance(step, Step) else ():
                 if model_name(engine) not in budget.prices:
                     raise UserError(
-                        f"budget_usd needs the price of {model_name(engine)!r}: price=(in, out), in USD per "
-                        "million tokens"
+                        f"budget_usd needs the price of {model_name(engine)!r}: price=(in, out), or "
+                        "--price-in and --price-out, in USD per million tokens"
                     )
     spent = journal.ledger()
     budget.spent_tokens = int((spent["prompt_tokens"] + spent["output_tokens"]).sum())

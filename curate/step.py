@@ -140,10 +140,18 @@ class Step:
     replies: ClassVar[Sequence[str]] = ()  # what the scripted engine says, for the examples of an `ask`
 
     def __post_init__(self) -> None:
-        """Holds every field that lists its values (a Literal) to them; one's own begins with `super()`'s."""
+        """Holds every field that lists its values to them, and refuses the name of an engine for one.
+
+        A step with checks of its own begins them with `super().__post_init__()`.
+        """
         for f in fields(self):
             listed = _LITERAL.match(str(f.type))
             value = getattr(self, f.name)
+            if "Engine" in str(f.type) and isinstance(value, str):
+                kind = type(self).__name__
+                raise UserError(
+                    f"{kind} needs an engine, not {value!r}; make one with curate.engine({value!r})"
+                )
             if listed and value not in (known := ast.literal_eval(f"({listed[1]},)")):
                 if value is not None or "None" not in str(f.type):
                     words = " or ".join(map(repr, known))

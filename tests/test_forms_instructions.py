@@ -96,7 +96,7 @@ def test_a_format(fields: dict[str, Any], text: str, want: bool) -> None:
 
 def test_nothing_has_no_format() -> None:
     assert judge(Format(bullets=0), " ").passed is False
-    with pytest.raises(UserError, match="lower or upper"):
+    with pytest.raises(UserError, match="'lower' or 'upper'"):
         Format(case="title")  # type: ignore[arg-type]
 
 

@@ -49,8 +49,6 @@ class Format(Verifier):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.case not in (None, "lower", "upper"):
-            raise UserError(f"format was given case={self.case!r}; it is lower or upper")
 
     def row(self, row: Row) -> Verdict:
         try:

@@ -80,6 +80,7 @@ class Judge(Verifier):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("audit", "max_false_positives"):
             if not 0 <= (getattr(self, name) or 0) <= 1:
                 raise UserError(f"{name}={getattr(self, name)!r} must be a share from 0 to 1")

@@ -59,6 +59,7 @@ class SoftJudge(Verifier):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.threshold < 1:
             raise UserError(f"threshold={self.threshold} must be from 0 to below 1: a score above it passes")
         if not callable(getattr(self.engine, "score", None)):

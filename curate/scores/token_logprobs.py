@@ -50,6 +50,7 @@ class TokenLogprobs(Score):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not callable(getattr(self.engine, "score", None)):
             raise UserError(f"the engine {self.engine.model!r} cannot score a text; use an hf: engine")
         if self.entropy and not _takes(self.engine.score, "entropy"):  # type: ignore[attr-defined]
