@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from curate.errors import UserError
 from curate.instructions import Unasked, asked, without_code
 from curate.schema import Row
 from curate.step import Verdict, Verifier
@@ -46,9 +45,6 @@ class Format(Verifier):
         (dict(response="", answer='{"format": {"case": "lower"}}'), False),
         (dict(response="- a", answer=None), None),
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
 
     def row(self, row: Row) -> Verdict:
         try:
