@@ -8,8 +8,9 @@ from typing import Any
 import polars as pl
 
 from curate.budget import Price
+from curate.identity import engines, model_name
 from curate.remember import width
-from curate.step import Step, engines, model_name
+from curate.step import Step
 
 
 def estimate(ledger: pl.DataFrame, step: Step, new: int, prices: Mapping[str, Price]) -> dict[str, Any]:

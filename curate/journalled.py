@@ -11,9 +11,10 @@ from typing import Any
 
 from curate.budget import Budget
 from curate.errors import CallFailed
+from curate.identity import model_name
 from curate.journal import Call, Journal
 from curate.schema import content_hash
-from curate.step import Completion, Engine, Message, TokenScores, model_name
+from curate.step import Completion, Engine, Message, TokenScores
 
 _row: contextvars.ContextVar[tuple[str, Counter[str]]] = contextvars.ContextVar("row")
 

@@ -17,10 +17,11 @@ from typing import Any
 import polars as pl
 
 from curate.errors import UserError, near
+from curate.identity import engines
 from curate.loop import run_async
 from curate.pool import Abstained, Pool
 from curate.schema import ROW, VERDICT
-from curate.step import Step, Verdict, engines
+from curate.step import Step, Verdict
 from curate.worker import dumps
 
 REMEMBERED = 4096  # verdicts

@@ -18,11 +18,12 @@ from curate.aliases import COLUMNS, BadRow, to_json, to_rows
 from curate.errors import InputError, near
 from curate.formats import Record
 from curate.golds import unreadable_golds
+from curate.identity import describe
 from curate.parts import whole
 from curate.pool import Pool
 from curate.rowfile import RowFile
 from curate.schema import DROPPED, ROW
-from curate.step import Verifier, describe
+from curate.step import Verifier
 
 RAW_CHARS = 1000  # so much of an unreadable row is kept
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")

@@ -14,9 +14,10 @@ import curate
 from curate.columns import step_name
 from curate.engines.knock import another
 from curate.errors import EngineDown, InputError
+from curate.identity import describe, model_name
 from curate.parts import write_json
 from curate.schema import content_hash
-from curate.step import Engine, Step, describe, model_name
+from curate.step import Engine, Step
 
 if TYPE_CHECKING:
     from curate.pipeline import Pipeline

@@ -18,6 +18,7 @@ import polars as pl
 
 from curate.budget import Budget
 from curate.errors import BudgetSpent, CallFailed, CurateError, Interrupted, RunError, UserError
+from curate.identity import engines, model_name
 from curate.journal import Journal
 from curate.journalled import Journalled, begin_row
 from curate.loop import run_async
@@ -26,7 +27,7 @@ from curate.pool import Abstained, Pool
 from curate.progress import Meter
 from curate.record import check_served
 from curate.schema import content_hash
-from curate.step import Step, Verdict, Verifier, engines, model_name
+from curate.step import Step, Verdict, Verifier
 
 PART_ROWS = 2_000
 PART_SECONDS = 10.0

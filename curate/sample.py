@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from curate.errors import UserError
+from curate.identity import is_engine, model_name
 from curate.schema import TRACE, Row
-from curate.step import Completion, Engine, Step, is_engine, model_name, user
+from curate.step import Completion, Engine, Step, user
 
 
 @dataclass(frozen=True)

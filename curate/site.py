@@ -16,6 +16,7 @@ import polars as pl
 from curate.budget import Budget, Price, Prices, prices
 from curate.columns import schema_after
 from curate.errors import CurateError, InputError, UserError
+from curate.identity import engines, model_name
 from curate.journal import Journal
 from curate.parts import full_disk_in_one_sentence, is_full, whole, write_json
 from curate.pool import Pool
@@ -23,7 +24,7 @@ from curate.read import Loaded
 from curate.record import check_recipe, recipe
 from curate.remember import Memory
 from curate.stages import Walk
-from curate.step import Step, engines, model_name
+from curate.step import Step
 
 if TYPE_CHECKING:
     from curate.pipeline import Pipeline

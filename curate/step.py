@@ -7,20 +7,19 @@ table (`mark`). The role (Verifier, Score, Filter, Rewriter) only fixes what the
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import polars as pl
 
-from curate.errors import RunError, UserError
+from curate.errors import RunError
+from curate.fields import check_fields
+from curate.identity import describe
 from curate.schema import VERDICT, content_hash
 
 Message = dict[str, str]
-_LITERAL = re.compile(r"(?:typing\.)?Literal\[([^\]]*)\]")
 Why = Literal[
     "equal", "different", "no_answer", "several_answers", "no_gold", "gold_invalid", "unsupported",
     "limit", "timeout", "memory", "crashed", "unsafe",
@@ -30,19 +29,6 @@ Why = Literal[
     "too_few_votes", "tie",  # a majority that is none
 ]  # fmt: skip
 """The closed vocabulary of a verdict's `why`; after it may follow `: ` and a short text."""
-
-NOT_IDENTITY = {
-    "url": "where a model runs does not change what it says",
-    "api_key": "a secret, and who pays does not change the answer",
-    "concurrency": "seeds come from the row, so the width of the work changes nothing",
-    "batch_size": "as concurrency",
-    "device": "as url",
-    "tensor_parallel_size": "as url, up to rounding",
-    "gpu_memory_utilization": "how much is in flight at once: as concurrency",
-    "request_timeout_s": "a call that times out has no answer, and is asked again",
-    "retries": "as request_timeout_s",
-}
-"""Fields of an engine that are not its identity, each with its reason. Of a step, see `Step.not_identity`."""
 
 
 class Verdict(NamedTuple):
@@ -144,18 +130,7 @@ class Step:
 
         A step with checks of its own begins them with `super().__post_init__()`.
         """
-        for f in fields(self):
-            listed = _LITERAL.match(str(f.type))
-            value = getattr(self, f.name)
-            if "Engine" in str(f.type) and isinstance(value, str):
-                kind = type(self).__name__
-                raise UserError(
-                    f"{kind} needs an engine, not {value!r}; make one with curate.engine({value!r})"
-                )
-            if listed and value not in (known := ast.literal_eval(f"({listed[1]},)")):
-                if value is not None or "None" not in str(f.type):
-                    words = " or ".join(map(repr, known))
-                    raise UserError(f"{self.name}: {f.name} is {words}, not {value!r}")
+        check_fields(self)
 
     @property
     def name(self) -> str:
@@ -261,45 +236,3 @@ class Rewriter(Step):
         if not isinstance(value, Text | None):
             raise RunError(f"{self.name} answered {value!r}; a rewriter answers a Text, or None")
         return {"child": None if value is None else value._asdict()}
-
-
-def describe(thing: Any, *, identity_only: bool = False) -> Any:
-    """A field's value as plain JSON: what recipe.json records, and what a fingerprint hashes.
-
-    Raises TypeError for what has no stable form (a lambda, an open file): its fingerprint would lie.
-    """
-    if thing is None or isinstance(thing, (bool, int, float, str)):
-        return thing
-    if isinstance(thing, Path):
-        return str(thing)
-    if isinstance(thing, (list, tuple)):
-        return [describe(v, identity_only=identity_only) for v in thing]
-    if isinstance(thing, Mapping):
-        return {str(k): describe(v, identity_only=identity_only) for k, v in sorted(thing.items())}
-    if isinstance(thing, pl.Expr):
-        return {"polars": thing.meta.serialize(format="json")}
-    if is_engine(thing):
-        return {"engine": thing.fingerprint} if identity_only else thing.describe()
-    if is_dataclass(thing) and not isinstance(thing, type):
-        mine = thing.not_identity if isinstance(thing, Step) else tuple(NOT_IDENTITY)
-        skip = mine if identity_only else ("api_key",)
-        values = {f.name: getattr(thing, f.name) for f in fields(thing) if f.name not in skip}
-        head = {"step": thing.name, "version": thing.version} if isinstance(thing, Step) else {}
-        return head | {k: describe(v, identity_only=identity_only) for k, v in values.items()}
-    raise TypeError(f"a field of type {type(thing).__name__} has no stable fingerprint: {thing!r}")
-
-
-def is_engine(thing: Any) -> bool:
-    """Whether a field holds an engine (it has a `chat`); asks nothing of the model."""
-    return callable(getattr(type(thing), "chat", None))
-
-
-def model_name(engine: Engine) -> str:
-    """The name that rows and the ledger give a model: of a local folder its last part, not its path."""
-    return Path(engine.model).name if Path(engine.model).is_dir() else engine.model
-
-
-def engines(step: Step) -> dict[str, Engine]:
-    """The engine fields of a step, by field name."""
-    values = {f.name: getattr(step, f.name) for f in fields(step)}
-    return {k: v for k, v in values.items() if is_engine(v)}

@@ -15,8 +15,8 @@ from conftest import ROOT
 # A room is a floor of its own, so that rooms never import each other. A new core file gets its place here.
 FLOORS = {
     "ground": "schema text pieces errors answers maths talk votes injection instructions",
-    "first": "step engines pool process worker parts progress budget journal journalled loop pair golds "
-    "turns sandbox judging",
+    "first": "identity fields step engines pool process worker parts progress budget journal journalled loop "
+    "pair golds turns sandbox judging",
     "annexe": "publish card shards train losses rewards",
     "verifiers": "verifiers",
     "filters": "filters",

@@ -8,7 +8,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import pytest
@@ -151,3 +151,26 @@ def test_a_script_and_its_fork_may_call_and_end_quietly() -> None:
     done = subprocess.run([sys.executable, "-W", "error", "-c", PROGRAM.replace("\\\\\\\\", "\\\\")],
                           capture_output=True, text=True, timeout=120)  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    ['Literal["a", "b"] | None', 'None | Literal["a", "b"]', 'Literal["a"] | Literal["b", None]'],
+)
+def test_a_field_that_lists_its_values_takes_no_other_wherever_the_list_stands(annotation: str) -> None:
+    @dataclass(frozen=True)
+    class Listed(Verifier):
+        choice: Any = "a"
+
+    Listed.__dataclass_fields__["choice"].type = annotation  # type: ignore[assignment]
+    assert [Listed(c).choice for c in ("a", "b", None)] == ["a", "b", None]
+    with pytest.raises(UserError, match="choice is .*'a' or 'b'.*, not 'c'"):
+        Listed("c")
+
+
+def test_a_field_that_lists_some_values_beside_a_type_is_not_checked() -> None:
+    @dataclass(frozen=True)
+    class Open(Verifier):
+        choice: int | Literal["all"] = "all"
+
+    assert Open(3).choice == 3

@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 from curate.engines.sampling import Sampled, completion, cut_at, sample_seed
 from curate.errors import UserError
+from curate.identity import describe as describe_value
 from curate.schema import content_hash
 from curate.step import Completion, Message, TokenScores
-from curate.step import describe as describe_value
 
 _WORD = re.compile(r"\s*\S+\s*\Z|\s*\S+|\s+\Z")
 

@@ -11,8 +11,9 @@ from typing import Any, Literal
 import polars as pl
 
 from curate.errors import CallFailed, UserError
+from curate.identity import model_name
 from curate.schema import SPANS, Row
-from curate.step import Engine, Score, TokenScores, model_name
+from curate.step import Engine, Score, TokenScores
 from curate.turns import Turn, asked_of, turn_of
 
 
