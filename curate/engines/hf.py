@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 from curate.engines.hf_checkpoint import Checkpoint, load, revision_of
 from curate.engines.hf_jobs import Draw, Drawn, Scoring
 from curate.engines.hf_worker import Worker
-from curate.engines.sampling import Sampled, completion, sample_seed
+from curate.engines.sampling import Sampled
 from curate.step import Completion, Message, TokenScores
 
 
@@ -98,27 +97,15 @@ class HF(Sampled):
         """
         door = self._opened()
         how = self.sampling(sampling)
-        prompt, opened = door.checkpoint.render(messages, prefix)
-        ids = door.checkpoint.ids(prompt)
-        limit = min(door.checkpoint.room(len(ids), 1, "the prompt"), how.max_tokens or 1 << 62)
-        first = secrets.randbits(48) if seed is None else seed
         ends, not_said = tuple(filter(None, stop)), tuple(filter(None, ban))
-        draws = [Draw(ids, limit, how, sample_seed(first, i), ends, not_said, prefix) for i in range(n)]
-        drawn: list[Drawn] = await asyncio.gather(
-            *(asyncio.wrap_future(door.worker.submit(d)) for d in draws)
+
+        def draw(ids: list[int], limit: int, seed: int) -> Awaitable[Drawn]:
+            job = Draw(ids, limit, how, seed, ends, not_said, prefix)
+            return asyncio.wrap_future(door.worker.submit(job))
+
+        return await door.checkpoint.turns(
+            draw, messages, prefix, n=n, max_tokens=how.max_tokens, logprobs=logprobs, seed=seed
         )
-        return [
-            completion(
-                d.text,
-                d.finish,
-                prefix=prefix,
-                opened=opened,
-                prompt_tokens=len(ids),
-                output_tokens=d.output_tokens,
-                logprobs=d.logprobs if logprobs else None,
-            )
-            for d in drawn
-        ]
 
     async def score(
         self,

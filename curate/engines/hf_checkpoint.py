@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Sequence
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curate.engines.sampling import opening, opens
+from curate.engines.hf_jobs import Drawn
+from curate.engines.sampling import completion, opening, opens, sample_seed
 from curate.errors import CallFailed, UserError
-from curate.step import Message
+from curate.step import Completion, Message
 
 _CONTENT = (
     "config.json",
@@ -118,6 +121,36 @@ class Checkpoint:
             room = f"the context of {self.name!r} holds {self.context}"
             raise CallFailed(f"{what} has {tokens} tokens and {room}: shorten it, or take another model.")
         return self.context - tokens
+
+    async def turns(
+        self,
+        draw: Callable[[list[int], int, int], Awaitable[Drawn]],
+        messages: Sequence[Message],
+        prefix: str,
+        *,
+        n: int,
+        max_tokens: int | None,
+        logprobs: bool,
+        seed: int | None,
+    ) -> list[Completion]:
+        """n samples at once, `draw(tokens of the prompt, the most new tokens, seed)` each, as Completions."""
+        prompt, opened = self.render(messages, prefix)
+        ids = self.ids(prompt)
+        limit = min(self.room(len(ids), 1, "the prompt"), max_tokens or 1 << 62)
+        first = secrets.randbits(48) if seed is None else seed
+        drawn = await asyncio.gather(*(draw(ids, limit, sample_seed(first, i)) for i in range(n)))
+        return [
+            completion(
+                d.text,
+                d.finish,
+                prefix=prefix,
+                opened=opened,
+                prompt_tokens=len(ids),
+                output_tokens=d.output_tokens,
+                logprobs=d.logprobs if logprobs else None,
+            )
+            for d in drawn
+        ]
 
     def continued(self, prompt: str, text: str) -> tuple[list[int], list[int], list[tuple[int, int]]]:
         """The tokens of a prompt, those of the text after it, and the text's character offsets.

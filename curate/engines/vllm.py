@@ -7,16 +7,16 @@ is the same tokens; the samples differ, because vLLM draws its noise in another 
 from __future__ import annotations
 
 import asyncio
-import secrets
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 from curate.engines.hf_checkpoint import Checkpoint, load_tokenizer, revision_of
-from curate.engines.sampling import Sampled, Sampling, completion, sample_seed
+from curate.engines.hf_jobs import Drawn
+from curate.engines.sampling import Sampled, Sampling
 from curate.engines.vllm_draw import Draw, containing, own_chances, vocabulary
 from curate.engines.vllm_start import refusals, start
 from curate.errors import CallFailed, EngineDown, UserError
@@ -139,31 +139,18 @@ class VLLM(Sampled):
         """
         door = self._opened()
         how = self.sampling(sampling)
-        prompt, opened = door.checkpoint.render(messages, prefix)
-        ids = door.checkpoint.ids(prompt)
-        limit = min(door.checkpoint.room(len(ids), 1, "the prompt"), how.max_tokens or 1 << 62)
-        first = secrets.randbits(48) if seed is None else seed
         asked: dict[str, Any] = {k: v for k, v in vars(how).items() if k not in ("top_k", "max_tokens")}
         asked |= {"top_k": how.top_k or 0, "logprobs": 0 if logprobs else None}
         ends, not_said = tuple(filter(None, stop)), tuple(filter(None, ban))
         never = door.containing(not_said)
-        draws = [
-            Draw(door.checkpoint.tokenizer, ids, limit, sample_seed(first, i), ends, not_said, prefix, never)
-            for i in range(n)
-        ]
-        drawn = await asyncio.gather(*(draw.run(self._ask, asked) for draw in draws))
-        return [
-            completion(
-                d.text,
-                d.finish,
-                prefix=prefix,
-                opened=opened,
-                prompt_tokens=len(ids),
-                output_tokens=d.output_tokens,
-                logprobs=d.logprobs if logprobs else None,
-            )
-            for d in drawn
-        ]
+
+        def draw(ids: list[int], limit: int, seed: int) -> Awaitable[Drawn]:
+            one = Draw(door.checkpoint.tokenizer, ids, limit, seed, ends, not_said, prefix, never)
+            return one.run(self._ask, asked)
+
+        return await door.checkpoint.turns(
+            draw, messages, prefix, n=n, max_tokens=how.max_tokens, logprobs=logprobs, seed=seed
+        )
 
     async def score(
         self,
