@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import logging
 import os
 import sqlite3
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from curate.errors import RunError
 ROWS_PER_GROUP = (
     2_000  # small enough that a group of the longest traces fits in memory, and fixed, so bytes repeat
 )
+SHA256_HEX = 64  # parts of earlier versions have shorter names, which say nothing of their bytes
 logger = logging.getLogger(__name__)
 
 
@@ -53,31 +57,41 @@ def sink(frame: pl.LazyFrame, path: Path) -> pl.LazyFrame:
 
 
 def add_part(folder: Path, rows: list[dict[str, Any]], schema: dict[str, Any]) -> None:
-    """Append rows to a folder of parts, as one new file that is whole or absent."""
-    with whole(folder / f"{uuid.uuid4().hex}.parquet") as temporary:
-        pl.DataFrame(rows, schema=schema, orient="row").write_parquet(temporary, compression="zstd")
+    """Append rows to a folder of parts, as one new file that is whole or absent.
+
+    Its name is the SHA-256 of its bytes, so `sha256sum` can tell whether it is still what was written.
+    """
+    buffer = io.BytesIO()
+    pl.DataFrame(rows, schema=schema, orient="row").write_parquet(buffer, compression="zstd")
+    name = hashlib.sha256(buffer.getbuffer()).hexdigest()
+    with whole(folder / f"{name}.parquet") as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def scan_parts(folder: Path, schema: dict[str, Any]) -> pl.LazyFrame:
-    """All rows of a folder of parts. A torn part is set aside as `.torn`, with a warning."""
-    good = []
-    for path in sorted(folder.glob("*.parquet")):
-        if _is_whole(path):
-            good.append(path)
-        else:
-            path.rename(path.with_suffix(".torn"))
-            logger.warning("%s was torn and is set aside as .torn; its rows are asked again", path)
-    return pl.scan_parquet(good, schema=schema) if good else pl.LazyFrame(schema=schema)
+    """All rows of a folder of parts."""
+    parts = sorted(folder.glob("*.parquet"))
+    return pl.scan_parquet(parts, schema=schema) if parts else pl.LazyFrame(schema=schema)
 
 
-def _is_whole(path: Path) -> bool:
+def set_aside_damaged(folder: Path) -> None:
+    """Rename every part that is not what was written to `.damaged`, with a warning; the others are read."""
+    parts = sorted(folder.glob("*.parquet"))
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # hashing and reading let go of the interpreter
+        sound = list(threads.map(_is_sound, parts))
+    for path in (p for p, good in zip(parts, sound, strict=True) if not good):
+        path.rename(path.with_suffix(".damaged"))
+        logger.warning("%s is damaged and set aside as .damaged; its rows are asked again", path)
+
+
+def _is_sound(path: Path) -> bool:
+    """Its bytes are those that were written, as far as its name says; else it begins and ends as parquet."""
     with open(path, "rb") as f:
-        head = f.read(4)
-        f.seek(0, os.SEEK_END)
-        if f.tell() < 12 or head != b"PAR1":
-            return False
-        f.seek(-4, os.SEEK_END)
-        return f.read(4) == b"PAR1"
+        if len(path.stem) == SHA256_HEX:
+            return hashlib.file_digest(f, "sha256").hexdigest() == path.stem
+        head, size = f.read(4), f.seek(0, os.SEEK_END)
+        f.seek(max(size - 4, 0))
+        return size >= 12 and head == f.read(4) == b"PAR1"
 
 
 def count(path: Path) -> int:

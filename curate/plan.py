@@ -109,7 +109,7 @@ def _words(tokens: float | None, seconds: float | None, usd: float | None) -> tu
 
 
 def make_plan(pipeline: Pipeline, out: Path, price: Prices = None) -> Plan:
-    """Walk as far as the known answers reach, and bound the rest from above; nothing in `out` is touched."""
+    """Walk as far as the known answers reach, and bound the rest from above; nothing is added to `out`."""
     added = _added_columns(pipeline)
     ledger, prices = _ledger(out), said_prices(pipeline, price)
     with (

@@ -22,7 +22,7 @@ from curate.identity import engines, model_name
 from curate.journal import Journal
 from curate.journalled import Journalled, begin_row
 from curate.loop import run_async
-from curate.parts import add_part, count, is_full, iter_rows, scan_parts, sink
+from curate.parts import add_part, count, is_full, iter_rows, scan_parts, set_aside_damaged, sink
 from curate.pool import Abstained, Pool
 from curate.progress import Meter
 from curate.record import check_served
@@ -72,6 +72,7 @@ class Memory:
     def todo(self, step: Step, keyed: Path) -> Path:
         """One row for every key that nobody has answered: its `key`, and the columns the step reads."""
         frame = pl.scan_parquet(keyed)
+        set_aside_damaged(self.answers(step))
         known = scan_parts(self.answers(step), {"key": pl.String, **step.writes}).select("key")
         first = (
             frame.select("key")

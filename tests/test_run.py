@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import hashlib
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -282,18 +283,41 @@ def test_a_folder_of_another_recipe_and_a_folder_in_use_are_refused(tmp_path: Pa
             curate.Pipeline(curate.read(tmp_path / "a.jsonl"), steps).run(tmp_path / "run")
 
 
-def test_a_torn_part_is_set_aside_and_its_rows_asked_again(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def tear(part: Path) -> None:
+    part.write_bytes(part.read_bytes()[:-40])
+
+
+def flip(part: Path) -> None:
+    data = bytearray(part.read_bytes())
+    data[len(data) // 3] ^= 1  # still a parquet file, and mostly one that can be read
+    part.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("damage", [tear, flip, lambda part: part.write_bytes(b"")])
+def test_a_damaged_part_is_set_aside_and_its_rows_asked_again(
+    damage: Callable[[Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = Counting()
     road(engine, problems(6)).run(tmp_path / "run")
     whole = (tmp_path / "run" / "live.parquet").read_bytes()
     [part] = (tmp_path / "run" / "answers").glob("sample-*/*.parquet")
-    part.write_bytes(part.read_bytes()[:-40])
+    damage(part)
     road(engine, problems(6)).run(tmp_path / "run")
-    assert len(engine.calls) == 36 and "torn" in caplog.text
-    assert list(part.parent.glob("*.torn"))
+    assert len(engine.calls) == 36 and [r.getMessage() for r in caplog.records] == [
+        f"{part} is damaged and set aside as .damaged; its rows are asked again"
+    ]
+    assert [p.name for p in part.parent.glob("*.damaged")] == [part.stem + ".damaged"]
     assert (tmp_path / "run" / "live.parquet").read_bytes() == whole
+
+
+def test_the_name_of_a_part_is_the_hash_of_its_bytes_and_older_names_are_read(tmp_path: Path) -> None:
+    engine = Counting()
+    road(engine, problems(6)).run(tmp_path / "run")
+    [part] = (tmp_path / "run" / "answers").glob("sample-*/*.parquet")
+    assert part.stem == hashlib.sha256(part.read_bytes()).hexdigest()
+    part.rename(part.with_stem("0" * 32))
+    road(engine, problems(6)).run(tmp_path / "run")
+    assert len(engine.calls) == 18
 
 
 def test_runs_inside_an_asyncio_loop_and_in_threads(tmp_path: Path) -> None:
