@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import queue
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -30,6 +31,8 @@ __all__ = ["Abstained", "Pool", "WorkerTraceback"]
 TIMEOUT_S, MEMORY_MB = 60.0, 4096  # for a step that names no timeout_s or memory_mb
 LOOK_S = 0.1  # polars restarts interrupted waits, so Ctrl-C is only seen by one that ends by itself
 CHUNK_S, CHUNK_ROWS, CHUNK_BYTES = 0.03, 1024, 1 << 20  # a chunk takes about so long, and never holds more
+
+KILLED = Abstained(f"crashed: signal {signal.SIGKILL:d}")
 
 
 class WorkerTraceback(Exception):
@@ -154,12 +157,21 @@ class Pool:
         job.learn(time.monotonic() - start)
 
     def _work(self, job: _Job, todo: list[_Item]) -> Iterator[list[tuple[int, Any]]]:
-        """Answer all of `todo`, on as many workers as die of it."""
+        """Answer all of `todo`, on as many workers as die of it.
+
+        A worker that something else killed (a person, the kernel short of memory) says nothing of its row,
+        which is tried once more; a row whose second worker is killed too is taken for the cause.
+        """
+        killed: set[int] = set()
         while todo and not job.stopped:
             with self._borrow(job) as worker:
                 for values in worker.work(job.order, [item.pickled for item in todo]):
                     if self._closed:  # the kill that close() sent is no verdict on the row
                         raise RunError("the worker pool was closed while rows were being worked on")
+                    last = todo[len(values) - 1].number
+                    if values[-1] == KILLED and last not in killed:
+                        killed.add(last)
+                        values = values[:-1]
                     answered, todo = todo[: len(values)], todo[len(values) :]
                     for item, value in zip(answered, values, strict=True):
                         if isinstance(value, Bug):

@@ -54,6 +54,17 @@ class Act(Score):
     def exit(self, text: str) -> None:
         os._exit(int(text))
 
+    def killed(self, text: str) -> str:
+        """Killed from outside, as it seems, so many times; then it answers."""
+        path, _, times = text.rpartition(" ")
+        with open(path, "a+") as f:
+            f.seek(0)
+            if len(f.read()) < int(times):
+                f.write("x")
+                f.flush()
+                os.kill(os.getpid(), 9)
+        return "alive"
+
     def segfault(self, text: str) -> None:
         ctypes.string_at(0)
 

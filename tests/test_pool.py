@@ -90,6 +90,13 @@ def test_a_row_before_a_crash_is_worked_on_once(pool: Pool, tmp_path: Path) -> N
     assert sorted(log.read_text().split(), key=int) == [str(i) for i in range(30)]
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_row_whose_worker_is_killed_is_tried_once_more(pool: Pool, tmp_path: Path, times: int) -> None:
+    given = ["say a", f"killed {tmp_path / 'log'} {times}", "say b"]
+    expected = "alive" if times == 1 else Abstained("crashed: signal 9")
+    assert answers(pool, Act(), rows(*given)) == ["a", expected, "b"]
+
+
 def test_memory_is_counted_anew_for_each_row(pool: Pool) -> None:
     assert answers(pool, Act(), rows(*["hog 180"] * 10)) == [180 << 20] * 10
 
