@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -361,84 +359,6 @@ class NoServer(Server):
 
     def __init__(self, level: str) -> None:
         raise SandboxDown("unshare: not permitted")
-
-
-class Fusion(http.server.BaseHTTPRequestHandler):
-    """Speaks SandboxFusion's /run_code over real HTTP; runs the program in a plain process."""
-
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        assert self.path == "/run_code" and asked["language"] == "python"
-        try:
-            done = subprocess.run(
-                [sys.executable, "-c", asked["code"]], input=asked["stdin"], capture_output=True, text=True,
-                timeout=min(asked["run_timeout"], 20),
-            )  # fmt: skip
-            status = "Success" if done.returncode == 0 else "Failed"
-            result = {
-                "status": "Finished",
-                "return_code": done.returncode,
-                "stdout": done.stdout,
-                "stderr": done.stderr,
-            }
-        except subprocess.TimeoutExpired:
-            status, result = (
-                "Failed",
-                {"status": "TimeLimitExceeded", "return_code": None, "stdout": "", "stderr": ""},
-            )
-        if "sandbox is broken" in asked["code"]:
-            status, result = "SandboxError", {}
-        answer = json.dumps(
-            {"status": status, "message": "", "compile_result": None, "run_result": result}
-        ).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def fusion() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Fusion) as served:
-        threading.Thread(target=served.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{served.server_address[1]}/"
-        served.shutdown()
-
-
-CALLS = json.dumps({"fn_name": "f", "inputs": [[1, 2], [3, 4]], "outputs": [3, 7]})
-
-
-@pytest.mark.parametrize(
-    ("response", "answer", "passed", "why", "score"),
-    [
-        (RIGHT, SUM, True, "equal: (SandboxFusion)", 1.0),
-        ("```python\nprint(3)\n```", SUM, False, "wrong_answer: case 2 of 2 (SandboxFusion)", 0.5),
-        ("```python\n1/0\n```", SUM, False, "runtime_error: case 1 of 2, ZeroDivisionError", 0.0),
-        ("```python\nprint(\n```", SUM, False, "syntax_error: case 1 of 2, SyntaxError", 0.0),
-        ("```python\nwhile True: pass\n```", SUM, False, "timeout: case 1 of 2", 0.0),
-        ("```python\ndef f(a, b): return a + b\n```", CALLS, True, "equal", 1.0),
-        ("```python\nclass Solution:\n    def f(self, a, b): return a + b\n```", CALLS, True, "equal", 1.0),
-        ("```python\ndef f(a, b): return 3\n```", CALLS, False, "wrong_answer", 0.5),
-        ("```python\ndef f(a, b):\n    print(3)\n    exit()\n```", CALLS, False, "runtime_error", 0.0),
-        ("```python\ndef f(a, b): return a + b\n```", "assert f(1, 2) == 3", None, "unsupported", None),
-        ("```python\n# the sandbox is broken\n```", SUM, None, "crashed: ", None),
-    ],
-)  # fmt: skip
-def test_a_sandbox_fusion_server_may_run_the_programs(
-    fusion: str, response: str, answer: str, passed: bool | None, why: str, score: float | None
-) -> None:
-    got = CodeTests(sandbox_fusion=fusion, case_timeout_s=2.0 if "while" in response else 60.0).row(
-        row(response, answer)
-    )
-    assert (got.passed, got.score) == (passed, score) and got.why.startswith(why), got
-
-
-def test_a_server_that_is_not_there_abstains() -> None:
-    got = CodeTests(sandbox_fusion="http://127.0.0.1:9/", case_timeout_s=1.0).row(row(RIGHT))
-    assert got.passed is None and got.why.startswith("crashed: http://127.0.0.1:9/ did not answer")
 
 
 def test_where_a_program_runs_is_not_its_identity() -> None:

@@ -2,10 +2,14 @@
 
 How well a program is kept in is that server's affair. Streams and calls are judged; assert-style tests are
 not: their expected values would have to travel into the process that runs the program.
+
+The server stops reading a pipe after some 200,000 characters, and may lose the last of fewer. So what a
+program prints goes to two files, which are fetched.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
 import time
@@ -18,6 +22,18 @@ from curate.sandbox.compare import same_output, same_value
 from curate.sandbox.outcome import TEXT, Outcome, raised
 from curate.sandbox.server import SandboxDown
 from curate.sandbox.shapes import Calls, Streams, Tests
+
+STARTER = """
+import os, resource, sys
+for _name, _fd in (("curate-out", 1), ("curate-err", 2)):
+    os.dup2(os.open(_name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), _fd)
+_soft, _hard = resource.getrlimit(resource.RLIMIT_STACK)
+_stack = 128 << 20 if _hard == resource.RLIM_INFINITY else min(128 << 20, _hard)
+resource.setrlimit(resource.RLIMIT_STACK, (_stack, _hard))
+resource.setrlimit(resource.RLIMIT_FSIZE, (MOST, MOST))
+os.execv(sys.executable, [sys.executable, "curate-program.py"])
+"""
+"""What the server runs: the program, with its output in files, and with a stack that leaves a thread room."""
 
 CALLER = """
 import json as _json, sys as _sys
@@ -94,28 +110,36 @@ def run_code(url: str, code: str, stdin: str, bounds: Bounds, end: float) -> str
     seconds = min(bounds.case_s, end - time.monotonic())
     if seconds <= 0:
         return Outcome("timeout")
+    most = bounds.output_mb << 20
     body = {
-        "code": code, "language": "python", "stdin": stdin, "run_timeout": seconds,
-        "compile_timeout": seconds, "memory_limit_MB": bounds.memory_mb,
+        "code": STARTER.replace("MOST", str(most + 1)), "language": "python",
+        "stdin": stdin.encode("utf-8", "replace").decode(),  # a lone surrogate has no place in JSON
+        "run_timeout": seconds, "compile_timeout": seconds, "memory_limit_MB": bounds.memory_mb,
+        "files": {"curate-program.py": base64.b64encode(code.encode("utf-8", "replace")).decode()},
+        "fetch_files": ["curate-out", "curate-err"],
     }  # fmt: skip
     try:
         answered = httpx.post(f"{url.rstrip('/')}/run_code", json=body, timeout=seconds + 10)
         answered.raise_for_status()
         told = answered.json()
-        result = told.get("run_result") or {}
-        status = told["status"]
+        status, result = told["status"], told.get("run_result") or {}
+        files = told.get("files") or {}
+        out, err = (base64.b64decode(files.get(name) or "") for name in ("curate-out", "curate-err"))
     except (httpx.HTTPError, ValueError, KeyError, AttributeError) as e:
         raise SandboxDown(f"{url} did not answer as SandboxFusion does: {type(e).__name__}: {e}") from None
     if status == "SandboxError" or not result:
         raise SandboxDown(f"{url}: {told.get('message') or status}"[:TEXT])
+    if not files:
+        raise SandboxDown(f"{url} gives no files back: {result.get('stderr') or told}"[:TEXT])
+    if len(out) > most:
+        return Outcome("output_limit")
     if result.get("status") == "TimeLimitExceeded":
         return Outcome("timeout")
-    out = result.get("stdout") or ""
-    if len(out) > bounds.output_mb << 20:
-        return Outcome("output_limit")
-    if result.get("return_code") == 0:
-        return out
-    lines = (result.get("stderr") or "").strip().splitlines()
+    return out.decode("utf-8", "replace") if result.get("return_code") == 0 else _fault(result, err)
+
+
+def _fault(result: dict[str, Any], err: bytes) -> Outcome:
+    lines = err.decode("utf-8", "replace").strip().splitlines()
     last = lines[-1][:TEXT] if lines else f"exit code {result.get('return_code')}"
     if last.startswith(("SyntaxError", "IndentationError", "TabError")):
         return Outcome("syntax_error", last)
