@@ -42,10 +42,10 @@ class Journalled:
     def describe(self) -> dict[str, Any]:
         return self.engine.describe()
 
-    def opened(self, messages: Sequence[Message]) -> str:
+    async def opened(self, messages: Sequence[Message]) -> str:
         """The tag with which the model's chat template itself begins the thinking, where the engine knows."""
         ask = getattr(self.engine, "opened", None)
-        return ask(messages) if ask else ""
+        return await ask(messages) if ask else ""
 
     async def chat(
         self, messages: Sequence[Message], *, seed: int | None = None, **options: Any

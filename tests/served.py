@@ -19,8 +19,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from curate.engines.server import Server
-from curate.step import Completion, user
+from curate.step import Completion, TokenScores, user
 
 HELLO = user("What is 2 + 2?")
 QUICK = {"retries": 3, "backoff_s": 0.001}
@@ -225,3 +227,12 @@ def work(engine: Any, *jobs: tuple[str, dict[str, Any]]) -> list[Any]:
             return await asyncio.gather(*(getattr(engine, k)(**{"messages": HELLO, **v}) for k, v in jobs))
 
     return asyncio.run(inside())
+
+
+def same_scores(one: TokenScores, other: TokenScores) -> None:
+    """The same tokens at the same places, as probable as each other up to the rounding of float32."""
+    assert (one.ids, one.start, one.end) == (other.ids, other.start, other.end)
+    assert one.logprob == pytest.approx(other.logprob, abs=1e-4)
+    for mine, theirs in zip(one.top or (), other.top or (), strict=True):
+        assert [i for i, _ in mine] == [i for i, _ in theirs]
+        assert [x for _, x in mine] == pytest.approx([x for _, x in theirs], abs=1e-4)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served import sampling_copy, serving, transformers_serving
+from served import same_scores, sampling_copy, serving, transformers_serving, work
 from vllm_served import need_vllm, vllm_running, vllm_serving
 
 from curate.engines import engine
@@ -24,7 +24,8 @@ from curate.errors import CallFailed, UserError
 from curate.step import user
 
 VLLM_KINDS = [pytest.param(kind, marks=pytest.mark.vllm) for kind in ("vllm", "vllm-server")]
-KINDS = ["scripted", "hf", "serve", pytest.param("transformers", marks=pytest.mark.slow), *VLLM_KINDS]
+TRANSFORMERS = pytest.param("transformers", marks=pytest.mark.slow)
+KINDS = ["scripted", "hf", "serve", TRANSFORMERS, *VLLM_KINDS]
 ONE_SEED_EACH = ["scripted", "hf", "serve", *VLLM_KINDS]  # transformers serve has one for all at a time
 HELLO = user("What is 2 + 2?")
 NO_SUCH_FIELD = "refuses the field"
@@ -33,6 +34,7 @@ GAPS = {
     ("test_a_banned_string_is_not_said", "transformers"): NO_SUCH_FIELD,
     ("test_top_k_of_one_is_greedy", "transformers"): NO_SUCH_FIELD,
     ("test_one_log_probability_for_each_token", "transformers"): "gives no log-probabilities",
+    ("test_a_stored_text_has_the_scores_that_hf_gives_it", "transformers"): "tells none of a prompt",
     ("test_a_banned_string_is_not_said", "vllm-server"): "bad_words forbids one cut into tokens",
     ("test_n_samples_are_n_seeds", "vllm-server"): "its seed of sample i is seed + i",
 }
@@ -262,6 +264,24 @@ def test_a_prompt_longer_than_the_context_fails_alone(make: Any) -> None:
             return await engine.chat(HELLO, seed=5)
 
     assert asyncio.run(work(make())) == ask(make(), {"seed": 5})[0]
+
+
+SCORED: list[dict[str, Any]] = [
+    {"text": "Let us find the sum of 8 step by step: é 😀", "top_k": 3},
+    {"text": "it", "prefix": "Wa"},
+    {"text": "7 eggs.", "prefix": "<think>\nSo "},
+    {"text": ""},
+]
+
+
+@pytest.mark.parametrize("make", ["serve", *VLLM_KINDS, TRANSFORMERS], indirect=True)
+def test_a_stored_text_has_the_scores_that_hf_gives_it(make: Any, tiny_model: Path) -> None:
+    jobs = [("score", job) for job in SCORED]
+    found = work(make(), *jobs)
+    wanted = work(HF(str(tiny_model), dtype="float32", device="cpu"), *jobs)
+    for one, other in zip(found, wanted, strict=True):
+        same_scores(one, other)
+    assert any(len(one.ids) > 9 for one in found)
 
 
 def test_the_server_answers_as_the_engine_behind_it(serve_url: str, tiny_model: Path) -> None:

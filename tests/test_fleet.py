@@ -23,6 +23,7 @@ from curate.engines.fleet import MUCH_BUSIER, Fleet, Host, affinity
 from curate.engines.limiter import Limiter
 from curate.engines.retry import Breaker, Patience, attempt
 from curate.engines.server import Server
+from curate.engines.server_chat import lacks_turns
 from curate.errors import CallFailed, EngineDown, UserError
 from curate.step import user
 
@@ -95,7 +96,9 @@ class Script:
 
     async def ask(self, calls: int, patience: Patience, give_up_after: int = 8) -> list[Any]:
         breaker = Breaker(give_up_after)
-        work = (attempt(self.fleet, self.send, f"key {i}", breaker, patience) for i in range(calls))
+        work = (
+            attempt(self.fleet, self.send, f"key {i}", breaker, patience, lacks_turns) for i in range(calls)
+        )
         return await asyncio.gather(*work, return_exceptions=True)
 
 
@@ -373,7 +376,7 @@ def test_one_bad_request_is_not_carried_from_server_to_server() -> None:
 
     async def work() -> None:
         with pytest.raises(CallFailed, match="rejects the request with 400: bad word"):
-            await attempt(script.fleet, send, "k", Breaker(8), Patience(3, 0.001, 0.001))
+            await attempt(script.fleet, send, "k", Breaker(8), Patience(3, 0.001, 0.001), lacks_turns)
 
     asyncio.run(work())
     assert len(sent) == 1

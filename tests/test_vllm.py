@@ -18,17 +18,16 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from served import work
+from served import same_scores, work
 from vllm_served import need_vllm, vllm_running, vllm_serving
 
 from curate.engines import vllm_start
 from curate.engines.hf import HF
 from curate.engines.server import Server
-from curate.engines.server_score import score
 from curate.engines.vllm import VLLM
 from curate.engines.vllm_draw import Draw, containing
 from curate.errors import CallFailed, EngineDown, MissingDependency, UserError
-from curate.step import TokenScores, user
+from curate.step import user
 
 HELLO = user("What is 2 + 2?")
 TEACHER = Path(__file__).resolve().parent.parent / "curate" / "demo_world" / "teacher"
@@ -185,15 +184,7 @@ def test_the_best_tokens_and_their_scores_are_those_of_hf(make: Any, tiny_model:
     assert replace(mine, logprobs=None) == replace(theirs, logprobs=None)
     assert mine.logprobs == pytest.approx(theirs.logprobs, abs=1e-4)
     for one, other in zip(scores, wanted, strict=True):
-        same(one, other)
-
-
-def same(one: TokenScores, other: TokenScores) -> None:
-    assert (one.ids, one.start, one.end) == (other.ids, other.start, other.end)
-    assert one.logprob == pytest.approx(other.logprob, abs=1e-4)
-    for mine, theirs in zip(one.top or (), other.top or (), strict=True):
-        assert [i for i, _ in mine] == [i for i, _ in theirs]
-        assert [x for _, x in mine] == pytest.approx([x for _, x in theirs], abs=1e-4)
+        same_scores(one, other)
 
 
 @pytest.mark.vllm
@@ -208,8 +199,6 @@ def test_a_ban_holds_across_the_seam(make: Any) -> None:
 def test_what_cannot_be_scored_fails_alone(make: Any) -> None:
     with pytest.raises(CallFailed, match=r"prompt and text has \d+ tokens and the context of .* holds 512"):
         work(make(), ("score", {"text": "sum " * 600}))
-    with pytest.raises(UserError, match="tells no entropy: score with hf:"):
-        work(make(), ("score", {"text": "two", "entropy": True}))
 
 
 @pytest.mark.vllm
@@ -257,12 +246,18 @@ def test_its_server_tells_reasoning_apart_and_scores() -> None:
         [[reply]] = work(served, ("chat", {}))
         with pytest.raises(CallFailed, match="context"):
             work(served, ("chat", {"messages": user("apples " * 2000)}))
-        scores = [scored(url, **job) for job in SCORED]
+        scores = work(served, *(("score", job) for job in SCORED))
+        assert asyncio.run(opens(served)) == "<think>\n"
     here = HF(str(TEACHER), dtype="float32", temperature=0, max_tokens=200)
     [[direct], *wanted] = work(here, ("chat", {}), *(("score", job) for job in SCORED))
     assert (reply.thinking, reply.response) == (direct.thinking, direct.response) and direct.thinking
     for one, other in zip(scores, wanted, strict=True):
-        same(one, other)
+        same_scores(one, other)
+
+
+async def opens(engine: Server) -> str:
+    async with engine:
+        return await engine.opened(HELLO)
 
 
 SCORED: list[dict[str, Any]] = [
@@ -270,22 +265,3 @@ SCORED: list[dict[str, Any]] = [
     {"text": "7 eggs.", "prefix": "<think>\nSo "},
     {"text": ""},
 ]
-
-
-def scored(url: str, **job: Any) -> TokenScores:
-    """What `server_score` finds out from the server at this address."""
-    import httpx
-
-    async def inside() -> TokenScores:
-        async with httpx.AsyncClient(timeout=300) as client:
-
-            async def post(path: str, body: dict[str, Any]) -> dict[str, Any]:
-                at = url.removesuffix("/v1") + path if path.startswith("/") else f"{url}/{path}"
-                reply = await client.post(at, json=body)
-                assert reply.status_code == 200, reply.text
-                answer: dict[str, Any] = reply.json()
-                return answer
-
-            return await score(post, str(TEACHER), HELLO, **job)
-
-    return asyncio.run(inside())

@@ -117,26 +117,35 @@ class HF(Sampled):
         top_k: int = 0,
     ) -> TokenScores:
         """How probable the model finds `text` after the messages and the begun turn, token by token."""
-        prompt, _ = self._opened().checkpoint.render(messages, prefix)
-        return await self.score_raw(prompt, text, entropy=entropy, top_k=top_k)
+        checkpoint = self._opened().checkpoint
+        prompt, _ = checkpoint.render(messages, prefix)
+        return await self.score_ids(*checkpoint.continued(prompt, text), entropy=entropy, top_k=top_k)
 
-    async def score_raw(
-        self, prompt: str, text: str, *, entropy: bool = False, top_k: int = 0
+    async def score_ids(
+        self,
+        ids: list[int],
+        text_ids: list[int],
+        offsets: list[tuple[int, int]],
+        *,
+        entropy: bool = False,
+        top_k: int = 0,
     ) -> TokenScores:
-        """As `score`, after a prompt that is already rendered; without one, the first token has no score."""
-        door = self._opened()
-        ids, text_ids, offsets = door.checkpoint.continued(prompt, text)
-        if not ids:
-            ids, text_ids, offsets = text_ids[:1], text_ids[1:], offsets[1:]
+        """As `score`, of tokens with their offsets, after one or more tokens `ids`."""
         if not text_ids:
             return TokenScores((), (), (), (), () if entropy else None, () if top_k else None)
+        door = self._opened()
         door.checkpoint.room(len(ids) + len(text_ids), 0, "prompt and text")
         job = Scoring(ids, text_ids, offsets, entropy, top_k)
         return await asyncio.wrap_future(door.worker.submit(job))
 
-    def opened(self, messages: Sequence[Message]) -> str:
+    async def opened(self, messages: Sequence[Message]) -> str:
         """The tag with which the chat template itself begins the thinking of the next turn, if it does."""
         return self._opened().checkpoint.render(messages, "")[1]
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What is loaded, for who serves it: its tokenizer and chat template."""
+        return self._opened().checkpoint
 
     def _opened(self) -> _Door:
         if self._door is None:

@@ -95,9 +95,14 @@ class Trouble(NamedTuple):
 
 
 async def attempt(
-    fleet: Fleet, send: Callable[[Host], Awaitable[httpx.Response]], key: str, breaker: Breaker, how: Patience
+    fleet: Fleet,
+    send: Callable[[Host], Awaitable[httpx.Response]],
+    key: str,
+    breaker: Breaker,
+    how: Patience,
+    lacks: Callable[[Any], str],
 ) -> dict[str, Any]:
-    """A server's answer: a JSON object with choices. Everything else is retried or raised.
+    """A server's answer: JSON that lacks nothing. Everything else is retried or raised.
 
     A try goes round the servers that are there until one answers; only then it counts and is waited for.
     """
@@ -106,7 +111,7 @@ async def attempt(
         host = await fleet.acquire(key, sent, failed_at)
         try:
             breaker.check()
-            found = await _once(host, send, breaker, how)
+            found = await _once(host, send, breaker, how, lacks)
         finally:
             fleet.release(host)
         if not isinstance(found, Trouble):
@@ -127,7 +132,11 @@ async def attempt(
 
 
 async def _once(
-    host: Host, send: Callable[[Host], Awaitable[httpx.Response]], breaker: Breaker, how: Patience
+    host: Host,
+    send: Callable[[Host], Awaitable[httpx.Response]],
+    breaker: Breaker,
+    how: Patience,
+    lacks: Callable[[Any], str],
 ) -> dict[str, Any] | Trouble:
     """One request. The host learns from it how many it can bear, and whether it is alive."""
     import httpx
@@ -143,7 +152,7 @@ async def _once(
             host.checked = False  # who answers next may be another process
             host.broke(gone=gone, **rest)
         return Trouble(f"{type(e).__name__} {e}".strip())
-    answer, words = _read(host.url, response, breaker)
+    answer, words = _read(host.url, response, breaker, lacks)
     if answer is not None:
         breaker.success()
         host.answered()
@@ -155,7 +164,9 @@ async def _once(
     return Trouble(words, _retry_after(response))
 
 
-def _read(url: str, response: httpx.Response, breaker: Breaker) -> tuple[dict[str, Any] | None, str]:
+def _read(
+    url: str, response: httpx.Response, breaker: Breaker, lacks: Callable[[Any], str]
+) -> tuple[dict[str, Any] | None, str]:
     """The answer, or None and the server's words where another try may help."""
     status, words = response.status_code, response.text
     if status in (401, 403, 404):
@@ -168,13 +179,8 @@ def _read(url: str, response: httpx.Response, breaker: Breaker) -> tuple[dict[st
         answer = response.json()
     except ValueError:
         return None, f"not JSON: {short(words)}"
-    choices = answer.get("choices") if isinstance(answer, dict) else None
-    good = isinstance(choices, list) and choices and all(_is_choice(c) for c in choices)
-    return (answer, "") if good else (None, f"no choices: {short(words)}")
-
-
-def _is_choice(choice: Any) -> bool:
-    return isinstance(choice, dict) and isinstance(choice.get("message"), dict)
+    missing = lacks(answer)
+    return (None, f"{missing}: {short(words)}") if missing else (answer, "")
 
 
 def _retry_after(response: httpx.Response) -> float:

@@ -1,10 +1,10 @@
 """A checkpoint behind an OpenAI-compatible address: `python -m curate.engines.serve MODEL --port 8000`.
 
-Chat (n, stop, seed, logprobs, bad_words, a continued last message) and the scoring of a prompt
-(/v1/completions with echo, logprobs and max_tokens=0). What is asked at the same time is answered together.
-An unknown field is refused, not ignored. Beyond the standard, a choice tells its `output_tokens`, and the tag
-by which the chat template `opened` its thinking; an entry of `logprobs.content` has no `token`. There is no
-key and no encryption: for this machine, not for the internet.
+Chat (n, stop, seed, logprobs, bad_words, a continued last message) and what `score` of the `server` engine
+asks, as vLLM has it: /tokenize, /detokenize, /v1/completions with tokens and prompt_logprobs. What is asked
+at the same time is answered together. An unknown field is refused, not ignored. Beyond the standard, a choice
+tells its `output_tokens`, and the tag by which the chat template `opened` its thinking; an entry of
+`logprobs.content` has no `token`. There is no key and no encryption: for this machine, not for the internet.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _CHAT = _SAMPLING | {
     "model", "messages", "n", "stop", "seed", "logprobs", "top_logprobs", "bad_words", "max_tokens",
     "max_completion_tokens", "add_generation_prompt", "continue_final_message", "stream", "user",
 }  # fmt: skip
-_SCORE = {"model", "prompt", "echo", "logprobs", "max_tokens", "stream", "user"}
+_SCORE = {"model", "prompt", "prompt_logprobs", "max_tokens", "temperature", "stream", "user"}
+_TOKENIZE = {"model", "prompt", "messages", "add_special_tokens", "add_generation_prompt"}
 
 
 class _Server(ThreadingHTTPServer):
@@ -53,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(404, _error(f"there is nothing at {self.path}"))
 
     def do_POST(self) -> None:
-        work = {"/v1/chat/completions": _chat, "/v1/completions": _score}.get(self.path)
+        work = _WORK.get(self.path)
         raw = self.rfile.read(int(self.headers.get("content-length") or 0))
         if work is None:
             return self._reply(404, _error(f"there is nothing at {self.path}"))
@@ -106,7 +107,7 @@ async def _chat(engine: HF, body: dict[str, Any]) -> dict[str, Any]:
         **sampling,
         **({"max_tokens": limit} if limit else {}),
     )
-    opened = engine.opened(messages)
+    opened = await engine.opened(messages)
     choices = [
         {
             "index": i,
@@ -124,23 +125,48 @@ async def _chat(engine: HF, body: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _score(engine: HF, body: dict[str, Any]) -> dict[str, Any]:
-    """The prompt's own log-probabilities; its first token has none, having nothing before it."""
+    """The log-probabilities of a prompt's own tokens; the first has none, having nothing before it."""
     _check(body, _SCORE)
-    prompt, k = body["prompt"], body.get("logprobs")
-    if not isinstance(prompt, str) or not body.get("echo") or body.get("max_tokens") != 0 or k is None:
-        raise InputError("only scoring is served here: a prompt, echo=true, max_tokens=0, logprobs=0 or more")
-    found = await engine.score_raw("", prompt, top_k=int(k))
-    first = found.start[0] if found.start else len(prompt)
-    top = [{str(i): x for i, x in pairs} for pairs in found.top or ()]
-    logprobs = {
-        "tokens": [prompt[:first], *(prompt[a:b] for a, b in zip(found.start, found.end, strict=True))],
-        "token_logprobs": [None, *found.logprob],
-        "text_offset": [0, *found.start],
-        "top_logprobs": [None, *top] if k else None,
-    }
-    choice = {"index": 0, "text": prompt, "finish_reason": "length", "logprobs": logprobs}
-    usage = {"prompt_tokens": len(found.ids) + 1, "completion_tokens": 0, "total_tokens": len(found.ids) + 1}
+    ids, k = body["prompt"], body.get("prompt_logprobs")
+    if not isinstance(ids, list) or not ids or body.get("max_tokens", 1) > 1 or k is None:
+        raise InputError("only scoring is served here: a prompt of tokens, prompt_logprobs, max_tokens=1")
+    if not set(ids) <= set(range(len(engine.checkpoint.tokenizer))):
+        raise InputError("the prompt has a token that this model does not have")
+    found = await engine.score_ids(ids[:1], ids[1:], [(0, 0)] * (len(ids) - 1), top_k=int(k))
+    told: list[Any] = [None]
+    for i, (token, chance) in enumerate(zip(found.ids, found.logprob, strict=True)):
+        chances = {token: chance, **dict(found.top[i] if found.top else ())}
+        told.append({t: {"logprob": x, "decoded_token": _text(engine, [t])} for t, x in chances.items()})
+    choice = {"index": 0, "text": "", "finish_reason": "length", "prompt_logprobs": told}
+    usage = {"prompt_tokens": len(ids), "completion_tokens": 0, "total_tokens": len(ids)}
     return {"object": "text_completion", "model": engine.model, "choices": [choice], "usage": usage}
+
+
+async def _tokenize(engine: HF, body: dict[str, Any]) -> dict[str, Any]:
+    """The tokens of messages, as a chat begins with them, or of a text as it stands."""
+    _check(body, _TOKENIZE)
+    if body.get("add_special_tokens") or body.get("add_generation_prompt") is False:
+        raise InputError("what is cut into tokens here is a text as it stands, or a chat up to its next turn")
+    text = engine.checkpoint.render(body["messages"], "")[0] if "messages" in body else body["prompt"]
+    return {"tokens": engine.checkpoint.ids(text)}
+
+
+async def _detokenize(engine: HF, body: dict[str, Any]) -> dict[str, Any]:
+    _check(body, {"model", "tokens"})
+    return {"prompt": _text(engine, body["tokens"])}
+
+
+def _text(engine: HF, ids: list[int]) -> str:
+    decode = engine.checkpoint.tokenizer.decode
+    return str(decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+
+_WORK = {
+    "/v1/chat/completions": _chat,
+    "/v1/completions": _score,
+    "/tokenize": _tokenize,
+    "/detokenize": _detokenize,
+}
 
 
 def _check(body: dict[str, Any], known: set[str]) -> None:

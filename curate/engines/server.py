@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from curate.engines import server_score
 from curate.engines.fleet import Fleet, Host, affinity
 from curate.engines.knock import Identity, knock
 from curate.engines.limiter import Limiter
 from curate.engines.retry import Breaker, Patience, attempt
-from curate.engines.sampling import Sampled, completion, cut_at, opens, sample_seed
-from curate.errors import CallFailed, EngineDown, UserError
-from curate.step import Completion, Message
+from curate.engines.sampling import Sampled, opening, sample_seed
+from curate.engines.server_chat import lacks_turns, request, turns
+from curate.errors import UserError
+from curate.step import Completion, Message, TokenScores
 
 if TYPE_CHECKING:
     import httpx
@@ -140,42 +143,40 @@ class Server(Sampled):
         Log-probabilities are what the server gives; vLLM and `curate.engines.serve` mean at temperature 1.
         With several turns and a server that only counts their sum, output_tokens is the share by length.
         """
-        body = self._body(messages, prefix, stop, ban, logprobs, sampling)
+        body = request(self.model, self.sampling(sampling), messages, prefix, stop, ban, logprobs)
+        key = affinity(messages)
         first = secrets.randbits(48) if seed is None else seed
-        reply = await self._post({**body, "seed": first, **({"n": n} if n > 1 else {})})
-        found = self._completions(reply, prefix, stop, logprobs)[:n]
+        reply = await self._post(
+            key, "chat/completions", {**body, "seed": first, **({"n": n} if n > 1 else {})}
+        )
+        found = turns(str(self.url), reply, prefix, stop, logprobs)[:n]
         rest = [{**body, "seed": sample_seed(first, i)} for i in range(len(found), n)]
-        for more in await asyncio.gather(*(self._post(b) for b in rest)):
-            found += self._completions(more, prefix, stop, logprobs)[:1]
+        for more in await asyncio.gather(*(self._post(key, "chat/completions", b) for b in rest)):
+            found += turns(str(self.url), more, prefix, stop, logprobs)[:1]
         return found
 
-    def _body(
-        self,
-        messages: Sequence[Message],
-        prefix: str,
-        stop: Sequence[str],
-        ban: Sequence[str],
-        logprobs: bool,
-        sampling: dict[str, Any],
-    ) -> dict[str, Any]:
-        how = self.sampling(sampling)
-        body: dict[str, Any] = {"model": self.model, "messages": list(messages)}
-        body |= {"temperature": how.temperature, "top_p": how.top_p}
-        optional = {
-            "top_k": how.top_k,
-            "max_tokens": how.max_tokens,
-            "stop": list(stop),
-            "bad_words": list(ban),
-        }
-        body |= {k: v for k, v in optional.items() if v}
-        if logprobs:
-            body["logprobs"] = True
-        if prefix:
-            body["messages"].append({"role": "assistant", "content": prefix})
-            body |= {"add_generation_prompt": False, "continue_final_message": True}
-        return body
+    async def score(
+        self, messages: Sequence[Message], text: str, *, prefix: str = "", top_k: int = 0
+    ) -> TokenScores:
+        """How probable the model finds `text` after the messages and the begun turn, token by token.
 
-    async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
+        For servers that tell the log-probabilities of a prompt: vLLM's, and `curate.engines.serve`.
+        """
+        return await server_score.score(
+            self._scoring(messages), self.model, messages, text, prefix=prefix, top_k=top_k
+        )
+
+    async def opened(self, messages: Sequence[Message]) -> str:
+        """The tag with which the chat template itself begins the thinking of the next turn, if it does."""
+        return opening(await server_score.rendered(self._scoring(messages), self.model, messages))
+
+    def _scoring(self, messages: Sequence[Message]) -> server_score.Post:
+        return partial(self._post, affinity(messages), lacks=server_score.lacks)
+
+    async def _post(
+        self, key: str, path: str, body: dict[str, Any], lacks: Callable[[Any], str] = lacks_turns
+    ) -> dict[str, Any]:
+        """The JSON at this path behind the address, or from "/" at the server's root."""
         door = self._door
         if door is None:
             raise RuntimeError("the engine is closed; use it inside `async with engine`")
@@ -183,62 +184,10 @@ class Server(Sampled):
         async def send(host: Host) -> httpx.Response:
             if not host.checked:  # a connection broke, and who answers now may be another
                 await door.identity.check(host)
-            return await host.client.post("chat/completions", json=body)
+            at = host.url.removesuffix("/v1") + path if path.startswith("/") else path
+            response = await host.client.post(at, json=body)
+            if response.status_code in (404, 405) and path.startswith("/"):
+                raise server_score.untold(self.model)
+            return response
 
-        return await attempt(door.fleet, send, affinity(body["messages"]), door.breaker, self._patience)
-
-    def _completions(
-        self, reply: dict[str, Any], prefix: str, stop: Sequence[str], logprobs: bool
-    ) -> list[Completion]:
-        choices = reply["choices"]
-        texts = [_raw(c["message"], prefix) for c in choices]
-        counts = _output_tokens(reply, texts)
-        asked = (reply.get("usage") or {}).get("prompt_tokens") or 0
-        out = []
-        for choice, text, count in zip(choices, texts, counts, strict=True):
-            reason = choice.get("finish_reason")
-            if reason == "content_filter":
-                raise CallFailed(f"the server at {self.url} withheld the answer: content_filter")
-            out.append(
-                completion(
-                    text if (cut := cut_at(text, stop)) is None else cut,  # some servers keep the stop string
-                    "length" if reason == "length" else "stop",
-                    prefix=prefix,
-                    opened=choice.get("opened") or "",
-                    prompt_tokens=asked,
-                    output_tokens=count,
-                    logprobs=self._logprobs(choice) if logprobs else None,
-                )
-            )
-        return out
-
-    def _logprobs(self, choice: dict[str, Any]) -> tuple[float, ...]:
-        content = (choice.get("logprobs") or {}).get("content")
-        if content is None:
-            raise EngineDown(
-                f"the server at {self.url} gives no log-probabilities, and this step needs them."
-            )
-        return tuple(float(token["logprob"]) for token in content)
-
-
-def _raw(message: dict[str, Any], prefix: str) -> str:
-    """The turn as the model wrote it; thinking that the server has cut out is put back between tags."""
-    content = message.get("content") or ""
-    reasoning = message.get("reasoning") or message.get("reasoning_content")
-    if not reasoning:
-        return content
-    start = "" if opens(prefix) else "<think>\n"
-    return start + reasoning.strip() + (f"\n</think>\n\n{content.lstrip()}" if content else "")
-
-
-def _output_tokens(reply: dict[str, Any], texts: Sequence[str]) -> list[int]:
-    """Per choice: what the server says, as many as log-probabilities, or the share of the sum by length."""
-    choices = reply["choices"]
-    said = [c.get("output_tokens") or len((c.get("logprobs") or {}).get("content") or ()) for c in choices]
-    total = (reply.get("usage") or {}).get("completion_tokens") or 0
-    if all(said) or not total:
-        return said
-    length, ends = sum(map(len, texts)) or 1, [0]
-    for i in range(1, len(texts) + 1):
-        ends.append(round(total * (sum(map(len, texts[:i])) / length)) if i < len(texts) else total)
-    return [b - a for a, b in zip(ends, ends[1:], strict=False)]
+        return await attempt(door.fleet, send, key, door.breaker, self._patience, lacks)

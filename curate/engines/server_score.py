@@ -17,11 +17,30 @@ Post = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 """`post(path, body)`: the server's JSON. A path from "/" begins at its root, another behind its /v1."""
 
 
+def untold(model: str) -> UserError:
+    """Most hosted models are such."""
+    return UserError(
+        f"the server of {model!r} tells no log-probabilities of a prompt, as vLLM's does; "
+        f"score with hf:{model}, or with vllm:{model}."
+    )
+
+
+def lacks(reply: Any) -> str:
+    """What a reply to a question of this file has to have and has not; empty where it is whole."""
+    reply = reply if isinstance(reply, dict) else {}
+    choices = reply.get("choices")
+    chosen = isinstance(choices, list) and choices and isinstance(choices[0], dict)
+    good = isinstance(reply.get("tokens"), list) or isinstance(reply.get("prompt"), str) or chosen
+    return "" if good else "no tokens, prompt or choices"
+
+
 async def score(
     post: Post, model: str, messages: Sequence[Message], text: str, *, prefix: str = "", top_k: int = 0
 ) -> TokenScores:
     """As `score` of the `hf` engine, without entropy, which no server tells."""
-    prompt = await _render(post, model, messages, prefix)
+    prompt = await rendered(post, model, messages)
+    opened = opening(prompt)  # the begun turn stands where the model would write it, as with `hf`
+    prompt = (prompt[: -len(opened)] if opened and opens(prefix) else prompt) + prefix
     before = await _tokens(post, model, prompt)
     whole = await _tokens(post, model, prompt + text)
     if whole[: len(before)] != before:
@@ -33,7 +52,7 @@ async def score(
     choice = (await post("completions", body))["choices"][0]
     told = choice.get("prompt_logprobs")
     if not isinstance(told, list) or len(told) != len(whole):
-        raise UserError(f"the server tells no log-probabilities of a prompt; score with vllm: or hf:{model}.")
+        raise untold(model)
     found = [{int(i): chance for i, chance in at.items()} for at in told[len(before) :]]
     spans = await _spans(post, model, ids, [at[i] for i, at in zip(ids, found, strict=True)], text)
     return TokenScores(
@@ -45,13 +64,11 @@ async def score(
     )
 
 
-async def _render(post: Post, model: str, messages: Sequence[Message], prefix: str) -> str:
-    """The prompt as the `hf` engine renders it: the begun turn stands where the model would write it."""
+async def rendered(post: Post, model: str, messages: Sequence[Message]) -> str:
+    """The prompt up to where the model goes on, as the server's chat template has it."""
     body = {"model": model, "messages": list(messages), "add_generation_prompt": True}
     tokens = (await post("/tokenize", body))["tokens"]
-    prompt = (await post("/detokenize", {"model": model, "tokens": tokens}))["prompt"]
-    opened = opening(prompt)
-    return (prompt[: -len(opened)] if opened and opens(prefix) else prompt) + prefix
+    return str((await post("/detokenize", {"model": model, "tokens": tokens}))["prompt"])
 
 
 async def _tokens(post: Post, model: str, text: str) -> list[int]:
@@ -78,5 +95,5 @@ async def _spans(
 
 
 def _best(at: dict[int, dict[str, Any]], k: int) -> tuple[tuple[int, float], ...]:
-    ranked = sorted(at.items(), key=lambda pair: pair[1]["rank"])
+    ranked = sorted(at.items(), key=lambda pair: -pair[1]["logprob"])
     return tuple((i, chance["logprob"]) for i, chance in ranked[:k])

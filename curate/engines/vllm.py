@@ -153,18 +153,10 @@ class VLLM(Sampled):
         )
 
     async def score(
-        self,
-        messages: Sequence[Message],
-        text: str,
-        *,
-        prefix: str = "",
-        entropy: bool = False,
-        top_k: int = 0,
+        self, messages: Sequence[Message], text: str, *, prefix: str = "", top_k: int = 0
     ) -> TokenScores:
         """How probable the model finds `text` after the messages and the begun turn, token by token."""
         checkpoint = self._opened().checkpoint
-        if entropy:
-            raise UserError(f"vLLM tells no entropy: score with hf:{self.model}, or leave the entropy out.")
         prompt, _ = checkpoint.render(messages, prefix)
         ids, text_ids, offsets = checkpoint.continued(prompt, text)
         if not text_ids:
@@ -179,6 +171,10 @@ class VLLM(Sampled):
             logprob=own_chances(text_ids, found),
             top=tuple(_best(at, top_k) for at in found) if top_k else None,
         )
+
+    async def opened(self, messages: Sequence[Message]) -> str:
+        """The tag with which the chat template itself begins the thinking of the next turn, if it does."""
+        return self._opened().checkpoint.render(messages, "")[1]
 
     async def _ask(self, ids: list[int], **asked: Any) -> Any:
         """vLLM's whole answer to one request."""

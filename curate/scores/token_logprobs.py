@@ -70,7 +70,7 @@ class TokenLogprobs(Score):
 
     async def ask(self, row: Row) -> Mapping[str, Any]:
         messages = asked_of(row)
-        opened = self.engine.opened(messages) if hasattr(self.engine, "opened") else ""
+        opened = await self.engine.opened(messages) if hasattr(self.engine, "opened") else ""
         turn = turn_of(row, opened)
         if turn is None:
             raise CallFailed("the model's chat template begins its thinking, and this trace has none")

@@ -1,0 +1,105 @@
+"""What a server is asked in a chat, and the turns in its reply, whatever it calls their parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from curate.engines.sampling import Sampling, completion, cut_at, opens
+from curate.errors import CallFailed, EngineDown
+from curate.step import Completion, Message
+
+
+def request(
+    model: str,
+    how: Sampling,
+    messages: Sequence[Message],
+    prefix: str,
+    stop: Sequence[str],
+    ban: Sequence[str],
+    logprobs: bool,
+) -> dict[str, Any]:
+    """The body of a request, without the seed; what is not asked for is not in it."""
+    body: dict[str, Any] = {"model": model, "messages": list(messages)}
+    body |= {"temperature": how.temperature, "top_p": how.top_p}
+    optional = {
+        "top_k": how.top_k,
+        "max_tokens": how.max_tokens,
+        "stop": list(stop),
+        "bad_words": list(ban),
+    }
+    body |= {k: v for k, v in optional.items() if v}
+    if logprobs:
+        body["logprobs"] = True
+    if prefix:
+        body["messages"].append({"role": "assistant", "content": prefix})
+        body |= {"add_generation_prompt": False, "continue_final_message": True}
+    return body
+
+
+def lacks_turns(reply: Any) -> str:
+    """What a reply has to have and has not; empty where it is whole."""
+    choices = reply.get("choices") if isinstance(reply, dict) else None
+    good = isinstance(choices, list) and choices and all(_is_choice(c) for c in choices)
+    return "" if good else "no choices"
+
+
+def _is_choice(choice: Any) -> bool:
+    return isinstance(choice, dict) and isinstance(choice.get("message"), dict)
+
+
+def turns(
+    url: str, reply: dict[str, Any], prefix: str, stop: Sequence[str], logprobs: bool
+) -> list[Completion]:
+    """Every choice of a reply from the server at `url`."""
+    choices = reply["choices"]
+    texts = [_raw(c["message"], prefix) for c in choices]
+    counts = _output_tokens(reply, texts)
+    asked = (reply.get("usage") or {}).get("prompt_tokens") or 0
+    out = []
+    for choice, text, count in zip(choices, texts, counts, strict=True):
+        reason = choice.get("finish_reason")
+        if reason == "content_filter":
+            raise CallFailed(f"the server at {url} withheld the answer: content_filter")
+        out.append(
+            completion(
+                text if (cut := cut_at(text, stop)) is None else cut,  # some servers keep the stop string
+                "length" if reason == "length" else "stop",
+                prefix=prefix,
+                opened=choice.get("opened") or "",
+                prompt_tokens=asked,
+                output_tokens=count,
+                logprobs=_logprobs(url, choice) if logprobs else None,
+            )
+        )
+    return out
+
+
+def _logprobs(url: str, choice: dict[str, Any]) -> tuple[float, ...]:
+    content = (choice.get("logprobs") or {}).get("content")
+    if content is None:
+        raise EngineDown(f"the server at {url} gives no log-probabilities, and this step needs them.")
+    return tuple(float(token["logprob"]) for token in content)
+
+
+def _raw(message: dict[str, Any], prefix: str) -> str:
+    """The turn as the model wrote it; thinking that the server has cut out is put back between tags."""
+    content = message.get("content") or ""
+    reasoning = message.get("reasoning") or message.get("reasoning_content")
+    if not reasoning:
+        return content
+    start = "" if opens(prefix) else "<think>\n"
+    return start + reasoning.strip() + (f"\n</think>\n\n{content.lstrip()}" if content else "")
+
+
+def _output_tokens(reply: dict[str, Any], texts: Sequence[str]) -> list[int]:
+    """Per choice: what the server says, as many as log-probabilities, or the share of the sum by length."""
+    choices = reply["choices"]
+    said = [c.get("output_tokens") or len((c.get("logprobs") or {}).get("content") or ()) for c in choices]
+    total = (reply.get("usage") or {}).get("completion_tokens") or 0
+    if all(said) or not total:
+        return said
+    length, ends = sum(map(len, texts)) or 1, [0]
+    for i in range(1, len(texts) + 1):
+        ends.append(round(total * (sum(map(len, texts[:i])) / length)) if i < len(texts) else total)
+    return [b - a for a, b in zip(ends, ends[1:], strict=False)]

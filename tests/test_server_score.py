@@ -1,0 +1,126 @@
+"""A stored text is scored by a server: its template, its tokens, its log-probabilities; or one sentence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from served import QUICK, Answer, same_scores, serving, told, work
+from tiny_model import THINKING_TEMPLATE, build
+
+from curate.engines.hf import HF
+from curate.engines.server import Server
+from curate.errors import CallFailed, EngineDown, UserError
+from curate.scores.token_logprobs import TokenLogprobs
+from curate.step import TokenScores, user
+
+ROW: dict[str, Any] = dict(question="What is 2 + 2?", messages=None, thinking="Two and two.", response="4")
+
+
+@pytest.fixture(scope="module")
+def thinker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint whose chat template begins the thinking."""
+    folder = build(tmp_path_factory.mktemp("thinker") / "model")
+    (folder / "chat_template.jinja").write_text(THINKING_TEMPLATE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def url(thinker: Path) -> Iterator[str]:
+    with serving(thinker) as url:
+        yield url
+
+
+async def asked(engine: Any, *rows: dict[str, Any]) -> list[Any]:
+    async with engine:
+        step = TokenLogprobs(engine)
+        return await asyncio.gather(*(step.ask(row) for row in rows), return_exceptions=True)
+
+
+def test_where_the_template_begins_the_thinking_a_server_scores_as_hf_does(url: str, thinker: Path) -> None:
+    rows = [ROW, {**ROW, "thinking": None}, {**ROW, "thinking": "Zwölf 🥚.", "response": ""}]
+    here = asyncio.run(asked(HF(str(thinker), dtype="float32"), *rows))
+    there = asyncio.run(asked(Server(str(thinker), url=url), *rows))
+    assert isinstance(here[1], CallFailed) and str(here[1]) == str(there[1])
+    for one, other in ((here[0], there[0]), (here[2], there[2])):
+        mine, theirs = other["model_tokens"], one["model_tokens"]
+        assert [{**s, "value": 0} for s in mine] == [{**s, "value": 0} for s in theirs] and mine
+        assert [s["value"] for s in mine] == pytest.approx([s["value"] for s in theirs], abs=1e-4)
+
+
+def test_a_begun_turn_that_opens_its_thinking_takes_the_place_of_the_templates_tag(
+    url: str, thinker: Path
+) -> None:
+    jobs = [("score", {"text": "Two.", "prefix": p, "top_k": 2}) for p in ("<think>\nSo ", "So ")]
+    found = work(Server(str(thinker), url=url), *jobs)
+    for one, other in zip(found, work(HF(str(thinker), dtype="float32"), *jobs), strict=True):
+        same_scores(one, other)
+    assert found[0].logprob == pytest.approx(found[1].logprob, abs=1e-4)
+
+
+def test_what_cannot_be_scored_fails_alone(url: str, thinker: Path) -> None:
+    with pytest.raises(CallFailed, match=r"prompt and text has \d+ tokens .* holds 512"):
+        work(Server(str(thinker), url=url), ("score", {"text": "sum " * 600}))
+    with pytest.raises(UserError, match="tells no entropy"):
+        TokenLogprobs(Server(str(thinker), url=url), entropy=True)
+
+
+def test_a_server_that_has_no_such_thing_is_one_sentence() -> None:
+    without = "the server of 'm' tells no log-probabilities of a prompt.* score with hf:m"
+    with told(lambda nth, body: (404, "not found")) as server:
+        with pytest.raises(UserError, match=without):
+            work(Server("m", url=server.url, **QUICK), ("score", {"text": "4"}))
+        assert len(server.bodies) == 1
+    for last in ({"text": ""}, {"text": "", "prompt_logprobs": None}):
+        with told(Tokens(last).answer) as server:
+            with pytest.raises(UserError, match=without):
+                work(Server("m", url=server.url, **QUICK), ("score", {"text": "ab"}))
+
+
+def test_what_is_no_answer_is_asked_again_and_in_the_end_given_up() -> None:
+    good = {"prompt_logprobs": [None, *({str(ord(c)): chance(c)} for c in "?ab")]}
+    tokens, trouble = Tokens(good), iter([(500, "oops"), (200, "{"), (200, {"tokens": None}), (429, "")])
+
+    def answer(nth: int, body: dict[str, Any]) -> Answer:
+        return next(trouble, None) or tokens.answer(nth, body)
+
+    with told(answer) as server:
+        [found] = work(Server("m", url=server.url, retries=5, backoff_s=0.001), ("score", {"text": "ab"}))
+    assert found == TokenScores((97, 98), (0, 1), (1, 2), (-0.5, -0.5))
+    with told(lambda nth, body: (200, {"hello": 1})) as server:
+        with pytest.raises(EngineDown, match='no tokens, prompt or choices: {"hello": 1}'):
+            work(Server("m", url=server.url, **QUICK), ("score", {"text": "4"}))
+        assert len(server.bodies) == 4
+
+
+def chance(character: str) -> dict[str, Any]:
+    return {"logprob": -0.5, "rank": 1, "decoded_token": character}
+
+
+class Tokens:
+    """A server on which a token is a character, and the prompt of every chat is "??"."""
+
+    def __init__(self, choice: dict[str, Any]) -> None:
+        self.choice = choice
+
+    def answer(self, nth: int, body: dict[str, Any]) -> Answer:
+        if "prompt_logprobs" in body:
+            return 200, {"choices": [self.choice]}
+        if "tokens" in body:
+            return 200, {"prompt": "".join(map(chr, body["tokens"]))}
+        text = "??" if "messages" in body else body["prompt"]
+        return 200, {"tokens": [ord(c) for c in text]}
+
+
+def test_all_questions_about_one_problem_go_to_the_server_that_knows_it() -> None:
+    good = {"prompt_logprobs": [None, *({str(ord(c)): chance(c)} for c in "?ab")]}
+    with told(Tokens(good).answer) as one, told(Tokens(good).answer) as other:
+        for i in range(6):
+            before = len(one.bodies), len(other.bodies)
+            messages = user(f"problem {i}")
+            work(Server("m", url=[one.url, other.url]), ("score", {"text": "ab", "messages": messages}))
+            assert (len(one.bodies) == before[0]) is not (len(other.bodies) == before[1])
+        assert one.bodies and other.bodies
