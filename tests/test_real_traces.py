@@ -21,7 +21,7 @@ def test_every_real_trace_ends_live_or_dropped_with_a_reason(data: Path, tmp_pat
     benchmarks = [str(data / "problems" / "competition.jsonl.gz")]
     run = curate_traces(files, benchmarks=benchmarks).run(tmp_path / "run")
     keys = ["source", "source_id"]
-    live = run.traces.select(*keys, "verdict", "extra").collect()
+    live = run.traces.select(*keys, "decided", "extra").collect()
     dropped = run.dropped.select(*keys, "dropped_by", "why").collect()
     assert len(live) + len(dropped) == 22_975
     assert pl.concat([live.select(keys), dropped.select(keys)]).n_unique() == 22_975
@@ -29,7 +29,7 @@ def test_every_real_trace_ends_live_or_dropped_with_a_reason(data: Path, tmp_pat
     funnel = run.funnel().table
     assert funnel["rows_out"].to_list()[:-1] == funnel["rows_in"].to_list()[1:]
     assert funnel["rows_out"][-1] == len(live) and funnel["dropped"].sum() == len(dropped)
-    assert live["verdict"].struct.field("passed").all()
+    assert live["decided"].struct.field("passed").all()
     labels = live["extra"].str.json_path_match("$.label").value_counts()
     wrong = labels.filter(pl.col("extra") == "false")["count"].sum()
     right = labels.filter(pl.col("extra") == "true")["count"].sum()

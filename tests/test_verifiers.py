@@ -14,10 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curate.errors import UserError
 from curate.pool import Pool
 from curate.step import Verdict, Verifier
 from curate.text import split_thinking
 from curate.verifiers.choice import Choice
+from curate.verifiers.decided import Decided
 from curate.verifiers.exact import Exact
 from curate.verifiers.math_equal import MathEqual
 
@@ -29,8 +31,29 @@ def maths(said: str, gold: str | None) -> Verdict:
 def routed(question: str, response: str, gold: str | None) -> Verdict:
     """The first verdict that does not call the gold unsupported."""
     row = {"question": question, "response": response, "answer": gold}
-    verdicts = [step.row(row) for step in (Choice(), MathEqual(), Exact())]
-    return next((v for v in verdicts if not v.why.startswith("unsupported")), verdicts[-1])
+    steps = (Choice(), MathEqual(), Exact())
+    return Decided()(**{step.name: step.row(row)._asdict() for step in steps})
+
+
+@given(st.lists(st.sampled_from(["unsupported: words", "different", "equal", "timeout", None]), min_size=2))
+def test_the_first_verdict_that_is_not_unsupported_decides(whys: list[str | None]) -> None:
+    passed = {"equal": True, "different": False}
+    verdicts = [
+        why and {"passed": passed.get(why), "why": why, "extracted": str(i)} for i, why in enumerate(whys)
+    ]
+    names = tuple(f"v{i}" for i in range(len(whys)))
+    got = Decided(names)(**dict(zip(names, verdicts, strict=True)))
+    theirs = [v for v in verdicts if v and not v["why"].startswith("unsupported")]
+    if judged := theirs[:1] or [v for v in verdicts if v][-1:]:
+        assert (got.passed, got.why, got.extracted) == tuple(judged[0].values())
+    else:
+        assert (got.passed, got.why) == (None, "unsupported: not judged")
+
+
+@pytest.mark.parametrize("names", ["math_equal", ("math_equal",), ()])
+def test_one_verdict_is_nothing_to_decide_between(names: Any) -> None:
+    with pytest.raises(UserError, match="two columns or more"):
+        Decided(names)
 
 
 @pytest.mark.parametrize("verifier", [MathEqual(), Choice(), Exact()], ids=lambda v: v.name)

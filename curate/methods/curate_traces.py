@@ -1,15 +1,13 @@
 """Traces that somebody else generated become a verified, filtered, decontaminated set.
 
 Each row is verified by what its gold answer is: an option of the question by `choice`, a number or an
-expression by `math_equal`, any other text by `exact`. The first verifier that calls the gold its own decides;
-the column `verdict` holds what it said.
+expression by `math_equal`, any other text by `exact`; `decided` repeats what the first of them said that
+calls the gold its own.
 """
 
 from __future__ import annotations
 
 from typing import Literal
-
-import polars as pl
 
 from curate.columns import Function
 from curate.filters.contamination import Contamination
@@ -21,23 +19,9 @@ from curate.read import Source, read
 from curate.rewriters.trim_after_answer import TrimAfterAnswer
 from curate.step import Step
 from curate.verifiers.choice import Choice
+from curate.verifiers.decided import Decided
 from curate.verifiers.exact import Exact
 from curate.verifiers.math_equal import MathEqual
-
-
-def verdict(frame: pl.LazyFrame) -> pl.LazyFrame:
-    """The verdict of the first verifier that does not call the gold answer unsupported."""
-
-    def theirs(name: str) -> pl.Expr:
-        return ~pl.col(name).struct.field("why").fill_null("unsupported").str.starts_with("unsupported")
-
-    return frame.with_columns(
-        verdict=pl.when(theirs("choice"))
-        .then("choice")
-        .when(theirs("math_equal"))
-        .then("math_equal")
-        .otherwise("exact")
-    )
 
 
 def curate_traces(
@@ -64,8 +48,8 @@ def curate_traces(
         Choice(),
         MathEqual(),
         Exact(),
-        verdict,
-        Failed("verdict", abstained="drop"),
+        Decided(("choice", "math_equal", "exact")),
+        Failed("decided", abstained="drop"),
     ]
     steps: list[Step | Function] = [Truncated(), ExactDuplicates()]
     if benchmarks:
