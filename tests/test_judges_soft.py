@@ -205,8 +205,13 @@ def test_what_the_judge_refuses_the_soft_one_refuses_too(text: str) -> None:
 
 
 def test_an_engine_that_cannot_score_is_refused_before_anything_is_paid() -> None:
-    with pytest.raises(UserError, match="cannot score"):
-        SoftJudge(curate.engine("server:http://localhost:1/v1", model="m"))
+    class Mute:
+        model = "mute"
+
+        async def chat(self) -> None: ...
+
+    with pytest.raises(UserError, match="'mute' cannot score"):
+        SoftJudge(Mute())  # type: ignore[arg-type]
 
 
 def test_in_a_run_a_score_is_bought_once(tmp_path: Path) -> None:
