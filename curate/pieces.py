@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 TRANSITIONS = (
     "But", "Wait", "Alternatively", "However", "Hmm", "Hmmm", "Not sure", "Going back", "Backtrack",
@@ -79,6 +79,35 @@ def thoughts(
         if opens.match(step) if where == "step_start" else near.search(step[:20]):
             cuts.append(start)
     return _tiles(text, cuts)
+
+
+def joined(text: str, pieces: list[Piece], min_words: int) -> list[Piece]:
+    """Pieces of fewer words joined to the next one; the last of them to the one before."""
+    out: list[Piece] = []
+    start = 0
+    for _, end in pieces:
+        if len(text[start:end].split()) >= min_words:
+            out.append(Piece(start, end))
+            start = end
+    if start < len(text):
+        begin = out.pop().start if out else start
+        out.append(Piece(begin, len(text)))
+    return out
+
+
+def by_piece(text: str, pieces: list[Piece], tokens: list[dict[str, Any]]) -> list[tuple[Piece, list[float]]]:
+    """Each piece with the values of the tokens that begin in it, leading white space not counted."""
+    found: list[tuple[Piece, list[float]]] = [(piece, []) for piece in pieces]
+    at = 0
+    for token in tokens:
+        first = token["start"]
+        while first < token["end"] - 1 and text[first].isspace():
+            first += 1
+        while at + 1 < len(found) and found[at][0].end <= first:
+            at += 1
+        if found:
+            found[at][1].append(token["value"])
+    return found
 
 
 def _outside(text: str, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:

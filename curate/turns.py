@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from curate.errors import UserError
+import polars as pl
+
+from curate.errors import CallFailed, UserError
+from curate.identity import model_name
 from curate.schema import Row
-from curate.step import Message, user
+from curate.step import Engine, Message, TokenScores, user
+
+TOP = pl.List(pl.Struct({"id": pl.Int64, "ids": pl.List(pl.Int64), "logprobs": pl.List(pl.Float64)}))
+"""Of each token of a trace: which it is, and the most probable ones at its place, the likeliest first."""
 
 _OPEN, _CLOSE = "<think>\n", "\n</think>\n\n"
 
@@ -46,6 +54,27 @@ def turn_of(row: Row, opened: str) -> Turn | None:
 def asked_of(row: Row) -> list[Message]:
     """What was sent; the question alone where nobody knows."""
     return list(row["messages"] or user(row["question"] or ""))
+
+
+async def turn_for(engine: Engine, messages: Sequence[Message], row: Row) -> Turn:
+    """The turn of a row as this engine's chat template would have it begin."""
+    ask = getattr(engine, "opened", None)
+    found = ask(messages) if ask else ""
+    turn = turn_of(row, await found if inspect.isawaitable(found) else found)
+    if turn is None:
+        raise CallFailed("the model's chat template begins its thinking, and this trace has none")
+    return turn
+
+
+async def scored(
+    engine: Engine, messages: Sequence[Message], text: str, *, prefix: str = "", **more: Any
+) -> TokenScores:
+    """What the engine says of a text; a log-probability that is no number fails the call."""
+    options = {"prefix": prefix, **more} if prefix else more
+    scores: TokenScores = await engine.score(messages, text, **options)  # type: ignore[attr-defined]
+    if any(math.isnan(value) for value in scores.logprob):
+        raise CallFailed(f"{model_name(engine)} gives a log-probability that is no number (NaN)")
+    return scores
 
 
 def paired(row: Row, models: Sequence[str]) -> Iterator[tuple[Mapping[str, Any], tuple[float | None, ...]]]:

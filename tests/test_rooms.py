@@ -23,6 +23,8 @@ from curate.engines.scripted import Scripted
 from curate.errors import UserError
 from curate.schema import ROW, SPANS, VERDICT
 from curate.step import Filter, Rewriter, Score, Step, Verdict, Verifier
+from curate.turns import TOP
+from curate.verifiers.math_equal import MathEqual
 
 ROOMS = {
     "verifiers": (ROOT / "verifiers", Verifier),
@@ -73,6 +75,8 @@ def make(step: type[Step], folder: Path) -> Step:
         assert step.replies, f"{step.__name__} asks a model and has no replies for its examples"
         needed = [f.name for f in fields(step) if "Engine" in str(f.type) and f.name not in given]
         given |= {name: Scripted(script=list(step.replies)) for name in needed}
+        judged = [f.name for f in fields(step) if str(f.type) == "Verifier" and f.name not in given]
+        given |= {name: MathEqual() for name in judged}
     return step(**given)
 
 
@@ -272,9 +276,11 @@ def frame_of(step: Step, rows: list[dict[str, Any]]) -> pl.LazyFrame:
 def _dtype(step: Step, column: str) -> Any:
     """The type of a column that some other step writes, told by its name and the examples."""
     given = [row for rows, _ in step.examples for row in (rows if isinstance(rows, list) else [rows])]
-    if any(isinstance(row.get(column), bool) for row in given):
-        return pl.Boolean
-    return SPANS if column.endswith(("_tokens", "_sentences")) else VERDICT
+    for kind, dtype in ((bool, pl.Boolean), (int, pl.Int64), (float, pl.Float64), (str, pl.String)):
+        if any(isinstance(row.get(column), kind) for row in given):
+            return dtype
+    ends = {"_tokens": SPANS, "_sentences": SPANS, "_top": TOP}
+    return next((dtype for end, dtype in ends.items() if column.endswith(end)), VERDICT)
 
 
 def test_a_filter_or_a_step_over_the_whole_table_takes_an_empty_one(found: Found, made: Step) -> None:

@@ -15,8 +15,8 @@ import curate
 from curate.engines.hf import HF
 from curate.engines.scripted import Scripted
 from curate.errors import UserError
-from curate.pieces import sentences
-from curate.scores.sentence_logprob import SentenceLogprob, by_piece, joined
+from curate.pieces import by_piece, joined, sentences
+from curate.scores.sentence_logprob import SentenceLogprob
 from curate.scores.token_logprobs import TokenLogprobs, spans_of
 from curate.step import Completion, TokenScores, user
 from curate.turns import turn_of

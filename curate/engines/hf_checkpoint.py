@@ -157,6 +157,11 @@ class Checkpoint:
 
         Tokenised as one, unless a token would straddle the seam: then apart, as if the model had gone on.
         """
+        if not getattr(self.tokenizer, "is_fast", True):
+            raise UserError(
+                f"the tokenizer of {self.name!r} tells no character offsets, so its scores cannot be placed; "
+                "put a tokenizer.json into the folder (save_pretrained of a fast tokenizer writes it)."
+            )
         before = self.ids(prompt)
         whole = self.tokenizer(prompt + text, add_special_tokens=False, return_offsets_mapping=True)
         n, offsets = len(before), whole["offset_mapping"]

@@ -1,4 +1,4 @@
-"""A trace and each of its sentences have the log-ratio of two models: how much likelier one finds them."""
+"""A trace, its sentences and tokens have the log-ratio of two models: how much likelier one finds them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ class Divergence(Score):
     mean estimates the forward KL of the student from the teacher; a single trace may well be below 0.
     divergence_sentences: a span for each sentence; value: log p_teacher - log p_student, with p the geometric
     mean of the token probabilities, in nats. Null: not scored by both models, empty, or ruled out by both.
+    divergence_tokens: a span for each token; value: log P_teacher - log P_student of it, in nats, null where
+    both rule it out. Null where the models cut this trace into other tokens.
+
+    For the distance of the two distributions, and not of what was written, see `topk_divergence`.
     """
 
     teacher: str = "teacher"
@@ -44,9 +48,13 @@ class Divergence(Score):
                 divergence_sentences=[
                     dict(field="response", start=0, end=4, label=None, value=math.log(0.8 / math.sqrt(0.2)))
                 ],
+                divergence_tokens=None,
             ),
         ),
-        (dict(teacher_tokens=None), dict(divergence=None, divergence_sentences=None)),
+        (
+            dict(teacher_tokens=None),
+            dict(divergence=None, divergence_sentences=None, divergence_tokens=None),
+        ),
     )
 
     @property
@@ -57,7 +65,7 @@ class Divergence(Score):
 
     @property
     def writes(self) -> dict[str, Any]:
-        return {"divergence": pl.Float64, "divergence_sentences": SPANS}
+        return {"divergence": pl.Float64, "divergence_sentences": SPANS, "divergence_tokens": SPANS}
 
     def row(self, row: Row) -> Mapping[str, Any]:
         if any(row[c] is None for c in self.columns):
@@ -70,7 +78,17 @@ class Divergence(Score):
         return {
             "divergence": None if math.isnan(whole) else whole / len(mine),
             "divergence_sentences": spans,
+            "divergence_tokens": _by_token(theirs, mine),
         }
+
+
+def _by_token(theirs: list[Row], mine: list[Row]) -> list[dict[str, Any]] | None:
+    """The difference at each token; None where the two models cut the text in other places."""
+    places = [[(t["field"], t["start"], t["end"]) for t in tokens] for tokens in (theirs, mine)]
+    if places[0] != places[1]:
+        return None
+    pairs = ((s, t["value"], s["value"]) for t, s in zip(theirs, mine, strict=True))
+    return [{**s, "value": None if p == q == -math.inf else p - q} for s, p, q in pairs]
 
 
 def log_ratio(p: float | None, q: float | None) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from curate.pieces import Piece, sentences
+from curate.pieces import by_piece, joined, sentences
 from curate.schema import SPANS, Row
 from curate.step import Score
 
@@ -69,32 +69,3 @@ class SentenceLogprob(Score):
                 value = math.exp(sum(values) / len(values)) if values else None
                 spans.append(dict(field=name, start=piece.start, end=piece.end, label=None, value=value))
         return dict.fromkeys(self.writes, spans)
-
-
-def joined(text: str, pieces: list[Piece], min_words: int) -> list[Piece]:
-    """Pieces of fewer words joined to the next one; the last of them to the one before."""
-    out: list[Piece] = []
-    start = 0
-    for _, end in pieces:
-        if len(text[start:end].split()) >= min_words:
-            out.append(Piece(start, end))
-            start = end
-    if start < len(text):
-        begin = out.pop().start if out else start
-        out.append(Piece(begin, len(text)))
-    return out
-
-
-def by_piece(text: str, pieces: list[Piece], tokens: list[dict[str, Any]]) -> list[tuple[Piece, list[float]]]:
-    """Each piece with the values of the tokens that begin in it, leading white space not counted."""
-    found: list[tuple[Piece, list[float]]] = [(piece, []) for piece in pieces]
-    at = 0
-    for token in tokens:
-        first = token["start"]
-        while first < token["end"] - 1 and text[first].isspace():
-            first += 1
-        while at + 1 < len(found) and found[at][0].end <= first:
-            at += 1
-        if found:
-            found[at][1].append(token["value"])
-    return found

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import polars as pl
 
-from curate.errors import CallFailed, UserError
+from curate.errors import UserError
 from curate.identity import model_name
 from curate.schema import SPANS, Row
 from curate.step import Engine, Score, TokenScores
-from curate.turns import Turn, asked_of, turn_of
+from curate.turns import TOP, Field, Turn, asked_of, scored, turn_for
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,15 @@ class TokenLogprobs(Score):
 
     entropy: write `{of}_entropy_tokens` as well, the same spans with the entropy of the model's distribution
     at that place as value, in nats, from 0 to the logarithm of its vocabulary; hf: engines can.
+
+    top_k: write `{of}_top` as well, parallel to `{of}_tokens`: the token's id, and the ids of the so many
+    most probable tokens with their log-probabilities. It is large: 16 bytes times top_k a token, unpacked.
     """
 
     engine: Engine
     of: str = "model"
     entropy: bool = False
+    top_k: int = 0
     reads = ("question", "messages", "thinking", "response")
     replies = ("Two.",)
     examples = (
@@ -56,6 +59,10 @@ class TokenLogprobs(Score):
             raise UserError(f"the engine {self.engine.model!r} cannot score a text; use an hf: engine")
         if self.entropy and not _takes(self.engine.score, "entropy"):  # type: ignore[attr-defined]
             raise UserError(f"the engine {self.engine.model!r} tells no entropy; use an hf: engine")
+        if self.top_k and not _takes(self.engine.score, "top_k"):  # type: ignore[attr-defined]
+            raise UserError(f"the engine {self.engine.model!r} tells no most probable tokens; use hf:")
+        if self.top_k < 0:
+            raise UserError(f"top_k={self.top_k} tokens cannot be told; give 1 or more, or 0 for none")
         if not self.of.isidentifier():
             raise UserError(f"of={self.of!r} begins the names of columns; use letters, digits and _")
 
@@ -66,23 +73,22 @@ class TokenLogprobs(Score):
             f"{self.of}_model": pl.String,
             f"{self.of}_fingerprint": pl.String,
             **({f"{self.of}_entropy_tokens": SPANS} if self.entropy else {}),
+            **({f"{self.of}_top": TOP} if self.top_k else {}),
         }
 
     async def ask(self, row: Row) -> Mapping[str, Any]:
         messages = asked_of(row)
-        opened = await self.engine.opened(messages) if hasattr(self.engine, "opened") else ""
-        turn = turn_of(row, opened)
-        if turn is None:
-            raise CallFailed("the model's chat template begins its thinking, and this trace has none")
+        turn = await turn_for(self.engine, messages, row)
         if not turn.text:
             return dict.fromkeys(self.writes)
-        more = {"entropy": True} if self.entropy else {}
-        scores = await self.engine.score(messages, turn.text, **more)  # type: ignore[attr-defined]
-        if any(math.isnan(value) for value in scores.logprob):
-            raise CallFailed(f"{model_name(self.engine)} gives a log-probability that is no number (NaN)")
-        values = [spans_of(turn, scores), model_name(self.engine), self.engine.fingerprint]
+        more: dict[str, Any] = {"entropy": True} if self.entropy else {}
+        more |= {"top_k": self.top_k} if self.top_k else {}
+        scores = await scored(self.engine, messages, turn.text, **more)
+        values: list[Any] = [spans_of(turn, scores), model_name(self.engine), self.engine.fingerprint]
         if self.entropy:
             values.append(spans_of(turn, scores, "entropy"))
+        if self.top_k:
+            values.append(_top(turn, scores))
         return dict(zip(self.writes, values, strict=True))
 
 
@@ -95,12 +101,30 @@ def spans_of(
     turn: Turn, scores: TokenScores, value: Literal["logprob", "entropy"] = "logprob"
 ) -> list[dict[str, Any]]:
     """The tokens that belong to a field, with offsets in that field."""
+    measured = getattr(scores, value)
     spans = []
-    for start, end, measured in zip(scores.start, scores.end, getattr(scores, value), strict=True):
+    for i, field in _placed(turn, scores):
+        begin, stop = max(scores.start[i], field.start), min(scores.end[i], field.end)
+        place = dict(field=field.name, start=begin - field.start, end=stop - field.start)
+        spans.append({**place, "label": None, "value": measured[i]})
+    return spans
+
+
+def _placed(turn: Turn, scores: TokenScores) -> Iterator[tuple[int, Field]]:
+    """The number of each token that belongs to a field, with the field."""
+    for i, (start, end) in enumerate(zip(scores.start, scores.end, strict=True)):
         token = turn.text[start:end]
         first = start + len(token) - len(token.lstrip()) if token.strip() else start
         for field in turn.fields:
             if field.start <= first < field.end:
-                begin, stop = max(start, field.start) - field.start, min(end, field.end) - field.start
-                spans.append(dict(field=field.name, start=begin, end=stop, label=None, value=measured))
-    return spans
+                yield i, field
+
+
+def _top(turn: Turn, scores: TokenScores) -> list[dict[str, Any]]:
+    """The most probable tokens at the places of those that belong to a field."""
+    assert scores.top is not None
+    found = []
+    for i, _ in _placed(turn, scores):
+        ids, logprobs = zip(*scores.top[i], strict=True)
+        found.append(dict(id=scores.ids[i], ids=list(ids), logprobs=list(logprobs)))
+    return found
