@@ -16,11 +16,12 @@ from curate.step import Verdict, Verifier
 class MathEqual(Verifier):
     r"""Abstains when the gold answer does not parse: a bad key must not fail a good trace.
 
-    Numbers are compared exactly, everything else by canonical form, by residues modulo large primes, and by
-    fifty digits at random points; sets and lists in any order, tuples in theirs, inequalities as intervals,
-    units as values. No text is ever evaluated. A gold of plain words is unsupported unless the answer is the
-    same words; a gold that is an option letter is compared as a letter. Where the response marks no answer,
-    its closing value is taken. docs/verifiers.md has an example of each policy.
+    Numbers are compared exactly, everything else by canonical form, by residues modulo large primes, by
+    digits at random points, and by one bounded proof behind them; sets and lists in any order, tuples in
+    theirs, inequalities as intervals, units as values. No text is ever evaluated. A gold of plain words is
+    unsupported unless the answer is the same words; a gold that is an option letter is compared as a letter.
+    Where the response marks no answer, its closing value is taken. docs/verifiers.md has an example of each
+    policy.
 
     rounded: whether 0.33 is 1/3. percent: "value" reads 50% as 0.5, "either" also as 50. missing_unit:
     whether 5 is 5 cm. degrees: whether a bare 30 is pi/6. assignment: whether 5 is x = 5.

@@ -1,12 +1,14 @@
 r"""Whether two answers are equal as mathematics, decided from their texts within bounded time.
 
-The cheap looks come first: equal strings, exact fractions, canonical trees, residues modulo large
-primes, fifty digits at random points. Nothing in here ever hands a text to an evaluator.
+The cheap looks come first: equal strings, exact fractions, canonical trees, residues modulo large primes,
+fifty digits at random points, and behind digits that agree one bounded exact proof. Nothing in here ever
+hands a text to an evaluator.
 
 What is proof and what is evidence: strings, exact fractions and canonical trees (sums of multiples of
 products) prove equality; a residue that differs, or digits that differ by more than their error, prove a
-difference. Residues that agree at random points, and digits that agree, are evidence of equality: strong, not
-a proof. Nothing slower is tried behind them.
+difference. Residues and digits that agree are evidence, which `curate.maths.proof` then proves or refutes
+for algebraic constants and for identities of polynomials, roots, exponentials, logarithms and sines; past its
+bounds, or for other functions, 140 digits that agree stand as they are.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def _roots(base: Fraction, exponent: Fraction) -> Node:
     outside = Fraction(1)
     inside: list[Node] = []
     for value, sign in ((base.numerator, 1), (base.denominator, -1)):
-        for prime, count in _factors(value):
+        for prime, count in prime_powers(value):
             total = exponent * count * sign
             whole = total.numerator // total.denominator
             if prime.bit_length() * abs(whole) > BITS:
@@ -66,7 +66,7 @@ def _roots(base: Fraction, exponent: Fraction) -> Node:
     return mul(*factors) if factors else num(1)
 
 
-def _factors(value: int) -> list[tuple[int, int]]:
+def prime_powers(value: int) -> list[tuple[int, int]]:
     """Small primes with their exponents; what is left counts as one more, a perfect square as its root."""
     found = []
     for prime in (2, 3, *range(5, _TRIALS, 2)):

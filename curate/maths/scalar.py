@@ -1,4 +1,4 @@
-"""Two values, compared: canonical forms first, then exactly modulo primes, then by their digits."""
+"""Two values, compared: canonical forms first, then modulo primes, then by their digits, and one proof."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from curate.maths.canon import canon, sum_of
 from curate.maths.names import is_unit
 from curate.maths.probe import equal_values
+from curate.maths.proof import proved
 from curate.maths.quantity import Measure, measured
 from curate.maths.residue import equal_residues
 from curate.maths.tree import PI, Node, TooMuch, mul, num, over, swap, sym, symbols, walk
@@ -140,9 +141,9 @@ def equal(a: Node, b: Node) -> bool | None:
     if gap.head == "num":
         return not gap.args[0]
     same = equal_residues(a, b)
-    if same is not None:
-        return same
-    return _by_value(a, b)
+    if same is None:
+        same = _by_value(a, b)
+    return same if same is not True else proved(a, b) is not False
 
 
 def _by_value(a: Node, b: Node) -> bool | None:
