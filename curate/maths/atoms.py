@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from curate.maths.groups import absolute, angle, braces, bracket, environment, set_of
+from curate.maths.groups import absolute, angle, braces, bracket, determinant, environment, set_of
 from curate.maths.literals import FRACTIONS, argument, based, number, series
 from curate.maths.names import FUNCTIONS, GREEK
 from curate.maths.tree import (
@@ -22,10 +22,14 @@ from curate.maths.tree import (
     call,
     const,
     mul,
+    neg,
     num,
     over,
     power,
+    swap,
     sym,
+    symbols,
+    walk,
 )
 
 if TYPE_CHECKING:
@@ -130,14 +134,20 @@ def _command(p: Parser, name: str) -> Node:
         return _GROUPS[name](p)
     if name in _FUNCTIONS:
         return _function(p, name)
-    if name == "bar":
-        return call("overline", argument(p))
-    if name in ("overline", "dot", "not", "stackrel", "underbrace", "overset", "underset"):
+    if name in ("bar", "overline"):
+        return _conjugate(argument(p))
+    if name in ("dot", "not", "stackrel", "underbrace", "overset", "underset"):
         return call(name, argument(p))
     if name in ("right", "ldots", "dots", "cdots", "mid", "in", "le", "ge", "end") or len(name) > 20:
         raise Unreadable(f"\\{name} where a value should stand")
     name = _SAME.get(name, name)
     return sym(name + ("_" + subscript(p) if p.sees("_") else ""))
+
+
+def _conjugate(node: Node) -> Node:
+    """The conjugate of a complex number; of anything else a name: a mean, a segment, a complement."""
+    is_number = any(n == IMAGINARY for n in walk(node)) and not symbols(node)
+    return swap(node, {IMAGINARY: neg(IMAGINARY)}) if is_number else call("overline", node)
 
 
 def _corners(p: Parser) -> Node | None:
@@ -186,6 +196,8 @@ def _function(p: Parser, name: str) -> Node:
     else:
         inner = _reach(p)
     args = inner.args if inner.head == "()" else (inner,)
+    if name == "det" and inner.head == "rows":
+        return determinant(inner)
     if name == "log" and base is not None:
         args = (*args, base)
     if name == "cis":

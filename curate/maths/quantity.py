@@ -6,6 +6,7 @@ import re
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from curate.maths.spelled import SCALES
 from curate.maths.tree import Node, add, mul, num
 
 _DEGREES = frozenset({"degree", "degrees", "deg", "度"})
@@ -50,6 +51,9 @@ def measured(node: Node) -> Measure:
     if low in _DEGREES or low in _RADIANS or low in _PERCENT:
         kind = "degree" if low in _DEGREES else "percent" if low in _PERCENT else "radian"
         return Measure(value, kind)
+    scale, _, scaled = low.partition(" ")
+    if scaled and scale in SCALES:  # 1.2 million dollars
+        return measured(Node("qty", (mul(num(SCALES[scale]), value), said[len(scale) :])))
     unit = unit_of(said)
     if unit is None:
         return Measure(value, "noun", text=said)

@@ -11,7 +11,7 @@ _SMALL = (
 ).split()
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _VALUES = {w: n for n, w in enumerate(_SMALL)} | {w: 10 * n for n, w in enumerate(_TENS, 2)}
-_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _PARTS = "half third fourth fifth sixth seventh eighth ninth tenth".split()
 _PARTED = {w: n for n, w in enumerate(_PARTS, 2)} | {"quarter": 4, "halve": 2, "hundredth": 100}
 _MONTHS = "january february march april may june july august september october november december".split()
@@ -31,6 +31,8 @@ def spelled(text: str) -> Fraction | None:
     words = words[sign < 0 :]
     if not words or len(words) > 20:
         return None
+    if words in (["half"], ["dozen"]):
+        return Fraction(sign, 2) if words == ["half"] else Fraction(sign * 12)
     part = _parted(words[-2:]) if len(words) > 1 else None
     if part is None:
         whole = _whole(words)
@@ -62,10 +64,12 @@ def _whole(words: list[str]) -> int | None:
             if last <= 19 or last < 100 and not 0 < value < 10 or value == 0 and len(words) > 1:
                 return None
             group, last = group + value, max(value, 1)
+        elif word == "dozen" and n == len(words) - 1 and 0 < group < 100:
+            group *= 12
         elif word == "hundred" and 0 < group < 10:
             group, last = group * 100, 100
-        elif word in _SCALES and group and _SCALES[word] < scale:
-            scale = _SCALES[word]
+        elif word in SCALES and group and SCALES[word] < scale:
+            scale = SCALES[word]
             total, group, last = total + group * scale, 0, 10**3
         else:
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from curate.maths.hanzi import chinese
 from curate.maths.names import CONSTANTS, FUNCTIONS, GREEK, LINKS
 from curate.maths.spelled import spelled
 from curate.maths.tree import Node, num
@@ -78,7 +79,7 @@ def phrase(text: str) -> Node | None:
     if len(said) > 300 or len(said) < 2 or not _PHRASE.fullmatch(said):
         return None
     words = said.casefold().split()
-    number = spelled(said)
+    number = spelled(said) if said.isascii() else chinese(said)
     if number is not None:
         return num(number)
     counted = spelled(" ".join(words[:-1]))
