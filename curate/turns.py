@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -59,8 +58,7 @@ def asked_of(row: Row) -> list[Message]:
 async def turn_for(engine: Engine, messages: Sequence[Message], row: Row) -> Turn:
     """The turn of a row as this engine's chat template would have it begin."""
     ask = getattr(engine, "opened", None)
-    found = ask(messages) if ask else ""
-    turn = turn_of(row, await found if inspect.isawaitable(found) else found)
+    turn = turn_of(row, await ask(messages) if ask else "")
     if turn is None:
         raise CallFailed("the model's chat template begins its thinking, and this trace has none")
     return turn

@@ -14,7 +14,7 @@ from conftest import ROOT
 # Every file and folder of curate/ stands on one floor, and may import its own floor and those that MAY names.
 # A room is a floor of its own, so that rooms never import each other. A new core file gets its place here.
 FLOORS = {
-    "ground": "schema text pieces errors answers maths talk votes injection instructions",
+    "ground": "schema text pieces errors answers maths talk votes together injection instructions",
     "first": "identity fields step engines pool process worker parts progress budget journal journalled loop "
     "pair golds turns sandbox judging",
     "annexe": "publish card shards train losses rewards",
@@ -25,7 +25,7 @@ FLOORS = {
     "sample": "sample",
     "read": "read aliases formats hub rowfile",
     "second": "pipeline run look plan columns stages outcome remember picture site record estimate",
-    "third": "methods evaluate metrics demo demo_world",
+    "third": "methods evaluate metrics tracing demo demo_world",
     "roof": "cli recipes looking",
 }
 ROOM = {"ground", "first"}

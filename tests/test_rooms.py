@@ -167,6 +167,8 @@ def test_its_examples_hold(found: Found, made: Step) -> None:
     assert made.examples, "a step without examples shows nobody what it does"
     if found.role is Filter:
         check_filter(made)
+    elif made.body == "mark" and found.role is Score:
+        check_score(made, [pair for rows, want in made.examples for pair in measured(made, rows, want)])
     elif made.body == "mark":
         check_verifier(made, [pair for rows, want in made.examples for pair in marked(made, rows, want)])
     else:
@@ -199,6 +201,15 @@ def marked(step: Step, rows: list[dict[str, Any]], wanted: list[Any]) -> list[tu
     assert marks.schema == {"row": pl.UInt32, **step.writes}
     assert marks["row"].is_unique().all()
     found = dict(marks.iter_rows())
+    return [(found[i], want) for i, want in zip(range(len(rows)), wanted, strict=True)]
+
+
+def measured(step: Step, rows: list[dict[str, Any]], wanted: list[Any]) -> list[tuple[Any, Any]]:
+    """The columns that a score over the whole table gives each row, beside what is wanted."""
+    marks = step.mark(frame_of(step, rows).with_row_index("row")).collect()  # type: ignore[attr-defined]
+    assert marks.schema == {"row": pl.UInt32, **step.writes}
+    assert marks["row"].is_unique().all()
+    found = {line.pop("row"): line for line in marks.to_dicts()}
     return [(found[i], want) for i, want in zip(range(len(rows)), wanted, strict=True)]
 
 
@@ -287,7 +298,7 @@ def test_a_filter_or_a_step_over_the_whole_table_takes_an_empty_one(found: Found
     if found.role is Filter:
         assert reasons(made, []) == []
     elif made.body == "mark":
-        assert marked(made, [], []) == []
+        assert (measured if found.role is Score else marked)(made, [], []) == []
 
 
 # The checks themselves can fail: three steps that break the contract.

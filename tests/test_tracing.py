@@ -1,0 +1,139 @@
+"""Fidelity side by side, the position profile, and a teacher who taught nobody."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import curate
+from curate.engines.scripted import Scripted
+from curate.errors import UserError
+from curate.scores.fidelity import Fidelity, bleu, side_by_side
+from curate.scores.provenance import Provenance
+from curate.scores.sentence_logprob import SentenceLogprob
+from curate.scores.token_logprobs import TokenLogprobs
+from curate.tracing import influence, position_profile, spurious_teacher
+from curate.verifiers.math_equal import MathEqual
+
+WORDS = st.lists(st.sampled_from("a b c d".split()), max_size=9)
+
+
+@given(WORDS, WORDS)
+def test_bleu_is_a_share_and_one_for_a_copy(words: list[str], other: list[str]) -> None:
+    assert 0 <= bleu(words, other) <= 1 + 1e-12
+    assert bleu(words, words) == pytest.approx(1.0 if words else 0.0)
+    if not set(words) & set(other):
+        assert bleu(words, other) == 0
+
+
+def test_bleu_by_hand() -> None:
+    """Brevity and an order without a hit."""
+    assert bleu("a b c d".split(), "a b c d e".split()) == pytest.approx(math.exp(1 - 5 / 4))
+    assert bleu("a c b".split(), "a b c".split()) == pytest.approx((1 * 0.1 / 2 * 0.1 / 1) ** (1 / 3))
+
+
+def traces(model: str, answers: str, thinking: str = "so it is {}") -> list[dict[str, Any]]:
+    """One trace for every letter of `answers`, three a problem whose answer is 1."""
+    return [
+        dict(
+            question=f"q{i // 3}",
+            answer="1",
+            model=model,
+            thinking=thinking.format(a),
+            response=rf"\boxed{{{a}}}",
+        )
+        for i, a in enumerate(answers)
+    ]
+
+
+def test_a_copy_agrees_and_another_way_to_the_same_answers_does_not_reason_alike(tmp_path: Path) -> None:
+    rows = [*traces("teacher", "112113"), *traces("copy", "112113"), *traces("other", "111111", "{} x y z")]
+    source = curate.read(pl.DataFrame(rows))
+    steps = [MathEqual(), Fidelity("teacher")]
+    found = curate.Pipeline(source, steps).run(tmp_path / "run").traces
+    table = {r["model"]: r for r in side_by_side(found).to_dicts()}
+    copy, other, teacher = table["copy"], table["other"], table["teacher"]
+    assert copy["accuracy"] == teacher["accuracy"] == pytest.approx(4 / 6) and other["accuracy"] == 1.0
+    assert copy["agreement"] == pytest.approx((4 * 2 / 3 + 2 * 1 / 3) / 6)
+    assert other["agreement"] == pytest.approx(2 / 3)
+    assert copy["inherited"] == pytest.approx(2 / 6) and other["inherited"] == 0.0
+    assert copy["reasoning_agreement"] > 0.7 > 0.3 > other["reasoning_agreement"]
+    assert teacher["agreement"] is None and teacher["confidence"] == pytest.approx((2 * 2 + 1) / 9)
+    assert other["confidence"] == 1.0 and other["calibration_error"] == other["overconfidence"] == 0.0
+    # of the teacher's six, four are right with confidence 2/3 and two are wrong with 1/3
+    assert teacher["calibration_error"] == pytest.approx(1 / 3)
+    assert teacher["overconfidence"] == pytest.approx((4 * (2 / 3 - 1) + 2 * (1 / 3)) / 6)
+    back = curate.Pipeline(curate.read(pl.DataFrame(rows[::-1])), steps).run(tmp_path / "back").traces
+    same = side_by_side(back).to_dicts()
+    for line, other_line in zip(side_by_side(found).to_dicts(), same, strict=True):
+        assert line == pytest.approx(other_line)
+
+
+def by_words(style: str) -> Any:
+    def chances(messages: Any, text: str) -> list[tuple[str, float]]:
+        words = re.findall(r"\s*</?think>|\s*[^\s<]+|\s+", text)
+        return [(w, math.log(0.9 if not w.isupper() or style in w else 0.2)) for w in words]
+
+    return chances
+
+
+def scored(rows: pl.DataFrame, folder: Path) -> pl.LazyFrame:
+    """Three models: the teacher likes T, the student S, and U belongs to one who taught nobody."""
+    models = {"teacher": "T", "student": "S", "stranger": "U"}
+    engines: dict[str, Any] = {
+        n: Scripted(model=x, script=["-"], chances=by_words(x)) for n, x in models.items()
+    }
+    steps = [
+        *(TokenLogprobs(engines[n], of=n) for n in models),
+        *(SentenceLogprob(n, min_words=1) for n in models),
+        Provenance(),
+        MathEqual(),
+    ]
+    return curate.Pipeline(curate.read(rows), steps).run(folder / "run").traces
+
+
+def test_a_spurious_teacher_has_fewer_sentences_and_the_check_says_how_surely(tmp_path: Path) -> None:
+    texts = ["TTT TT. plain words. SS.", "TT. TTT. so.", "plain. UU. TT. TT."] * 8
+    rows = pl.DataFrame({"question": [f"q{i}" for i in range(24)], "thinking": texts})
+    rows = rows.with_columns(answer=pl.lit("1"), response=pl.lit(r"\boxed{1}"))
+    found = scored(rows, tmp_path)
+    check = spurious_teacher(found, spurious="stranger")
+    # thinking and response: 1 of 4, 2 of 4, 2 of 5 sentences; the stranger's: 0, 0, 1 of 5
+    assert check.real == pytest.approx((1 / 4 + 2 / 4 + 2 / 5) / 3)
+    assert check.spurious == pytest.approx((1 / 5) / 3)
+    assert check.drop == pytest.approx(check.real - check.spurious) and check.problems == 24
+    assert check.separates and check.interval.low <= check.drop <= check.interval.high
+    assert "the labels tell them apart" in str(check)
+    same = spurious_teacher(found, spurious="teacher")
+    assert same.drop == 0 and not same.separates and "do not tell them apart" in str(same)
+    with pytest.raises(UserError, match="no column 'nobody_sentences'; score them with sentence_logprob"):
+        spurious_teacher(found, spurious="nobody")
+    with pytest.raises(UserError, match="no trace is scored by all"):
+        spurious_teacher(
+            found.with_columns(stranger_sentences=pl.lit(None, pl.List(pl.Null))), spurious="stranger"
+        )
+
+
+def test_the_profile_follows_the_positions_of_right_and_wrong_traces(tmp_path: Path) -> None:
+    texts = ["TT. plain. plain.", "TT. plain. SS.", "plain. SS. plain."]
+    rows = pl.DataFrame({"question": ["a", "b", "c"], "thinking": texts, "answer": ["1"] * 3})
+    rows = rows.with_columns(response=pl.Series([r"\boxed{1}", r"\boxed{1}", r"\boxed{2}"]))
+    profile = position_profile(scored(rows, tmp_path), at_least=1)
+    at = {(r["position"], r["label"]): (r["right"], r["wrong"]) for r in profile.to_dicts()}
+    assert (
+        at[0, "teacher"] == (1.0, 0.0) and at[1, "student"] == (0.0, 1.0) and at[2, "student"] == (0.5, 0.0)
+    )
+    for position in range(3):
+        shares = [pair for (p, _), pair in at.items() if p == position]
+        assert [sum(x) for x in zip(*shares, strict=True)] == pytest.approx([1.0, 1.0])
+    assert profile.select("n_right", "n_wrong").unique().rows() == [(2, 1)]
+    area = dict(influence(profile).iter_rows())
+    assert area["teacher"] == pytest.approx(1 / 3) and area["student"] == pytest.approx((0 - 1 + 0.5) / 3)
+    assert position_profile(scored(rows, tmp_path), at_least=2).is_empty()
