@@ -90,9 +90,9 @@ def spurious_teacher(
 ) -> SpuriousTeacher:
     """Label each trace twice, with the teacher and with a model that taught nobody; compare the shares.
 
-    spurious: the name under which `sentence_logprob` wrote that model's `{spurious}_sentences`. provenance: the
-    models and thresholds of the labels that are checked; Provenance() unless given. Traces that one of the
-    models has not scored do not count.
+    spurious: the name under which `sentence_logprob` wrote that model's `{spurious}_sentences`. provenance:
+    the models and thresholds of the labels that are checked; Provenance() unless given. Traces that one of
+    the models has not scored do not count.
     """
     real = provenance or Provenance()
     fake = replace(real, teacher=spurious)

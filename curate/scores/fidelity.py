@@ -129,8 +129,8 @@ def bleu(words: Sequence[str], reference: Sequence[str]) -> float:
 def side_by_side(traces: pl.LazyFrame, verdict: str = "math_equal", bins: int = 10) -> pl.DataFrame:
     """One line a model: traces, accuracy, means of fidelity's columns, how far its confidence is off.
 
-    calibration_error: the mean distance of confidence and accuracy over `bins` equal parts of 0 to 1, weighted
-    by their traces (expected calibration error); overconfidence: the mean of confidence minus right, signed.
+    calibration_error: the mean distance of confidence and accuracy over `bins` equal parts of 0 to 1, each
+    weighted by its traces (expected calibration error); overconfidence: the mean of confidence minus right.
     Both over the judged traces with an answer; null where there are none.
     """
     right = pl.col(verdict).struct.field("passed").cast(pl.Float64)
