@@ -25,7 +25,6 @@ import platform
 import sys
 import time
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,40 +32,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from peers.graders import peers
 from peers.hostile import Survived, survived
-from peers.report import LATE_S, Judged, Part, Parts, report
+from peers.judging import Part, Rows, judged
+from peers.report import LATE_S, Parts, report
 
-from curate.pool import Abstained, Pool
-from curate.step import Verdict, Verifier
+from curate.pool import Pool
 from curate.verifiers.choice import Choice
 from curate.verifiers.math_equal import MathEqual
 
 ROOT = Path(__file__).resolve().parent.parent
 MARK = "<!-- what benchmarks/verifiers.py printed -->"
-Rows = list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Timed(Verifier):
-    """The verdict of a grader, with the seconds it took in place of the score."""
-
-    grader: Any
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return self.grader.columns
-
-    @property
-    def timeout_s(self) -> float:
-        return float(getattr(self.grader, "timeout_s", LATE_S - 0.5))
-
-    @property
-    def memory_mb(self) -> int:
-        return int(getattr(self.grader, "memory_mb", 4096))
-
-    def row(self, row: Any) -> Verdict:
-        began = time.perf_counter()
-        verdict = self.grader.row(row)
-        return verdict._replace(score=time.perf_counter() - began)
 
 
 def load(path: Path, most: int | None) -> Rows:
@@ -83,30 +57,23 @@ def load(path: Path, most: int | None) -> Rows:
     return rows
 
 
-def judged(pool: Pool, grader: Any, rows: Rows) -> Part:
-    """Every row's verdict. A row that is cut off is timed once more by itself, from outside."""
-    out: list[Judged] = [Judged(row["label"], None, 0.0, "lost") for row in rows]
-    step, began = Timed(grader), time.perf_counter()
-    values = list(pool.map(step, rows))
-    wall = time.perf_counter() - began
-    for index, value in values:
-        if isinstance(value, Abstained):
-            again = time.perf_counter()
-            pool.run(step, rows[index])
-            out[index] = Judged(rows[index]["label"], None, time.perf_counter() - again, value.why)
-        else:
-            out[index] = Judged(rows[index]["label"], value.passed, value.score, value.why)
-    return Part(out, wall)
+def timed_anew(pool: Pool, grader: Any, rows: Rows) -> Part:
+    """As `judged`, and a row that was cut off is timed once more by itself, from outside."""
+    part = judged(pool, grader, rows)
+    for index in part.cut_off:
+        began = time.perf_counter()
+        pool.run(grader, rows[index])
+        part.rows[index] = part.rows[index]._replace(seconds=time.perf_counter() - began)
+    return part
 
 
 def ours(pool: Pool, rows: Rows) -> Part:
     """`choice` for multiple choice, `math_equal` for the rest."""
     choice = [row["kind"] == "mcq_response" for row in rows]
-    picked = judged(pool, Choice(), [row for row, is_choice in zip(rows, choice, strict=True) if is_choice])
-    worked = judged(
-        pool, MathEqual(), [row for row, is_choice in zip(rows, choice, strict=True) if not is_choice]
-    )
-    return Part(picked.rows + worked.rows, picked.wall + worked.wall)
+    picked = timed_anew(pool, Choice(), [row for row, its in zip(rows, choice, strict=True) if its])
+    worked = timed_anew(pool, MathEqual(), [row for row, its in zip(rows, choice, strict=True) if not its])
+    later = [len(picked.rows) + i for i in worked.cut_off]
+    return Part(picked.rows + worked.rows, picked.wall + worked.wall, picked.cut_off + later)
 
 
 def facts(missing: list[str], began: float) -> str:
@@ -141,7 +108,7 @@ def measure(files: list[Path], most: int | None) -> tuple[Parts, Parts, dict[str
     semantic: Parts = defaultdict(dict)
     hostile: dict[str, Survived] = {}
     judges: list[tuple[str, Any, Any]] = [("ours", ours, MathEqual())]
-    judges += [(p.label, lambda pool, rows, p=p: judged(pool, p, rows), p) for p in found]
+    judges += [(p.label, lambda pool, rows, p=p: timed_anew(pool, p, rows), p) for p in found]
     for name, judge, grader in judges:
         print(f"{name} …", file=sys.stderr, flush=True)
         with Pool(workers=1) as pool:

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from peers.judging import Around
+
 from curate.pool import Abstained, Pool
-from curate.step import Verdict, Verifier
+from curate.step import Verdict
 
 
 def _octal(text: str) -> str:
@@ -70,23 +72,10 @@ ENDLESS = [
 
 
 @dataclass(frozen=True)
-class Probe(Verifier):
+class Probe(Around):
     """A grader that stands in `folder` while it judges."""
 
-    grader: Any
     folder: str
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return self.grader.columns
-
-    @property
-    def timeout_s(self) -> float:
-        return float(self.grader.timeout_s)
-
-    @property
-    def memory_mb(self) -> int:
-        return int(self.grader.memory_mb)
 
     def row(self, row: Any) -> Verdict:
         os.chdir(self.folder)

@@ -4,27 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from peers.hostile import EVALUATED, Survived
+from peers.judging import Part
 
 LATE_S = 5.5  # our limit and half a second
-
-
-class Judged(NamedTuple):
-    """One row: its label, the verdict, and the seconds it took."""
-
-    label: bool
-    passed: bool | None
-    seconds: float
-    why: str
-
-
-class Part(NamedTuple):
-    """One source through one grader, and the seconds of the whole."""
-
-    rows: list[Judged]
-    wall: float
 
 
 Parts = dict[str, dict[str, Part]]  # grader → source → what it said
