@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import subprocess
 import sys
 import threading
-import time
-import urllib.request
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served import ENVIRONMENT, free_port
+from served import healthy
 
 from curate.engines.vllm import VLLM
 
@@ -80,20 +77,9 @@ def vllm_running(model: Path) -> Iterator[Any]:
 @contextlib.contextmanager
 def vllm_serving(model: Path, *more: str) -> Iterator[str]:
     """The address of vLLM's own server, in a process of its own."""
-    port = free_port()
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--enforce-eager"]
+    command += ["--dtype", "float32", "--enforce-eager"]
     command += ["--no-enable-chunked-prefill", "--max-num-batched-tokens", "2048"]
     command += ["--kv-cache-memory-bytes", str(1 << 30), "--generation-config", "vllm", *more]
-    silent = subprocess.DEVNULL
-    with subprocess.Popen(command, stdout=silent, env={**ENVIRONMENT, **QUIET}) as process:
-        try:
-            for _ in range(3000):
-                assert process.poll() is None, "vLLM's server ended before it served"
-                with contextlib.suppress(OSError):
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health").close()
-                    break
-                time.sleep(0.1)
-            yield f"http://127.0.0.1:{port}/v1"
-        finally:
-            process.terminate()
+    with healthy(command, **QUIET) as url:
+        yield url
