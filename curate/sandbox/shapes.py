@@ -6,6 +6,7 @@
 | the same with `"fn_name"`; an input lists arguments, outputs are values or `[value]` | APPS, TACO | calls |
 | `[{"input": "1 2", "output": "3", "testtype": "stdin"}]` | LiveCodeBench | stdin, stdout |
 | the same with `"testtype": "functional"`: input is one JSON value a line | LiveCodeBench | calls |
+| `{"input": "1 2", "output": "3"}`: one case; lists in it are as `inputs` and `outputs` | | as above |
 | `{"entry_point": "f", "test": "def check(candidate): ..."}`, also with `"prompt"` | HumanEval | asserts |
 | `{"test_list": ["assert f(1) == 2"], "test_imports": ["import math"]}` | MBPP | asserts |
 | `["assert f(1) == 2", ...]` or such a text, JSON or not | | asserts |
@@ -18,12 +19,13 @@ of a function to call may be `fn_name`, `func_name` or `entry_point`, there or u
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from curate.sandbox.sources import code_of, method_of, only_defines
 
 DEEPEST = 100
 LISTS = ("test_cases", "tests", "cases", "public_test_cases", "private_test_cases")
@@ -81,9 +83,12 @@ def read_tests(answer: Any, question: str = "") -> Tests:
         return _asserts("\n".join(lines), _name(given), question)
     if isinstance(given.get("test"), str):
         return _asserts(given["test"], _name(given), given.get("prompt") or question)
-    if isinstance(given.get("inputs"), list) and isinstance(given.get("outputs"), list):
-        return _columns(given)
+    inputs, outputs = (_listed(given, keys) for keys in (INPUT, OUTPUT))
+    if inputs is not None and outputs is not None:
+        return _columns(given, inputs, outputs)
     cases = [c for key in LISTS if key in given for c in _case_list(given[key], key)]
+    if not cases and all(({*keys} - {"inputs", "outputs"}) & {*given} for keys in (INPUT, OUTPUT)):
+        cases = [given]
     if cases:
         return _list(cases, given, question)
     raise Unreadable(f"no tests under the keys {', '.join(map(str, list(given)[:6])) or '(none)'}")
@@ -128,26 +133,17 @@ def _texts(given: Mapping[str, Any], key: str) -> list[str]:
 def _asserts(test: str, name: str, question: str) -> Asserts:
     if not re.search(r"\bassert|\braise\b", test):
         raise Unreadable("the test asserts nothing")
-    if not name and _only_defines(test):
+    if not name and only_defines(test):
         raise Unreadable("its asserts stand in functions that nothing calls, and no entry_point is named")
     return Asserts(test, name, code_of(question, name) if name else "")
 
 
-def _only_defines(test: str) -> bool:
-    """Whether the text only defines things, none of which is called: neither by it nor as a `test_...`."""
-    try:
-        statements = ast.parse(test).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    if any(isinstance(s, ast.FunctionDef) and s.name.startswith("test") for s in statements):
-        return False
-    quiet = (ast.FunctionDef, ast.Import, ast.ImportFrom, ast.Assign)
-    docs = [s for s in statements if isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant)]
-    return all(isinstance(s, quiet) or s in docs for s in statements)
+def _listed(given: Mapping[str, Any], keys: tuple[str, ...]) -> list[Any] | None:
+    """The list under one of the keys, if there is one."""
+    return next((given[key] for key in keys if isinstance(given.get(key), list)), None)
 
 
-def _columns(given: Mapping[str, Any]) -> Tests:
-    inputs, outputs = given["inputs"], given["outputs"]
+def _columns(given: Mapping[str, Any], inputs: list[Any], outputs: list[Any]) -> Tests:
     if len(inputs) != len(outputs):
         raise Unreadable(f"{len(inputs)} inputs and {len(outputs)} outputs")
     if not inputs:
@@ -202,7 +198,7 @@ def _list(cases: list[Any], given: Mapping[str, Any], question: str) -> Tests:
         raise Unreadable("functional and stdin cases in one row")
     if "functional" not in kinds and not (name and not kinds - {None, "function_call", "call"}):
         return Streams(tuple((_text(i), _text(o)) for i, o in pairs))
-    name = name or _method(question)
+    name = name or method_of(question)
     if not name:
         raise Unreadable("functional cases, and no name of a function")
     arguments = [
@@ -239,21 +235,3 @@ def _text(given: Any) -> str:
     if isinstance(given, int | float):
         return str(given)
     raise Unreadable(f"an input or output that is a {type(given).__name__}")
-
-
-def _method(question: str) -> str:
-    found = re.findall(r"^[ \t]+def ([A-Za-z]\w*)\(self\b", question[:100_000], re.MULTILINE)
-    return found[0] if len(set(found)) == 1 else ""
-
-
-_FENCE = re.compile(r"^```\w*[ \t]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
-
-
-def code_of(question: str, name: str) -> str:
-    """The Python in a question that defines `name` (HumanEval's prompt), or nothing."""
-    defines = re.compile(rf"^(?:async )?def {re.escape(name)}\b", re.MULTILINE)
-    for found in _FENCE.finditer(question):
-        if defines.search(found.group(1)):
-            return found.group(1)
-    starts = re.match(r"\s*(?:from|import|def|class|#|@|[A-Z_]+ =|\"\"\")", question)
-    return question if starts and defines.search(question) else ""
