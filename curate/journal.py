@@ -11,6 +11,7 @@ import asyncio
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,8 +20,7 @@ import polars as pl
 from curate.budget import Price
 
 _TABLES = """
-create table if not exists calls (key text primary key, step text, row text, reply text) without rowid;
-create index if not exists calls_by_step on calls (step, row);
+create table if not exists calls (id integer primary key, step text, key text, row text, reply text);
 create table if not exists ledger (
   step text, fingerprint text, engine text, rows_cached int, rows_paid int, calls int, failed int,
   prompt_tokens int, output_tokens int, seconds real, usd real,
@@ -40,6 +40,8 @@ LEDGER: dict[str, Any] = {
     "seconds": pl.Float64,  # wall clock behind this door, from when its engines were ready
     "usd": pl.Float64,  # null where nobody has said a price
 }
+AT_ONCE = 1_000  # calls that one statement inserts, well under sqlite's bound on parameters
+_COUNTED = ("calls", "prompt_tokens", "output_tokens")  # of each call
 _ADDED = ("rows_paid", "calls", "failed", "prompt_tokens", "output_tokens", "seconds")
 
 
@@ -64,15 +66,24 @@ class Journal:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._pending: list[tuple[Call, asyncio.Future[None]]] = []
         self._committer: asyncio.Task[None] | None = None
+        self._ids: dict[tuple[str, str], list[int]] = {}  # (step, row) → its calls that are not forgotten
         self._db: sqlite3.Connection = self._thread.submit(self._open, path).result()
+        self._last: int = self._thread.submit(self._newest).result()
 
     @staticmethod
     def _open(path: Path) -> sqlite3.Connection:
         db = sqlite3.connect(path)
         db.execute("pragma journal_mode = wal")
         db.execute("pragma synchronous = normal")
+        if "calls" in _tables(db) and "id" not in _columns(db, "calls"):
+            db.execute("alter table calls rename to calls_by_key")  # a folder that was begun before 0.4
         db.executescript(_TABLES)
-        if "usd" not in [column[1] for column in db.execute("pragma table_info(ledger)")]:
+        if "calls_by_key" in _tables(db):
+            with db:
+                columns = "step, key, row, reply"
+                db.execute(f"insert into calls ({columns}) select {columns} from calls_by_key")
+                db.execute("drop table calls_by_key")
+        if "usd" not in _columns(db, "ledger"):
             db.execute("alter table ledger add column usd real")  # a folder that was begun before 0.3
         return db
 
@@ -80,10 +91,17 @@ class Journal:
         self._thread.submit(self._db.close).result()
         self._thread.shutdown()
 
+    def _newest(self) -> int:
+        [(last,)] = self._db.execute("select coalesce(max(id), 0) from calls")
+        return int(last)
+
     def replies(self, step: str) -> dict[str, str]:
         """The journalled calls of one step: few, because a finished row's calls are forgotten."""
-        query = "select key, reply from calls where step = ?"
-        return dict(self._thread.submit(lambda: self._db.execute(query, (step,)).fetchall()).result())
+        query = "select id, row, key, reply from calls where step = ? order by id"
+        found = self._thread.submit(lambda: self._db.execute(query, (step,)).fetchall()).result()
+        for number, row, _, _ in found:
+            self._ids.setdefault((step, row), []).append(number)
+        return {key: reply for _, _, key, reply in found}
 
     async def keep(self, call: Call) -> None:
         """Returns once the call and what it cost are committed. Until then it counts as in flight."""
@@ -107,19 +125,35 @@ class Journal:
                     done.set_exception(error) if error else done.set_result(None)
 
     def _insert(self, calls: Sequence[Call]) -> None:
+        """In few statements: after each, this thread waits until a busy event loop lets it go on."""
+        numbers = range(self._last + 1, self._last + 1 + len(calls))
+        rows = [(i, c.step, c.key, c.row, c.reply) for i, c in zip(numbers, calls, strict=True)]
         with self._db:
-            rows = [(c.key, c.step, c.row, c.reply) for c in calls]
-            self._db.executemany("insert or replace into calls values (?, ?, ?, ?)", rows)
-            for c in calls:
-                spent = {"calls": 1, "prompt_tokens": c.prompt_tokens, "output_tokens": c.output_tokens}
-                self._db.execute(*_ledger_line(c.step, c.fingerprint, c.engine, None, spent, c.usd))
+            for i in range(0, len(rows), AT_ONCE):
+                some = rows[i : i + AT_ONCE]
+                places = ", ".join(["(?, ?, ?, ?, ?)"] * len(some))
+                self._db.execute(f"insert into calls values {places}", list(chain.from_iterable(some)))
+            for line, spent in _spent(calls).items():
+                self._db.execute(*_ledger_line(*line, None, spent))
+        self._last = numbers[-1]
+        for number, c in zip(numbers, calls, strict=True):
+            self._ids.setdefault((c.step, c.row), []).append(number)
 
     def forget(self, step: str, rows: Iterable[str]) -> None:
         """Drop the calls of rows whose answer is now in a part."""
-        pairs = [(step, row) for row in rows]
-        self._thread.submit(self._execute, "delete from calls where step = ? and row = ?", pairs).result()
+        self._thread.submit(self._forget, step, rows).result()
 
-    def _execute(self, query: str, values: list[tuple[Any, ...]]) -> None:
+    def _forget(self, step: str, rows: Iterable[str]) -> None:
+        ids = sorted(i for row in rows for i in self._ids.pop((step, row), ()))
+        runs: list[list[int]] = []  # of consecutive numbers: what was inserted together goes together
+        for number in ids:
+            if runs and runs[-1][1] == number - 1:
+                runs[-1][1] = number
+            else:
+                runs.append([number, number])
+        self._execute("delete from calls where id between ? and ?", runs)
+
+    def _execute(self, query: str, values: Sequence[Sequence[Any]]) -> None:
         with self._db:
             self._db.executemany(query, values)
 
@@ -151,13 +185,28 @@ class Journal:
         return pl.DataFrame(rows, schema=LEDGER, orient="row")
 
 
+def _tables(db: sqlite3.Connection) -> list[str]:
+    return [name for (name,) in db.execute("select name from sqlite_master where type = 'table'")]
+
+
+def _columns(db: sqlite3.Connection, table: str) -> list[str]:
+    return [column[1] for column in db.execute(f"pragma table_info({table})")]
+
+
+def _spent(calls: Sequence[Call]) -> dict[tuple[str, str, str], dict[str, float]]:
+    """What the calls add to each line of the ledger; `usd` is there where a price is known."""
+    lines: dict[tuple[str, str, str], dict[str, float]] = {}
+    for c in calls:
+        line = lines.setdefault((c.step, c.fingerprint, c.engine), dict.fromkeys(_COUNTED, 0))
+        for name, value in zip(_COUNTED, (1, c.prompt_tokens, c.output_tokens), strict=True):
+            line[name] += value
+        if c.usd is not None:
+            line["usd"] = line.get("usd", 0.0) + c.usd
+    return lines
+
+
 def _ledger_line(
-    step: str,
-    fingerprint: str,
-    engine: str,
-    cached: int | None,
-    spent: Mapping[str, float],
-    usd: float | None = None,
+    step: str, fingerprint: str, engine: str, cached: int | None, spent: Mapping[str, float]
 ) -> tuple[str, tuple[Any, ...]]:
     """The query that adds `spent` to one line of the ledger, and sets rows_cached where it is given."""
     sums = ", ".join(f"{name} = {name} + excluded.{name}" for name in _ADDED)
@@ -167,4 +216,5 @@ def _ledger_line(
         " usd = case when excluded.usd is null then usd else coalesce(usd, 0) + excluded.usd end"
         + ("" if cached is None else ", rows_cached = excluded.rows_cached")
     )
-    return query, (step, fingerprint, engine, cached or 0, usd, *(spent.get(name, 0) for name in _ADDED))
+    added = (spent.get(name, 0) for name in _ADDED)
+    return query, (step, fingerprint, engine, cached or 0, spent.get("usd"), *added)

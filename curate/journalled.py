@@ -6,16 +6,16 @@ import contextvars
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from curate.budget import Budget
 from curate.errors import CallFailed
-from curate.identity import model_name
 from curate.journal import Call, Journal
 from curate.schema import content_hash
 from curate.step import Completion, Engine, Message, TokenScores
 
+_to_json = json.JSONEncoder(ensure_ascii=False).encode
 _row: contextvars.ContextVar[tuple[str, Counter[str]]] = contextvars.ContextVar("row")
 
 
@@ -25,6 +25,7 @@ class Journalled:
 
     engine: Engine
     journal: Journal
+    name: str  # the ledger's, of the model
     step: str
     fingerprint_of_step: str
     known: dict[str, str]
@@ -52,33 +53,33 @@ class Journalled:
     ) -> list[Completion]:
         """The engine's chat. A seed that is not given comes from the row and the call."""
         key = self._key("chat", messages, seed, options)
-        if key not in self.known:
-            chosen = int(key[:12], 16) if seed is None else seed
-            await self.budget.begin()
-            try:
-                replies = await self.engine.chat(messages, seed=chosen, **options)
-                tokens = replies[0].prompt_tokens, sum(r.output_tokens for r in replies)
-                usd = self.budget.pay(model_name(self.engine), *tokens)
-            finally:
-                self.budget.end()
-            if not all(_is_text(r.text) and _is_text(r.response) for r in replies):
-                raise CallFailed("the model's answer holds half of a surrogate pair; no file can hold that")
-            await self._keep(key, [asdict(r) for r in replies], *tokens, usd)
-        found = json.loads(self.known.pop(key))
-        return [Completion(**{**r, "logprobs": _tuple(r["logprobs"])}) for r in found]
+        if (known := self.known.pop(key, None)) is not None:
+            found = json.loads(known)
+            return [Completion(**{**r, "logprobs": _tuple(r["logprobs"])}) for r in found]
+        chosen = int(key[:12], 16) if seed is None else seed
+        await self.budget.begin()
+        try:
+            replies = await self.engine.chat(messages, seed=chosen, **options)
+            tokens = replies[0].prompt_tokens, sum(r.output_tokens for r in replies)
+            usd = self.budget.pay(self.name, *tokens)
+        finally:
+            self.budget.end()
+        await self._keep(key, [vars(r) for r in replies], *tokens, usd)
+        return replies
 
     async def score(self, messages: Sequence[Message], text: str, **options: Any) -> TokenScores:
         """The engine's score, bought once."""
         key = self._key("score", messages, text, options)
-        if key not in self.known:
-            await self.budget.begin()
-            try:
-                scores = await self.engine.score(messages, text, **options)  # type: ignore[attr-defined]
-                usd = self.budget.pay(model_name(self.engine), len(scores.ids), 0)
-            finally:
-                self.budget.end()
-            await self._keep(key, asdict(scores), len(scores.ids), 0, usd)
-        return TokenScores(**{k: _tuple(v) for k, v in json.loads(self.known.pop(key)).items()})
+        if (known := self.known.pop(key, None)) is not None:
+            return TokenScores(**{k: _tuple(v) for k, v in json.loads(known).items()})
+        await self.budget.begin()
+        try:
+            scores: TokenScores = await self.engine.score(messages, text, **options)  # type: ignore[attr-defined]
+            usd = self.budget.pay(self.name, len(scores.ids), 0)
+        finally:
+            self.budget.end()
+        await self._keep(key, vars(scores), len(scores.ids), 0, usd)
+        return scores
 
     def _key(self, *call: Any) -> str:
         row, seen = _row.get()
@@ -89,19 +90,16 @@ class Journalled:
     async def _keep(
         self, key: str, reply: Any, prompt_tokens: int, output_tokens: int, usd: float | None
     ) -> None:
-        self.known[key] = json.dumps(reply, ensure_ascii=False)
+        text = _to_json(reply)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise CallFailed(
+                "the model's answer holds half of a surrogate pair; no file can hold that"
+            ) from None
         self.told(output_tokens)
-        row, engine = _row.get()[0], model_name(self.engine)
-        of_step = self.step, row, self.known[key], self.fingerprint_of_step, engine
+        of_step = self.step, _row.get()[0], text, self.fingerprint_of_step, self.name
         await self.journal.keep(Call(key, *of_step, prompt_tokens, output_tokens, usd))
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def begin_row(key: str) -> None:

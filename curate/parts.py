@@ -62,10 +62,20 @@ def add_part(folder: Path, rows: list[dict[str, Any]], schema: dict[str, Any]) -
     Its name is the SHA-256 of its bytes, so `sha256sum` can tell whether it is still what was written.
     """
     buffer = io.BytesIO()
-    pl.DataFrame(rows, schema=schema, orient="row").write_parquet(buffer, compression="zstd")
+    _frame(rows, schema).write_parquet(buffer, compression="zstd")
     name = hashlib.sha256(buffer.getbuffer()).hexdigest()
     with whole(folder / f"{name}.parquet") as temporary:
         temporary.write_bytes(buffer.getbuffer())
+
+
+def _frame(rows: list[dict[str, Any]], schema: dict[str, Any]) -> pl.DataFrame:
+    """By way of Arrow, which is several times as fast as polars where values are nested."""
+    import pyarrow as pa
+
+    columns = pl.DataFrame(schema=schema).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+    frame = pl.from_arrow(pa.Table.from_pylist(rows, schema=columns))
+    assert isinstance(frame, pl.DataFrame)
+    return frame
 
 
 def scan_parts(folder: Path, schema: dict[str, Any]) -> pl.LazyFrame:

@@ -22,13 +22,17 @@ class Meter:
 
     def row(self) -> None:
         """One row more."""
+        if self.bar.update():  # drawn, which it is not for every row: the words are for the next time
+            self._say()
+
+    def _say(self) -> None:
+        said = self.cached
         if self.spent:
             rate = self.spent / max(1e-9, time.monotonic() - self.started)
-            self.bar.set_postfix_str(f"{self.spent:,} tokens, {rate:,.0f}/s, {self.cached}", refresh=False)
-        else:
-            self.bar.set_postfix_str(self.cached, refresh=False)
-        self.bar.update()
+            said = f"{self.spent:,} tokens, {rate:,.0f}/s, {said}"
+        self.bar.set_postfix_str(said, refresh=False)
 
     def close(self) -> None:
         """Leave the bar as it stands."""
+        self._say()
         self.bar.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -144,6 +145,9 @@ class Writer:
         self.failed: list[dict[str, Any]] = []
         self.failures_in_all, self.first_failure = 0, ""
         self.written_at = time.monotonic()
+        self.has_calls = bool(engines(step))
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="parts")
+        self.part: Future[None] | None = None
 
     def answer(self, key: str, value: Any) -> None:
         self.rows.append({"key": key, **self.step.pack(value)})
@@ -161,22 +165,32 @@ class Writer:
         if waiting >= PART_ROWS or time.monotonic() - self.written_at > PART_SECONDS:
             self.flush()
 
-    def flush(self) -> None:
-        """Everything so far into parts; then, and only then, the journal may forget its calls."""
-        if self.rows:
-            add_part(self.folder, self.rows, self.schema)
-            if engines(self.step):
-                self.journal.forget(self.step.name, [row["key"] for row in self.rows])
-        if self.failed:
-            add_part(self.failures, self.failed, FAILED)
+    def flush(self) -> Future[None]:
+        """Everything so far into parts, in a thread of its own: the calls in flight wait for no disk."""
+        if self.part is not None:
+            self.part.result()  # one part at a time, so a slow disk slows the work down
         now = time.monotonic()
         spent = {"rows_paid": len(self.rows), "failed": len(self.failed), "seconds": now - self.written_at}
-        self.journal.spend(self.step.name, self.step.fingerprint, self.engine, self.cached, **spent)
+        self.part = self.thread.submit(self._write, self.rows, self.failed, spent)
         self.rows, self.failed, self.written_at = [], [], now
+        return self.part
+
+    def _write(
+        self, rows: list[dict[str, Any]], failed: list[dict[str, Any]], spent: dict[str, float]
+    ) -> None:
+        """First the parts; then, and only then, the journal may forget the calls of their rows."""
+        if rows:
+            add_part(self.folder, rows, self.schema)
+            if self.has_calls:
+                self.journal.forget(self.step.name, [row["key"] for row in rows])
+        if failed:
+            add_part(self.failures, failed, FAILED)
+        self.journal.spend(self.step.name, self.step.fingerprint, self.engine, self.cached, **spent)
 
     def close(self) -> None:
         self.meter.close()
-        self.flush()
+        with self.thread:
+            self.flush().result()
 
 
 def width(step: Step) -> int:
@@ -191,8 +205,8 @@ async def _ask_all(memory: Memory, step: Step, todo: Path, writer: Writer) -> No
         for name, engine in engines(step).items():
             inner = await doors.enter_async_context(engine)
             check_served(memory.folder, inner)
-            of_step = writer.journal, step.name, step.fingerprint, known
-            opened[name] = Journalled(inner, *of_step, budget, writer.meter.tokens)
+            of_step = model_name(inner), step.name, step.fingerprint, known
+            opened[name] = Journalled(inner, writer.journal, *of_step, budget, writer.meter.tokens)
         asked = replace(step, **opened)
         budget.open_door()
         writer.written_at = time.monotonic()  # a model that is being loaded says nothing of its speed

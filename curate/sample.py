@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from curate.errors import UserError
@@ -41,6 +42,10 @@ class Sample(Step):
     def writes(self) -> dict[str, Any]:
         return {c: t for c, t in TRACE.items() if c not in ("trace_id", "parent_id", "sample")}
 
+    @cached_property
+    def _model(self) -> str:
+        return model_name(self.engine)  # which looks at the disk
+
     async def ask(self, row: Row) -> tuple[list[dict[str, str]], Completion]:
         """One trace of one problem: what was sent, and what came back."""
         messages = user(self.prompt.replace("{question}", row["question"]), self.system)
@@ -50,7 +55,7 @@ class Sample(Step):
     def pack(self, value: tuple[list[dict[str, str]], Completion]) -> dict[str, Any]:
         messages, c = value
         return {
-            "model": model_name(self.engine),
+            "model": self._model,
             "messages": messages,
             "thinking": c.thinking,
             "response": c.response,

@@ -55,14 +55,18 @@ Row = Mapping[str, Any]
 
 def content_hash(*parts: Any) -> str:
     """32 hexadecimal digits that depend on the JSON of `parts` and nothing else."""
-    text = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_plain)
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return hashlib.blake2b(_canonical(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, (pl.Series, tuple, set, frozenset)):
         return sorted(value, key=repr) if isinstance(value, (set, frozenset)) else list(value)
     raise TypeError(f"no content hash for a {type(value).__name__}: {value!r}")
+
+
+_canonical = json.JSONEncoder(
+    ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_plain
+).encode  # made once: there are several hashes in the life of every row
 
 
 def problem_id(question: str) -> str:
