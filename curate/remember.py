@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 
@@ -23,7 +23,8 @@ from curate.identity import engines, model_name
 from curate.journal import Journal
 from curate.journalled import Journalled, begin_row
 from curate.loop import run_async
-from curate.parts import add_part, count, is_full, iter_rows, scan_parts, set_aside_damaged, sink
+from curate.match import match, new_rows
+from curate.parts import add_part, count, is_full, iter_rows, set_aside_damaged, sink
 from curate.pool import Abstained, Pool
 from curate.progress import Meter
 from curate.record import check_served
@@ -34,14 +35,6 @@ PART_ROWS = 2_000
 PART_SECONDS = 10.0
 FAILED: dict[str, Any] = {"key": pl.String, "why": pl.String}
 GO_ON = "run the same command again to go on: nothing that was answered is asked again"
-
-
-class Answers(NamedTuple):
-    """What one door hands back: `known` has `key` and the step's `writes`; `failed` has `key` and `why`."""
-
-    known: pl.LazyFrame
-    failed: pl.LazyFrame
-    new: int
 
 
 def with_key(step: Step, frame: pl.LazyFrame) -> pl.LazyFrame:
@@ -72,23 +65,17 @@ class Memory:
 
     def todo(self, step: Step, keyed: Path) -> Path:
         """One row for every key that nobody has answered: its `key`, and the columns the step reads."""
-        frame = pl.scan_parquet(keyed)
         set_aside_damaged(self.answers(step))
-        known = scan_parts(self.answers(step), {"key": pl.String, **step.writes}).select("key")
-        first = (
-            frame.select("key")
-            .with_row_index("row")
-            .unique("key", keep="first", maintain_order=True)
-            .join(known, on="key", how="anti", maintain_order="left")
-            .select("row")
-        )
-        asked = frame.select("key", *step.columns).with_row_index("row")
         path = self.scratch / "todo.parquet"
-        sink(asked.join(first, on="row", how="semi", maintain_order="left").drop("row"), path).collect()
+        new = new_rows(keyed, self.answers(step), self.scratch / "new.parquet")
+        sink(new.select("key", *step.columns), path).collect()
         return path
 
-    def remember(self, step: Step, keyed: Path) -> Answers:
-        """Answer every row of `keyed` (a table with `key`), from memory where it can be."""
+    def remember(self, step: Step, keyed: Path) -> pl.LazyFrame:
+        """Answer every row of `keyed` (a table with `key`), from memory where it can be.
+
+        The rows come back with the step's `writes`, and with `why` where a call failed.
+        """
         todo = self.todo(step, keyed)
         new, rows = count(todo), count(keyed)
         writer = Writer(self, step, new, cached=rows - new)
@@ -103,14 +90,14 @@ class Memory:
             raise BudgetSpent(f"stopped in {step.name}: {e}") from None
         finally:
             writer.close()
-        known = scan_parts(self.answers(step), {"key": pl.String, **step.writes})
         if (
             step.body == "ask"
             and writer.failures_in_all == new > 0
             and not any(self.answers(step).glob("*.parquet"))
         ):
             raise UserError(f"every call of {step.name} failed; the first said: {writer.first_failure}")
-        return Answers(known.unique("key"), scan_parts(writer.failures, FAILED), new)
+        path = self.scratch / f"{time.monotonic_ns()}.answers.parquet"
+        return match(keyed, writer.folder, writer.failures, path, step.writes)
 
     def _work(self, step: Step, todo: Path, writer: Writer) -> None:
         keys: dict[int, str] = {}

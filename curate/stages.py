@@ -119,7 +119,10 @@ class Walk:
         frames = [*(p.before for p in self.pending), self.live]
         functions = [i for i, p in enumerate(self.pending) if not isinstance(p.step, Step)]
         content = [_content(frames[i + after]) for i in functions for after in (0, 1)]
-        sums = [f.row(0) for f in pl.collect_all([*sinks, *content])[len(sinks) :]]
+        # One plan after the other: where one plan feeds two sinks, polars holds the whole table for the slower.
+        for each in sinks:
+            each.collect()
+        sums = [f.collect().row(0) for f in content]
         for i, before, after in zip(functions, sums[::2], sums[1::2], strict=True):
             _check_function(step_name(self.pending[i].step), before, after)
         rows = count(self.source)
@@ -161,14 +164,11 @@ class Walk:
         return path
 
     def door(self, step: Step) -> None:
-        """Answer a paying step's rows from memory, work out the rest, and hand on a plan that joins them."""
+        """Answer a paying step's rows from memory, work out the rest, and hand on a plan of rows and answers."""
         keyed = self.key(step)
-        answers = self.memory.remember(step, keyed)
-        asked = pl.scan_parquet(keyed).drop(list(step.writes), strict=False)
-        joined = asked.join(answers.known, on="key", how="left", maintain_order="left")
-        failed = joined.join(answers.failed, on="key", how="inner", maintain_order="left")
-        failed = failed.with_columns(dropped_by=pl.lit(step.name)).drop("key")
-        ok = joined.join(answers.failed, on="key", how="anti", maintain_order="left").drop("key")
+        joined = self.memory.remember(step, keyed).drop("key")
+        failed = joined.filter(pl.col("why").is_not_null()).with_columns(dropped_by=pl.lit(step.name))
+        ok = joined.filter(pl.col("why").is_null()).drop("why")
         if isinstance(step, (Verifier, Score)):
             self.measured |= set(step.writes)
         live, aside = outcome(step, ok, self.live, self.measured)

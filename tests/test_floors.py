@@ -24,7 +24,7 @@ FLOORS = {
     "scores": "scores",
     "sample": "sample",
     "read": "read aliases formats hub rowfile",
-    "second": "pipeline run look plan columns stages outcome remember picture site record estimate",
+    "second": "pipeline run look plan columns stages outcome remember match picture site record estimate",
     "third": "methods evaluate metrics tracing demo demo_world",
     "roof": "cli recipes looking",
 }
