@@ -39,7 +39,7 @@ def new_rows(keyed: Path, answers: Path, out: Path) -> pl.LazyFrame:
 
 
 def match(keyed: Path, answers: Path, failures: Path, out: Path, writes: Mapping[str, Any]) -> pl.LazyFrame:
-    """The keyed rows with `writes`, their key's answer, and `why`, where its call failed; null without them."""
+    """The keyed rows with `writes`, of their key's answer, and `why`, where its call failed; else null."""
     columns = list(writes) if any(answers.glob("*.parquet")) else []
     answered = [f"a.{_name(c)}" for c in columns]
     query = f"""

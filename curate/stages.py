@@ -119,7 +119,7 @@ class Walk:
         frames = [*(p.before for p in self.pending), self.live]
         functions = [i for i, p in enumerate(self.pending) if not isinstance(p.step, Step)]
         content = [_content(frames[i + after]) for i in functions for after in (0, 1)]
-        # One plan after the other: where one plan feeds two sinks, polars holds the whole table for the slower.
+        # One plan after the other: where one feeds two sinks, polars holds the whole table for the slower.
         for each in sinks:
             each.collect()
         sums = [f.collect().row(0) for f in content]
