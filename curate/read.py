@@ -19,6 +19,7 @@ from curate.errors import InputError, near
 from curate.formats import Record
 from curate.golds import unreadable_golds
 from curate.identity import describe
+from curate.named import values_of
 from curate.parts import whole
 from curate.pool import Pool
 from curate.rowfile import RowFile
@@ -148,7 +149,7 @@ class Source:
         for batch in formats.batches(records):
             rows = [record.values for record in batch if record.values is not None]
             names.update(name for row in rows for name in row)
-            mapped = iter(self._mapped(where, rows, names))
+            mapped = iter(values_of(self.columns, rows, names, where))
             for record in batch:
                 if record.values is None:
                     yield _unreadable(label, where, record, record.why)
@@ -158,35 +159,6 @@ class Source:
                     yield from to_rows(rest, next(mapped), label)
                 except BadRow as e:
                     yield _unreadable(label, where, record, str(e))
-
-    def _mapped(self, where: str, rows: list[dict[str, Any]], names: set[str]) -> list[dict[str, Any]]:
-        """For each row, the values of the columns that the caller named, by a name or an expression."""
-        out: list[dict[str, Any]] = [{} for _ in rows]
-        for target, said in self.columns.items() if rows else ():
-            needed = [said] if isinstance(said, str) else said.meta.root_names() or sorted(names)
-            if unknown := [name for name in needed if name not in names]:
-                known = ", ".join(sorted(names)) or "none"
-                raise InputError(f"{target}=…: {where} has no column {unknown[0]!r}; it has {known}")
-            if isinstance(said, str):
-                values = [row.get(said) for row in rows]
-            else:
-                values = _evaluate(target, said, rows, needed)
-            for mapped, value in zip(out, values, strict=True):
-                mapped[target] = value
-        return out
-
-
-def _evaluate(target: str, expr: pl.Expr, rows: list[dict[str, Any]], needed: list[str]) -> list[Any]:
-    frame = pl.DataFrame([pl.Series(n, [row.get(n) for row in rows], strict=False) for n in needed])
-    for unknown in (pl.Null, pl.String):  # a batch in which a column is all null has lost the column's type
-        try:
-            typed = frame.with_columns(pl.col(pl.Null).cast(unknown))
-            return typed.with_columns(expr.alias("\0")).get_column("\0").to_list()
-        except pl.exceptions.PolarsError as e:
-            why = str(e).splitlines()[0]
-    if all(dtype == pl.Null for dtype in frame.dtypes):
-        return [None] * len(rows)
-    raise InputError(f"{target}={expr} fails on this input: {why}")
 
 
 def read(

@@ -23,10 +23,10 @@ FLOORS = {
     "rewriters": "rewriters",
     "scores": "scores",
     "sample": "sample",
-    "read": "read aliases formats hub rowfile",
+    "read": "read named aliases formats hub rowfile",
     "second": "pipeline run look plan columns stages outcome remember match picture site record estimate",
     "third": "methods evaluate metrics tracing demo demo_world",
-    "roof": "cli recipes looking",
+    "roof": "cli recipes looking after",
 }
 ROOM = {"ground", "first"}
 MAY = {
@@ -46,6 +46,7 @@ MAY = {
 # the Engine protocol is in step.py
 NOT_FOR_ROOMS = {"engines", "process", "worker", "journal", "journalled", "budget", "pair"}
 PLACE = {name: floor for floor, names in FLOORS.items() for name in names.split()}
+LONGEST_FILE, LONGEST_FUNCTION = 250, 40  # lines
 HEAVY = "torch transformers datasets math_verify sympy httpx duckdb vllm ray trl"
 
 
@@ -180,3 +181,29 @@ def test_no_room_loads_anything_heavy_before_it_is_used() -> None:
 
 def test_what_is_heavy_would_be_seen() -> None:
     assert loaded("import sympy") == ["sympy"]
+
+
+def too_long(source: str) -> list[str]:
+    """What is longer than a screen or two: the file, and functions by name, their docstrings not counted."""
+    lines = source.count("\n")
+    found = [f"{lines} lines"] if lines > LONGEST_FILE else []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            first, *rest = node.body
+            documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+            begin = rest[0].lineno if documented and rest else first.lineno
+            if (n := (node.end_lineno or begin) - begin + 1) > LONGEST_FUNCTION:
+                found.append(f"{node.name}: {n} lines")
+    return found
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_files_and_functions_are_short(name: str) -> None:
+    assert not too_long(MODULES[name].read_text(encoding="utf-8"))
+
+
+def test_what_is_long_would_be_seen() -> None:
+    body = "    x = 1\n" * LONGEST_FUNCTION
+    assert not too_long(f'def f():\n    """Said\n\n\n    at length."""\n{body}')
+    assert too_long(f"def f():\n{body}    x = 2\n") == [f"f: {LONGEST_FUNCTION + 1} lines"]
+    assert too_long("\n" * 251) == ["251 lines"]

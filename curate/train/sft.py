@@ -5,13 +5,10 @@ Full fine-tuning in plain torch on the CPU or one GPU: no adapters, no sharding,
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import shutil
 import sys
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -25,34 +22,17 @@ from curate.train.model import (
     load_tokenizer,
     model_files,
     own_randomness,
-    save_student,
     student,
 )
 from curate.train.optim import Kind, optimizers, schedule
 from curate.train.pack import alone, batches, pack, steps_per_epoch
+from curate.train.report import TrainReport, finished, identity_of, save
 from curate.train.tokens import Overflow, Tokens, tokenize
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    pass
 
 Dtype = Literal["float32", "bfloat16"]
-
-
-@dataclass(frozen=True)
-class TrainReport:
-    """What a training did. losses: one a step, in nats a learnt token; seconds: of the last call alone."""
-
-    steps: int
-    losses: list[float]
-    tokens: Tokens
-    seconds: float
-    output_dir: Path
-
-    def __str__(self) -> str:
-        first, last = (f"{loss:.3f}" for loss in (self.losses[0], self.losses[-1]))
-        return (
-            f"{self.steps:,} steps in {self.seconds:.0f} s, loss {first} → {last}; saved in {self.output_dir}"
-        )
 
 
 def train(
@@ -130,8 +110,8 @@ def train(
     started, out, folder, files = time.monotonic(), Path(output_dir), find_model(model), find_files(data)
     tokenizer, length = load_tokenizer(folder), _length(folder, max_length)
     prints = {"data": fingerprint(files), "model": fingerprint(model_files(folder))}
-    identity = _identity(arguments, prints)
-    if resume and (report := _finished(out, identity)):
+    identity = identity_of(arguments, prints)
+    if resume and (report := finished(out, identity)):
         return report
     _make(out, resume)
     try:
@@ -156,7 +136,7 @@ def train(
                         f"stopped after step {step + 1:,} of {steps:,}; run it again to go on from there"
                     )
         report = TrainReport(steps, losses, tokens, time.monotonic() - started, out)
-        _save(report, net, tokenizer, documents.ends, arguments, prints)
+        save(report, net, tokenizer, documents.ends, arguments, prints)
         return report
     except KeyboardInterrupt:  # before the first step, or the second Ctrl-C
         raise Interrupted(
@@ -205,23 +185,6 @@ def _length(folder: Path, max_length: int | None) -> int:
     return max_length or made_for or 0
 
 
-def _identity(arguments: dict[str, Any], prints: dict[str, str]) -> dict[str, Any]:
-    """What decides the result: the arguments, with the contents of data and model in place of their paths."""
-    return {k: v for k, v in arguments.items() if k not in ("output_dir", "save_steps", "resume")} | prints
-
-
-def _finished(out: Path, identity: dict[str, Any]) -> TrainReport | None:
-    """The report of the same training, where `out` already holds its result."""
-    if not (out / "train.json").exists():
-        return None
-    record = json.loads((out / "train.json").read_text(encoding="utf-8"))
-    known = _identity(record["arguments"], record["fingerprints"])
-    checkpoint.refuse_other(known, identity, f"the model in {out}")
-    return TrainReport(
-        len(record["losses"]), record["losses"], Tokens(**record["tokens"]), record["seconds"], out
-    )
-
-
 def _make(out: Path, resume: bool) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -237,22 +200,3 @@ def _say(tokens: Tokens, packs: int, length: int) -> None:
     full = (tokens.learnt + tokens.masked) / (packs * length)
     text = f"{tokens.table()} in {packs:,} sequences of {length:,} tokens, {full:.0%} full"
     tqdm.write(text, file=sys.stderr)
-
-
-def _save(
-    report: TrainReport,
-    net: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    ends: frozenset[int],
-    arguments: dict[str, Any],
-    prints: dict[str, str],
-) -> None:
-    """Write the model, its tokenizer and, last of all, train.json; only then the checkpoint may go."""
-    out = report.output_dir
-    (out / "train.json").unlink(missing_ok=True)
-    save_student(net, tokenizer, out, arguments["dtype"], ends)
-    record = {"arguments": arguments, "fingerprints": prints} | asdict(report)
-    scratch = out / "train.json.tmp"
-    scratch.write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
-    os.replace(scratch, out / "train.json")
-    (out / checkpoint.NAME).unlink(missing_ok=True)

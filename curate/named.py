@@ -1,0 +1,42 @@
+"""The columns that a caller of `read` names: by the input's name for them, or by a polars expression."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from curate.errors import InputError
+
+
+def values_of(
+    columns: Mapping[str, str | pl.Expr], rows: list[dict[str, Any]], names: set[str], where: str
+) -> list[dict[str, Any]]:
+    """For each row of the input, the values of the columns that were named. names: of all rows so far."""
+    out: list[dict[str, Any]] = [{} for _ in rows]
+    for target, said in columns.items() if rows else ():
+        needed = [said] if isinstance(said, str) else said.meta.root_names() or sorted(names)
+        if unknown := [name for name in needed if name not in names]:
+            known = ", ".join(sorted(names)) or "none"
+            raise InputError(f"{target}=…: {where} has no column {unknown[0]!r}; it has {known}")
+        if isinstance(said, str):
+            values = [row.get(said) for row in rows]
+        else:
+            values = _evaluate(target, said, rows, needed)
+        for mapped, value in zip(out, values, strict=True):
+            mapped[target] = value
+    return out
+
+
+def _evaluate(target: str, expr: pl.Expr, rows: list[dict[str, Any]], needed: list[str]) -> list[Any]:
+    frame = pl.DataFrame([pl.Series(n, [row.get(n) for row in rows], strict=False) for n in needed])
+    for unknown in (pl.Null, pl.String):  # a batch in which a column is all null has lost the column's type
+        try:
+            typed = frame.with_columns(pl.col(pl.Null).cast(unknown))
+            return typed.with_columns(expr.alias("\0")).get_column("\0").to_list()
+        except pl.exceptions.PolarsError as e:
+            why = str(e).splitlines()[0]
+    if all(dtype == pl.Null for dtype in frame.dtypes):
+        return [None] * len(rows)
+    raise InputError(f"{target}={expr} fails on this input: {why}")
