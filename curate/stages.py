@@ -164,7 +164,7 @@ class Walk:
         return path
 
     def door(self, step: Step) -> None:
-        """Answer a paying step's rows from memory, work out the rest, and hand on a plan of rows and answers."""
+        """Answer a paying step's rows from memory, work out the rest; hand on a plan of rows and answers."""
         keyed = self.key(step)
         joined = self.memory.remember(step, keyed).drop("key")
         failed = joined.filter(pl.col("why").is_not_null()).with_columns(dropped_by=pl.lit(step.name))
