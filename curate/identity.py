@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,21 @@ def model_name(engine: Engine) -> str:
 
 
 def engines(step: Step) -> dict[str, Engine]:
-    """The engine fields of a step, by field name."""
-    values = {f.name: getattr(step, f.name) for f in fields(step)}
-    return {k: v for k, v in values.items() if is_engine(v)}
+    """The engines in a step's fields, by field name; of a tuple of engines, by name[number]."""
+    found: dict[str, Engine] = {}
+    for f in fields(step):
+        value = getattr(step, f.name)
+        if isinstance(value, tuple) and value and all(map(is_engine, value)):
+            found |= {f"{f.name}[{i}]": engine for i, engine in enumerate(value)}
+        elif is_engine(value):
+            found[f.name] = value
+    return found
+
+
+def with_engines(step: Step, opened: Mapping[str, Any]) -> Any:
+    """The step with these in place of its engines, by the names that `engines` gives them."""
+    given: dict[str, Any] = {}
+    for name, engine in opened.items():
+        name, several, _ = name.partition("[")
+        given[name] = (*given.get(name, ()), engine) if several else engine
+    return replace(step, **given)

@@ -19,7 +19,7 @@ def outcome(
         problems = before.filter(pl.col("trace_id").is_null())
         problems = problems.with_columns(dropped_by=pl.lit(step.name), why=pl.lit("sampled"))
         columns = before.collect_schema()
-        born = with_trace_id(ok).select(pl.col(c).cast(t) for c, t in columns.items())
+        born = with_trace_id(step.births(ok)).select(pl.col(c).cast(t) for c, t in columns.items())
         return pl.concat([before.filter(pl.col("trace_id").is_not_null()), born]), [problems]
     if isinstance(step, Rewriter):
         has_child = pl.col("child").is_not_null()

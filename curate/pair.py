@@ -10,14 +10,13 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import polars as pl
 
 from curate.errors import UserError, near
-from curate.identity import engines
+from curate.identity import engines, with_engines
 from curate.loop import run_async
 from curate.pool import Abstained, Pool
 from curate.schema import ROW, VERDICT
@@ -116,7 +115,7 @@ def _asked(step: Any, row: Mapping[str, Any]) -> Verdict:
     async def ask() -> None:
         async with AsyncExitStack() as doors:
             opened = {k: await doors.enter_async_context(e) for k, e in engines(step).items()}
-            answers.append(await replace(step, **opened).ask(row))
+            answers.append(await with_engines(step, opened).ask(row))
 
     run_async(ask())
     return answers[0]

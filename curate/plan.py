@@ -129,7 +129,7 @@ def make_plan(pipeline: Pipeline, out: Path, price: Prices = None) -> Plan:
                     keyed = walk.key(step)
                     new, distinct = count(walk.memory.todo(step, keyed)), count(keyed)
                 else:
-                    new = distinct = rows * (step.n if isinstance(step, Sample) else 1)
+                    new = distinct = rows * (step.asks if isinstance(step, Sample) else 1)
                 cost = {"known": None if at_most else distinct - new, "new": new}
                 cost |= estimate(ledger, step, new, prices)
                 if certain and new == 0:
@@ -141,7 +141,7 @@ def make_plan(pipeline: Pipeline, out: Path, price: Prices = None) -> Plan:
             if certain:
                 rows = walk.close()
             elif isinstance(step, Sample):
-                rows *= step.n
+                rows *= step.most
         return Plan(loaded.read, tuple(steps))
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import polars as pl
 
 from curate.budget import Budget
 from curate.errors import BudgetSpent, CallFailed, CurateError, Interrupted, RunError, UserError
-from curate.identity import engines, model_name
+from curate.identity import engines, model_name, with_engines
 from curate.journal import Journal
 from curate.journalled import Journalled, begin_row
 from curate.loop import run_async
@@ -194,7 +194,7 @@ async def _ask_all(memory: Memory, step: Step, todo: Path, writer: Writer) -> No
             check_served(memory.folder, inner)
             of_step = model_name(inner), step.name, step.fingerprint, known
             opened[name] = Journalled(inner, writer.journal, *of_step, budget, writer.meter.tokens)
-        asked = replace(step, **opened)
+        asked = with_engines(step, opened)
         budget.open_door()
         writer.written_at = time.monotonic()  # a model that is being loaded says nothing of its speed
         rows = iter_rows(todo)

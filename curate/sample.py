@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+import polars as pl
+
 from curate.errors import UserError
 from curate.identity import is_engine, model_name
 from curate.schema import TRACE, Row
@@ -46,6 +48,20 @@ class Sample(Step):
     def _model(self) -> str:
         return model_name(self.engine)  # which looks at the disk
 
+    @property
+    def asks(self) -> int:
+        """How many questions each problem is; `sample` counts them."""
+        return self.n
+
+    @property
+    def most(self) -> int:
+        """The most rows that are born of a problem."""
+        return self.n
+
+    def births(self, answered: pl.LazyFrame) -> pl.LazyFrame:
+        """The rows that are born of the answers."""
+        return answered
+
     async def ask(self, row: Row) -> tuple[list[dict[str, str]], Completion]:
         """One trace of one problem: what was sent, and what came back."""
         messages = user(self.prompt.replace("{question}", row["question"]), self.system)
@@ -53,9 +69,12 @@ class Sample(Step):
         return messages, completion
 
     def pack(self, value: tuple[list[dict[str, str]], Completion]) -> dict[str, Any]:
-        messages, c = value
+        return self.trace(self._model, *value)
+
+    def trace(self, model: str, messages: list[dict[str, str]], c: Completion) -> dict[str, Any]:
+        """The columns of a trace that this model wrote."""
         return {
-            "model": self._model,
+            "model": model,
             "messages": messages,
             "thinking": c.thinking,
             "response": c.response,

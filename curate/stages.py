@@ -18,6 +18,7 @@ from curate.outcome import outcome
 from curate.parts import count, sink
 from curate.remember import Memory, with_key
 from curate.sample import Sample
+from curate.schema import ROW
 from curate.step import Filter, Score, Step, Verifier
 
 CONTENT = ("problem_id", "trace_id", "parent_id", "question", "answer", "thinking", "response")
@@ -157,7 +158,7 @@ class Walk:
             self.live = self.live.drop("key")
             return self.source
         self.close()
-        indices = pl.int_ranges(0, step.n).alias("sample").cast(pl.List(pl.Int64))
+        indices = pl.int_ranges(0, step.asks).alias("sample").cast(pl.List(pl.Int64))
         problems = self.live.filter(pl.col("trace_id").is_null()).with_columns(indices).explode("sample")
         path = self.memory.scratch / "samples.parquet"
         sink(with_key(step, problems), path).collect()
@@ -172,12 +173,17 @@ class Walk:
         if isinstance(step, (Verifier, Score)):
             self.measured |= set(step.writes)
         live, aside = outcome(step, ok, self.live, self.measured)
-        born = (
-            count(keyed)
-            if isinstance(step, Sample)
-            else sum(int(f.select(pl.len()).collect().item()) for f in aside)
-        )
+        if isinstance(step, Sample):
+            failed = failed.drop([c for c in step.writes if c not in ROW])
+            several = step.most > step.asks
+            born = _rows(step.births(ok)) + _rows(failed) if several else count(keyed)
+        else:
+            born = sum(map(_rows, aside))
         self._then(step, live, pl.concat([*aside, failed], how="diagonal_relaxed"), born)
+
+
+def _rows(frame: pl.LazyFrame) -> int:
+    return int(frame.select(pl.len()).collect().item())
 
 
 def _content(frame: pl.LazyFrame) -> pl.LazyFrame:

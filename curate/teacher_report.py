@@ -1,0 +1,169 @@
+"""Teachers are ranked by what a student gains from a smoke test of each, not by how well they score.
+
+DED (arXiv:2508.09883): a small corpus of each teacher, a short training on each, the same evaluation. The
+fair comparison is inferred: the same questions for all, the same number of rows and steps, several seeds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from curate.engines import engine
+from curate.errors import UserError
+from curate.evaluate import Evaluation, evaluate
+from curate.identity import model_name
+from curate.methods.parallel_teachers import parallel_teachers
+from curate.metrics import Interval, mean
+from curate.pipeline import Pipeline
+from curate.publish import publish
+from curate.read import Source, read
+from curate.run import Run
+from curate.scores.entropy import Entropy
+from curate.scores.length import Length
+from curate.scores.perplexity import Perplexity
+from curate.scores.token_logprobs import TokenLogprobs
+from curate.step import Engine
+from curate.train import train
+
+COLUMNS = "teacher rows verified_rate own_accuracy tokens perplexity entropy before after gain seeds"
+
+
+@dataclass(frozen=True)
+class TeacherReport:
+    """`table` has a line for each teacher, the one whose student gained most first.
+
+    rows: traces its student was trained on, the same for all; verified_rate: right among its attempts, 0 to
+    1; own_accuracy: its own share of right first attempts, which does not rank; tokens, perplexity, entropy:
+    means of its corpus under the student before training; before, after: the student's accuracy on the
+    held-out problems, after: the mean over seeds; gain: the difference; seeds: the gain of each seed.
+    """
+
+    table: pl.DataFrame
+    before: Evaluation
+    runs: Run
+
+    @property
+    def best(self) -> str:
+        """The teacher with the largest gain."""
+        return str(self.table["teacher"][0])
+
+    def __str__(self) -> str:
+        lines = [f"{'teacher':20s} {'own':>6s} {'rows':>6s} {'tokens':>7s} {'ppl':>6s} {'entropy':>7s}  gain"]
+        for r in self.table.to_dicts():
+            spread = f"[{min(r['seeds']):+.1%}, {max(r['seeds']):+.1%}]"
+            lines.append(
+                f"{r['teacher']:20s} {r['own_accuracy']:6.1%} {r['rows']:6,d} {r['tokens']:7.1f} "
+                f"{r['perplexity']:6.2f} {r['entropy']:7.3f}  {r['gain']:+.1%} {spread}"
+            )
+        low, high = Interval(*self.before.interval)
+        return "\n".join([*lines, f"before: {self.before.accuracy:.1%} [{low:.1%}, {high:.1%}]"])
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True)
+class Smoke:
+    """How each student is trained and measured; the same for all teachers.
+
+    steps, learning_rate, batch_size, max_length, optimizer: as in `train`. seeds: trainings of each student.
+    k: samples a held-out problem, at temperature 1, of up to max_tokens tokens.
+    """
+
+    steps: int = 100
+    learning_rate: float = 2e-5
+    batch_size: int = 8
+    max_length: int | None = None
+    optimizer: Any = "adamw"
+    seeds: int = 3
+    k: int = 1
+    max_tokens: int | None = None
+
+
+def teacher_report(
+    problems: str | Path | Source,
+    teachers: Sequence[str] | tuple[Engine, ...],
+    student: str | Path,
+    heldout: str | Path | Source,
+    *,
+    out: str | Path,
+    attempts: int = 8,
+    smoke: Smoke | None = None,
+    max_tokens: int | None = None,
+) -> TeacherReport:
+    """Sample a right trace of each problem from every teacher, train a student on each, and rank by gain.
+
+    student: a checkpoint folder. heldout: problems that are not among `problems`. Everything is kept in out:
+    called again after an interruption it goes on. The specification's size is 200 problems (inferred).
+    """
+    out, how = Path(out), smoke or Smoke()
+    asked = tuple(engine(t, max_tokens=max_tokens) if isinstance(t, str) else t for t in teachers)
+    scorer = engine(f"hf:{student}", dtype="float32")
+    source = problems if isinstance(problems, Source) else read(problems)
+    shared = parallel_teachers(source, asked, attempts=attempts)
+    measured = [TokenLogprobs(scorer, of="student", entropy=True), Length(), Perplexity("student")]
+    run = Pipeline(source, [*shared.steps, *measured, Entropy("student")]).run(out / "traces")
+    live = run.traces.collect()
+    if live.is_empty():
+        raise UserError(
+            f"no problem was solved by all of {len(asked)} teachers; give more problems or attempts"
+        )
+    test = heldout if isinstance(heldout, Source) else read(heldout)
+    before = _accuracy(Path(student), test, out / "before", how)
+    lines = []
+    for teacher in (model_name(t) for t in asked):
+        mine = live.filter(pl.col("model") == teacher)
+        after = _students(mine, Path(student), test, out / "students" / teacher, how)
+        gains = [a.accuracy - before.accuracy for a in after]
+        score = {"before": before.accuracy, "after": mean([a.accuracy for a in after])}
+        lines.append({**_corpus(run, mine, teacher), **score, "gain": mean(gains), "seeds": gains})
+    table = pl.DataFrame(lines).select(COLUMNS.split()).sort("gain", "teacher", descending=[True, False])
+    return TeacherReport(table, before, run)
+
+
+def _corpus(run: Run, mine: pl.DataFrame, teacher: str) -> dict[str, Any]:
+    """What is known of a teacher's traces, the ones that were set aside included."""
+    went = run.dropped.filter((pl.col("model") == teacher) & pl.col("trace_id").is_not_null())
+    rows = pl.concat([mine.lazy(), went], how="diagonal_relaxed")
+    passed = pl.col("math_equal").struct.field("passed").fill_null(False)
+    tries = rows.select("sample", passed=passed & (pl.col("finish") == "stop")).collect()
+    return {
+        "teacher": teacher,
+        "rows": len(mine),
+        "verified_rate": tries["passed"].mean(),
+        "own_accuracy": tries.filter(pl.col("sample") == 0)["passed"].mean(),
+        "tokens": mine["student_token_count"].mean(),
+        "perplexity": mine["student_perplexity"].mean(),
+        "entropy": mine["student_entropy"].mean(),
+    }
+
+
+def _students(rows: pl.DataFrame, student: Path, test: Source, out: Path, how: Smoke) -> list[Evaluation]:
+    """A student for each seed, trained on these rows and measured."""
+    publish(rows.lazy(), out / "data")
+    found = []
+    for seed in range(how.seeds):
+        train(
+            out / "data",
+            model=student,
+            output_dir=out / f"seed-{seed}",
+            max_steps=how.steps,
+            learning_rate=how.learning_rate,
+            batch_size=how.batch_size,
+            max_length=how.max_length,
+            optimizer=how.optimizer,
+            seed=seed,
+        )
+        found.append(_accuracy(out / f"seed-{seed}", test, out / f"eval-{seed}", how))
+    return found
+
+
+def _accuracy(model: Path, test: Source, out: Path, how: Smoke) -> Evaluation:
+    asked = engine(f"hf:{model}", dtype="float32", temperature=1.0)
+    asked = dataclasses.replace(asked, max_tokens=how.max_tokens)  # type: ignore[type-var]
+    return evaluate(asked, test, out=out, k=how.k)

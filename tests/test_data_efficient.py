@@ -1,0 +1,121 @@
+"""Hard problems with distant right traces, and teachers ranked by what their student gains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import curate
+from curate.engines.scripted import Scripted
+from curate.errors import UserError
+from curate.methods.data_efficient import data_efficient
+from curate.teacher_report import Smoke, teacher_report
+
+WORLD = Path(curate.__file__).parent / "demo_world"
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def learner(messages: Any, seed: int) -> str:
+    """Solves easy problems always, hard ones never."""
+    return r"\boxed{1}" if "easy" in messages[0]["content"] else r"\boxed{0}"
+
+
+def tutor(messages: Any, seed: int) -> str:
+    """Four ways to say it, in near copies; about the wrong problem right only by chance."""
+    ways = ["first add the numbers, then double", "1+1", "look: (a+b)*2, so that is it", "let x be the sum"]
+    right = "1" if "wrong" not in messages[0]["content"] or seed % 7 == 0 else "0"
+    return f"<think>{ways[seed % 4]}{'.' * (seed % 3)}</think>\\boxed{{{right}}}"
+
+
+def test_easy_problems_cost_the_teacher_nothing_and_the_kept_lie_apart(tmp_path: Path) -> None:
+    questions = ["easy 1", "easy 2", "hard 1", "hard 2", "wrong gold"]
+    rows = pl.DataFrame({"question": questions, "answer": ["1"] * 5})
+    teacher, student = (Scripted(model=n, script=s) for n, s in (("tutor", tutor), ("learner", learner)))
+    method: Any = data_efficient
+    run = method(curate.read(rows), teacher, student, n=16, keep=4, min_right=6).run(tmp_path / "run")
+    live, gone = run.traces.collect(), run.dropped.collect()
+    assert set(live["question"]) == {"hard 1", "hard 2"}
+    for part in live.partition_by("question"):
+        starts = {t.rstrip(".") for t in part["thinking"]}
+        assert len(part) == len(starts) == 4, "one of each way, not copies of one"
+    easy = gone.filter(pl.col("question").str.starts_with("easy"))
+    assert set(easy["dropped_by"]) == {"pass_rate_band"} and easy["trace_id"].is_null().all()
+    quarantined = gone.filter((pl.col("question") == "wrong gold") & (pl.col("dropped_by") == "score_band"))
+    assert len(quarantined) > 0, "a gold that is seldom met looks like a hard problem"
+    calls = {r["step"]: r["calls"] for r in run.ledger.group_by("step").agg(pl.col("calls").sum()).to_dicts()}
+    assert calls["sample"] == 16 * 3 and calls["student_pass_rate"] == 5
+    assert live["student_pass_rate"].to_list() == [0.0] * len(live)
+    for rule in ("random", "shortest"):
+        other = method(curate.read(rows), teacher, student, n=16, keep=2, min_right=6, rule=rule)
+        kept = other.run(tmp_path / "run").traces.collect()
+        assert kept.group_by("question").len()["len"].to_list() == [2, 2]
+    with pytest.raises(UserError, match="there is no rule 'best'"):
+        method(curate.read(rows), teacher, student, rule="best")
+
+
+@pytest.mark.slow
+def test_the_method_on_checkpoints(tmp_path: Path) -> None:
+    made = data_efficient(
+        curate.read(WORLD / "problems.jsonl").head(6),
+        f"hf:{WORLD / 'teacher'}?dtype=float32",
+        f"hf:{WORLD / 'student'}?dtype=float32",
+        n=4,
+        keep=2,
+        student_samples=2,
+        min_right=1,
+        max_tokens=128,
+    )
+    run = made.run(tmp_path / "run")
+    live = run.traces.collect()
+    assert 0 < len(live) and live.group_by("problem_id").len()["len"].max() == 2
+    assert live["student_pass_rate"].max() <= 0.5 and (live["right_traces"] >= 1).all()
+    assert live["student_pass_rate_fingerprint"].n_unique() == 1
+    assert set(run.dropped.collect()["dropped_by"]) >= {"failed", "sample"}
+
+
+def brief(messages: Any, seed: int) -> str:
+    """Not always right at once, and easy to copy."""
+    return r"\boxed{7}" if seed % 2 else r"\boxed{8}"
+
+
+def verbose(messages: Any) -> str:
+    """Always right, after more words than the student will have."""
+    return "Let us find the sum step by step; " * 6 + r"it must be \boxed{7}"
+
+
+@pytest.mark.slow
+def test_the_teacher_whose_student_gains_most_comes_first(tiny_model: Path, tmp_path: Path) -> None:
+    rows = pl.DataFrame({"question": [f"What is {i} + {7 - i}?" for i in range(8)], "answer": ["7"] * 8})
+    teachers: Any = tuple(Scripted(model=f.__name__, script=f) for f in (verbose, brief))
+    made = teacher_report(
+        curate.read(rows.head(5)),
+        teachers,
+        tiny_model,
+        curate.read(rows.tail(3)),
+        out=tmp_path,
+        smoke=Smoke(steps=40, learning_rate=5e-3, optimizer="muon", seeds=1, max_tokens=16, k=4),
+    )
+    first, second = made.table.to_dicts()
+    assert made.best == first["teacher"] == "brief"
+    assert (
+        first["gain"] > 0.3 > 0.1 > second["gain"] and first["own_accuracy"] < second["own_accuracy"] == 1.0
+    )
+    assert first["rows"] == second["rows"] == 5 and first["tokens"] < second["tokens"]
+    assert first["gain"] == pytest.approx(first["after"] - first["before"]) and first["seeds"] == [
+        first["gain"]
+    ]
+    assert 0 < first["verified_rate"] < 1 == second["verified_rate"]
+    assert str(made).index("brief") < str(made).index("verbose")
