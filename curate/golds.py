@@ -83,9 +83,9 @@ def report(
     if len(found):
         words = Counter(why.split("; ")[0].split(": ")[1] for why in found["why"])
         kinds = ", ".join(f"{n:,} {word}" for word, n in words.most_common())
-        example = (found["answer"].drop_nulls().to_list() or [None])[0]
-        example = example[:60] if example else example
+        example = next((a for a in found["answer"] if a and a.strip()), None)
+        such = f", such as {example[:60]!r}" if example else ""
         logger.warning(
-            f"{len(found):,} of {golds:,} gold answers do not pass against themselves ({kinds}), such as "
-            f"{example!r}: no trace can pass with them; they are listed in {kept}"
+            f"{len(found):,} of {golds:,} gold answers do not pass against themselves ({kinds}){such}: "
+            f"no trace can pass with them; they are listed in {kept}"
         )

@@ -13,6 +13,7 @@ from curate.run import Run
 from curate.stages import kind_of_reason
 
 SHOWN = 1_500  # characters of each text on the screen; what is left out is counted
+REASONS = 10
 RULE = "\n" + "─" * 100 + "\n"
 ORIGINS = {
     "teacher": 42, "student": 43, "common": 0, "shared": 0, "boosted": 44, "boosted_down": 45, "unscored": 2,
@@ -23,7 +24,7 @@ ORIGINS = {
 def look(
     run: Run, *, dropped: bool = False, provenance: bool = False, colour: bool = False, k: int = 3
 ) -> str:
-    """The first k live traces, or, for each reason of a drop, the first k dropped ones.
+    """The first k live traces, or the first k dropped ones of each of the ten most frequent reasons.
 
     provenance: those that have one, with their sentences marked by origin; in colours, where `colour` is set.
     """
@@ -34,10 +35,7 @@ def look(
         if "provenance" not in traces.collect_schema():
             raise UserError(f"{run.folder} has no column provenance; put Provenance() into the pipeline")
         traces = traces.filter(pl.col("provenance").is_not_null())
-    if dropped:
-        nth = pl.int_range(pl.len()).over("dropped_by", kind_of_reason())
-        traces = traces.filter(nth < k)
-    table = (traces if dropped else traces.head(k)).collect()
+    table, more = _of_each_reason(traces, k) if dropped else (traces.head(k).collect(), "")
     if table.is_empty():
         scored = " with a provenance" if provenance else ""
         return f"{run.folder}: no {'dropped' if dropped else 'live'} rows{scored}"
@@ -46,7 +44,26 @@ def look(
         short, spans = _cut(row, row["provenance"] if provenance else spans_of(row))
         shown.append(trace_text(short, spans, _painted if provenance and colour else None))
     legend = "  ".join(_painted(label, label) for label in ORIGINS) + "\n"
-    return (legend if provenance and colour else "") + RULE.join(shown)
+    return (legend if provenance and colour else "") + RULE.join([*shown, more] if more else shown)
+
+
+def _of_each_reason(dropped: pl.LazyFrame, k: int) -> tuple[pl.DataFrame, str]:
+    """k rows of each of the most frequent reasons, the most frequent first; and a line on the others.
+
+    Reasons are alike that begin with the same words: "math_equal: different" is one, whatever was different.
+    """
+    by = ["dropped_by", "kind"]
+    told = dropped.with_columns(kind=kind_of_reason().str.extract(r"^((?:\w+: )?[^:]*)"))
+    counted = told.group_by(by).agg(rows=pl.len()).sort("rows", *by, descending=[True, False, False])
+    kinds = counted.with_row_index("place").collect()
+    some = told.filter(pl.int_range(pl.len()).over(by) < k)
+    table = some.join(kinds.lazy().head(REASONS), on=by).sort("place", maintain_order=True)
+    rest = kinds[REASONS:]
+    more = (
+        f"{rest['rows'].sum():,} more rows went for {len(rest):,} rarer reasons; to count them: "
+        "curate sql RUN 'select dropped_by, why, count(*) from dropped group by all order by 3 desc'"
+    )
+    return table.drop("kind", "rows", "place").collect(), more if len(rest) else ""
 
 
 def _painted(label: str, text: str) -> str:

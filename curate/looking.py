@@ -6,7 +6,7 @@ import json as json_library
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -35,7 +35,7 @@ def look_(
     run
         the run folder
     dropped
-        dropped rows instead, a few for each reason
+        dropped rows instead, a few for each of the most frequent reasons
     provenance
         traces with their sentences marked by the model they come from, in colours on a terminal
     k
@@ -65,7 +65,13 @@ def sql_(run: Path, query: str, *, json: bool = False) -> None:
     _table(Run(run).sql(query), json)
 
 
-def golds_(problems: str, *, verifier: str = "math_equal", json: bool = False) -> None:
+def golds_(
+    problems: str,
+    *,
+    verifier: str = "math_equal",
+    bad_rows: Literal["error", "set_aside"] = "error",
+    json: bool = False,
+) -> None:
     """List the gold answers that a verifier does not pass against themselves: no trace can pass with them.
 
     Parameters
@@ -74,10 +80,12 @@ def golds_(problems: str, *, verifier: str = "math_equal", json: bool = False) -
         a file, folder or hub id with questions and answers
     verifier
         its name (`curate list verifiers`)
+    bad_rows
+        what becomes of rows that cannot be read: stop at the first, or look at the others
     json
         rows as JSON instead of a table
     """
-    _table(curate.read(problems).golds(named(verifier)), json)
+    _table(curate.read(problems, bad_rows=bad_rows).golds(named(verifier)), json)
 
 
 def list_(room: str | None = None, *, json: bool = False) -> None:

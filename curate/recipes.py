@@ -6,18 +6,20 @@ import ast
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from functools import wraps
 from pathlib import Path
+from traceback import extract_tb
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Yaml
 
 import curate
-from curate.errors import InputError, UserError, near
+from curate.errors import CurateError, InputError, UserError, near
 from curate.step import Verifier
 
 FLAGS = Parameter(negative=(), consume_multiple=True, accepts_keys=False)
@@ -59,10 +61,29 @@ def pipeline(verb: str, recipe: str, flags: tuple[str, ...], config: Path | None
         config=_values(config) if config else None,
     )
     sub.default(_as_command(_function(recipe)))
-    made = sub(flags, exit_on_error=False, print_error=False)
+    with _in_one_sentence(Path(recipe)):
+        made = sub(flags, exit_on_error=False, print_error=False)
     if made is not None and not isinstance(made, curate.Pipeline):  # None: the help was shown
         raise InputError(f"the recipe {recipe} answers a {type(made).__name__}; it has to answer a Pipeline")
     return made
+
+
+@contextmanager
+def _in_one_sentence(recipe: Path) -> Iterator[None]:
+    """What goes wrong in a user's own file is told with its line; what has no line there is let by."""
+    try:
+        yield
+    except (CurateError, CycloptsError):
+        raise
+    except Exception as e:  # noqa: BLE001 - a user's own code may raise anything
+        lines = [f.lineno for f in extract_tb(e.__traceback__) if Path(f.filename) == recipe.absolute()]
+        if isinstance(e, SyntaxError) and e.filename and Path(e.filename) == recipe.absolute():
+            lines.append(e.lineno)
+        if not lines:
+            raise
+        said = e.msg if isinstance(e, SyntaxError) else str(e).strip()
+        what = f"{type(e).__name__}: {said}".rstrip(": ")
+        raise InputError(f"the recipe {recipe} fails in line {lines[-1]}: {what}") from e
 
 
 def _as_command(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -99,14 +120,12 @@ def _function(recipe: str) -> Callable[..., Any]:
     if path.suffix == ".py":
         if not path.exists():
             raise InputError(f"no recipe file {path}")
-        spec = importlib.util.spec_from_file_location(path.stem, path)
+        spec = importlib.util.spec_from_file_location(path.stem, path.absolute())
         assert spec and spec.loader
         module = importlib.util.module_from_spec(spec)
         sys.modules[path.stem] = module  # so that worker processes can find the steps it defines
-        try:
+        with _in_one_sentence(path):
             spec.loader.exec_module(module)
-        except (SyntaxError, ImportError) as e:
-            raise InputError(f"the recipe {path} cannot be loaded: {type(e).__name__}: {e}") from None
         name = "recipe"
     else:
         methods = files("methods")

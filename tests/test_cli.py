@@ -11,13 +11,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+import curate
 from curate.cli import main
+from curate.step import Filter
 
 ECHO = '''
 import curate
@@ -43,6 +46,16 @@ def recipe(problems: str, n: int = 2, column: str = "exact"):
     teacher = Scripted(model="echo", script=say)
     return curate.Pipeline(curate.read(problems), [curate.Sample(teacher, n=n), Exact(), Failed(column)])
 '''
+
+
+@dataclass(frozen=True)
+class SaysWhy(Filter):
+    """The question says why the row goes."""
+
+    reads = ("question",)
+
+    def expr(self) -> pl.Expr:
+        return pl.when(pl.col("question") != "stays").then("question")
 
 
 @pytest.fixture
@@ -90,6 +103,50 @@ def test_run_plan_look_sql_and_list(
     assert json.loads(capsys.readouterr().out) == [{"n": 3}]
     main(["list", "verifiers"])
     assert "math_equal" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            "import nothing_of_the_kind\n",
+            "line 1: ModuleNotFoundError: No module named",
+        ),
+        ("def recipe(:\n    pass\n", "line 1: SyntaxError: "),
+        ("LIMITS = {}\n\ndef recipe():\n    return LIMITS['n']\n", "line 4: KeyError: 'n'"),
+        ("def recipe():\n    assert False\n", "line 2: AssertionError"),
+        ("import polars as pl\n\ndef recipe():\n    return pl.col(1)\n", "line 4: TypeError: "),
+    ],
+    ids=["import", "syntax", "key", "assert", "library"],
+)
+def test_an_error_in_a_recipe_file_names_its_line(
+    body: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text(body)
+    sentence = refused(capsys, "run", tmp_path / "mine.py", "--out", tmp_path / "run")
+    assert sentence.startswith(f"curate: the recipe {tmp_path / 'mine.py'} fails in {said}"), sentence
+
+
+def test_an_error_that_is_not_the_recipes_is_let_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text("def recipe():\n    return None\n")
+    monkeypatch.setattr(curate.recipes, "_as_command", lambda function: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["run", str(tmp_path / "mine.py"), "--out", str(tmp_path / "run")])
+
+
+def test_look_shows_a_few_rows_of_the_most_frequent_reasons(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "ant bee cat dog eel fox gnu hen ibex jay koi lynx".split()
+    whys = [f"exact: different: {a} is no {b}" for a in words for b in words]
+    whys += [f"{word}: because" for word in words]
+    rows = pl.DataFrame({"question": ["stays", *whys], "answer": "1", "response": "2"})
+    curate.Pipeline(rows, [SaysWhy()]).run(tmp_path / "run")
+    main(["look", str(tmp_path / "run"), "--dropped", "-k", "3"])
+    shown = capsys.readouterr().out
+    assert shown.count("dropped by says_why: exact: different: ") == 3
+    assert shown.count("dropped by says_why: ") == 3 + 9
+    assert "3 more rows went for 3 rarer reasons" in shown
 
 
 def test_values_may_come_from_a_yaml_file(

@@ -91,6 +91,27 @@ def test_the_command_lists_them(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert stop.value.code == 2 and "did you mean 'math_equal'" in capsys.readouterr().err
 
 
+def test_the_command_may_leave_out_rows_that_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "problems.jsonl"
+    ROWS.write_ndjson(file)
+    file.write_text(file.read_text() + "{half a row\n")
+    with pytest.raises(SystemExit):
+        main(["golds", str(file)])
+    assert "line 7" in capsys.readouterr().err
+    main(["golds", str(file), "--bad-rows", "set_aside", "--json"])
+    assert len(json.loads(capsys.readouterr().out)) == 2
+
+
+def test_a_gold_without_text_is_no_example(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = pl.DataFrame({"question": ["a", "b"], "answer": ["", "2"], "response": ["1"] * 2})
+    with caplog.at_level(logging.WARNING):
+        curate.Pipeline(rows, [MathEqual()]).run(tmp_path / "run")
+    [said] = [r.getMessage() for r in caplog.records if "pass against themselves" in r.getMessage()]
+    assert said.startswith("1 of 2 gold answers") and "such as" not in said and "''" not in said
+
+
 @pytest.mark.parametrize("name", ["competition", "word", "choice", "logic"])
 def test_the_golds_of_real_problem_sets_can_be_read(data: Path, name: str) -> None:
     found = curate.read(data / "problems" / f"{name}.jsonl.gz").golds(Choice(), MathEqual(), Exact())
