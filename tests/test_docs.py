@@ -63,7 +63,12 @@ def without_numbers(text: str) -> str:
     return re.sub(r"[ ]+", " ", re.sub(r"\d[\d,.]*", "#", text))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[p.stem for p in PAGES])
+LONG = ("README", "scores")  # pages with a run of the demo's models
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] * (p.stem in LONG)) for p in PAGES]
+)
 def test_the_examples_of_a_page_run_and_print_what_it_says(page: Path, tmp_path: Path) -> None:
     if not blocks(page):
         pytest.skip("no block of this page is marked as one to run")

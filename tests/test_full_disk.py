@@ -42,6 +42,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing(small_disk: Path, tmp_path: Path) -> None:
     (tmp_path / "recipe.py").write_text(RECIPE)
     rows = pl.DataFrame({"question": [f"q{i}" for i in range(150)], "answer": ["7"] * 150})

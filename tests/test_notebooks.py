@@ -70,6 +70,7 @@ def printed(book: Any) -> list[Any]:
     return [o["text"] if o.output_type == "stream" else dict(o["data"]) for o in outputs]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES, ids=[s.stem for s in SOURCES])
 def test_a_notebook_runs_from_its_source(source: Path, tmp_path: Path) -> None:
     import nbformat

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 CONTEXT = 512
 TEMPLATE = (
@@ -28,22 +33,24 @@ LINES = [
 ]
 
 
-def build(folder: Path) -> Path:
-    """The checkpoint in `folder`, written if it is not there yet. Equal calls give equal weights."""
+def build(folder: Path, lines: Sequence[str] = LINES, phrases: Sequence[str] = ()) -> Path:
+    """The checkpoint in `folder`, written if it is not there yet. Equal calls give equal weights.
+
+    lines: what its tokenizer learns from. phrases: texts that are one token each.
+    """
     folder = Path(folder)
     if not (folder / "config.json").exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            _write(Path(scratch) / "model")
+            _write(Path(scratch) / "model", _tokenizer(lines, phrases))
             os.replace(Path(scratch) / "model", folder)
     return folder
 
 
-def _write(folder: Path) -> None:
+def _write(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     import torch
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-    tokenizer = _tokenizer()
     end = tokenizer.eos_token_id
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -86,7 +93,7 @@ def _lean(model, tokenizer) -> None:
         bias[tokenizer.eos_token_id] = 0.5
 
 
-def _tokenizer():
+def _tokenizer(lines: Sequence[str], phrases: Sequence[str]) -> PreTrainedTokenizerFast:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -99,7 +106,7 @@ def _tokenizer():
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    bpe.train_from_iterator(LINES, trainer)
+    bpe.train_from_iterator(lines, trainer)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=bpe,
         pad_token="<|pad|>",
@@ -108,5 +115,6 @@ def _tokenizer():
         clean_up_tokenization_spaces=False,
         model_max_length=CONTEXT,
     )
+    tokenizer.add_tokens(list(phrases))
     tokenizer.chat_template = TEMPLATE
     return tokenizer

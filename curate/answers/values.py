@@ -20,17 +20,14 @@ _BOLD_VALUE = re.compile(r"\*\*([-−+\\$€£(]{0,4}\d[^*\n]{0,80})\*\*")
 def last_value(response: str) -> Answer | None:
     """The last number or piece of mathematics that is not denied: a guess, where no answer is marked."""
     tail = _GLOSS.sub(lambda gloss: " " * len(gloss.group()), response[-TAIL:].rstrip())
-    bold = [b for b in _BOLD_VALUE.finditer(tail, tail.rfind("\n\n") + 1) if not is_denied(tail, b.start())]
-    if bold:
-        return Answer(bold[-1].group(1).strip(), "last value")
+    bold = reversed([*_BOLD_VALUE.finditer(tail, tail.rfind("\n\n") + 1)])
+    if stands := next((b for b in bold if not is_denied(tail, b.start())), None):
+        return Answer(stands.group(1).strip(), "last value")
     numbers = (Found(n.start(), n.end(), n.group(), "last value") for n in NUMBER.finditer(tail))
     maths = (Found(m.start(), m.end(), inside(m), "last value") for m in MATHS.finditer(tail))
-    found = [
-        f
-        for f in (*maths, *numbers)
-        if f.text.strip() and not is_denied(tail, f.start) and not is_rejected(tail, f.end)
-    ]
-    last = max(found, key=lambda f: (f.end, -f.start), default=None)
+    found = sorted((f for f in (*maths, *numbers) if f.text.strip()), key=lambda f: (-f.end, f.start))
+    held = (f for f in found if not is_denied(tail, f.start) and not is_rejected(tail, f.end))
+    last = next(held, None)
     return Answer(last.text.strip(), "last value") if last else None
 
 
@@ -95,12 +92,14 @@ def _last_sentence(tail: str, at: int) -> tuple[int, str]:
 
 def _calculated(tail: str, start: int, sentence: str) -> str | None:
     """Of several numbers in a sentence the one that the last equation before its end comes to."""
-    numbers = [n.group() for n in NUMBER.finditer(sentence) if not is_denied(sentence, n.start())]
     results = deque(_RESULT.finditer(tail, 0, start + len(sentence)), maxlen=1)
-    if len(numbers) < 2 or not results or _PLAINLY.search(sentence) or "**" in sentence:
+    if not results or _PLAINLY.search(sentence) or "**" in sentence:
         return None
-    same = [n for n in numbers if _digits(n) == _digits(results[0].group(1))]
-    return same[-1].strip() if same else None
+    numbers, value = [*NUMBER.finditer(sentence)], _digits(results[0].group(1))
+    same = (n for n in reversed(numbers) if _digits(n.group()) == value)
+    last = next((n for n in same if not is_denied(sentence, n.start())), None)
+    others = (n for n in numbers if n is not last and not is_denied(sentence, n.start()))
+    return last.group().strip() if last and next(others, None) else None
 
 
 def _solved(maths: str, sentence: str) -> str:
