@@ -38,14 +38,14 @@ GO_ON = "run the same command again to go on: nothing that was answered is asked
 
 
 def with_key(step: Step, frame: pl.LazyFrame) -> pl.LazyFrame:
-    """Add `key`: the hash of the step's fingerprint and the columns it reads, the same on every machine."""
-    fingerprint, columns = step.fingerprint, step.columns
+    """Add `key`: the hash of the step's fingerprint and what it depends on, the same on every machine."""
+    fingerprint = step.fingerprint
 
     def hashes(rows: pl.Series) -> pl.Series:
-        values = (content_hash(fingerprint, *(row[c] for c in columns)) for row in rows.to_list())
+        values = (content_hash(fingerprint, *step.depends_on(row)) for row in rows.to_list())
         return pl.Series("key", list(values), dtype=pl.String)
 
-    read = pl.struct(columns)
+    read = pl.struct(step.columns)
     return frame.with_columns(key=read.map_batches(hashes, return_dtype=pl.String, is_elementwise=True))
 
 

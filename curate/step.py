@@ -146,6 +146,13 @@ class Step:
         """The columns this step needs: `reads`, and whatever its fields name."""
         return self.reads
 
+    def depends_on(self, row: Mapping[str, Any]) -> Sequence[Any]:
+        """What the answer to this row depends on: of equal rows only one is asked, and none twice.
+
+        All that `columns` hold, unless a step knows that a part of it decides.
+        """
+        return [row[c] for c in self.columns]
+
     @property
     def body(self) -> Literal["expr", "row", "ask", "mark"]:
         """The one body this step defines."""

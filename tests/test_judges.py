@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from curate import judging
 from curate.engines.scripted import Scripted
 from curate.errors import UserError
 from curate.judging import Asked, fence, mark, to_judge
-from curate.step import Verdict
+from curate.schema import Row
+from curate.step import Verdict, Verifier
 from curate.verifiers.exact import Exact
 from curate.verifiers.judge import CANARIES, Judge, canaries, judge_report, prompt, verdict_in
 from curate.verifiers.math_equal import MathEqual
@@ -367,6 +368,36 @@ def test_in_a_run_only_undecided_rows_are_paid_for(tmp_path: Path) -> None:
     )
     curate.Pipeline(TRACES, [MathEqual(), Judge(bench.engine)]).run(tmp_path / "run")
     assert len(bench.prompts) == 4, "what was answered is not asked again"
+
+
+@dataclass(frozen=True)
+class Rule(Verifier):
+    """Decides rows whose gold is 4, in words that change from one version of it to the next."""
+
+    words: str
+    wrong: bool = False
+    reads = ("answer",)
+
+    def row(self, row: Row) -> Verdict:
+        if row["answer"] != "4":
+            return Verdict(None, f"unsupported: {self.words}", self.words)
+        return Verdict(self.wrong, f"different: {self.words}", "5")
+
+
+def test_why_a_rule_abstains_is_not_paid_for_again(tmp_path: Path) -> None:
+    bench = Bench(say)
+
+    def run(*fields: Any) -> pl.DataFrame:
+        steps = [Rule(*fields), Judge(bench.engine, after=("rule",))]
+        return curate.Pipeline(TRACES, steps).run(tmp_path / "run").traces.collect()["judge"].struct.unnest()
+
+    first, asked = run("one wording"), len(bench.prompts)
+    assert asked > 0 and first["why"][0] == "different: by rule"
+    again = run("another")
+    assert len(bench.prompts) == asked and again.equals(first)
+    changed = run("another", True)
+    assert changed["passed"][0] is True, "what a rule decides is repeated as it stands now"
+    assert len(bench.prompts) == asked and changed[1:].equals(first[1:])
 
 
 def test_audited_rows_are_asked_too_and_the_rule_stands(tmp_path: Path) -> None:
