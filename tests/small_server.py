@@ -1,7 +1,9 @@
 """An OpenAI-compatible server in a process of its own, to be killed: `python tests/small_server.py --port 0`.
 
 Every answer is a hash of what was asked, so that all of them say the same. GET /v1/sold tells what it has
-answered, and how many requests there were at a time.
+answered, and how many requests there were at a time. Of its requests some may be answered with errors, with
+garbage, or not at all. With --log it writes a line when a request comes ("+ hash") and one before it is
+answered ("- hash"), which outlive it.
 """
 
 from __future__ import annotations
@@ -9,10 +11,17 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
+import random
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+HALF = {"choices": [{"message": {"role": "assistant", "content": "half \ud800"}, "finish_reason": "stop"}]}
+GARBAGE = ["<html>busy</html>", "", "null", "[1]", '{"choices": []}', '{"choices": [7]}', json.dumps(HALF)]
+ERRORS = [500, 502, 503, 429, 400, 0]  # 0 drops the connection
 
 
 class Shop(ThreadingHTTPServer):
@@ -23,6 +32,22 @@ class Shop(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", given.port), Till)
         self.given, self.lock = given, threading.Lock()
         self.inside, self.most, self.refused, self.sold = 0, 0, 0, []  # type: ignore[var-annotated]
+        self.random = random.Random(given.seed)
+        self.log = os.open(given.log, os.O_APPEND | os.O_CREAT | os.O_WRONLY) if given.log else None
+
+    def note(self, line: str) -> None:
+        if self.log is not None:
+            os.write(self.log, f"{line}\n".encode())
+
+    def fault(self) -> str:
+        """What is done to this request: "error", "hang", "garbage" or nothing."""
+        with self.lock:
+            drawn = self.random.random()
+        for name in ("error", "hang", "garbage"):
+            drawn -= getattr(self.given, name)
+            if drawn < 0:
+                return name
+        return ""
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away is what these tests are about."""
@@ -48,21 +73,54 @@ class Till(BaseHTTPRequestHandler):
             shop.most = max(shop.most, shop.inside)
             shop.refused += too_many
         try:
+            said = sum(len(m["content"]) for m in body["messages"])
             if too_many:
-                return self._send(429, {"error": {"message": "too many"}})
-            time.sleep(shop.given.sleep_s)
-            said = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:12]
-            choice = {"message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
-            usage = {"prompt_tokens": 5, "completion_tokens": 7}
-            with shop.lock:
-                shop.sold.append(body["messages"][0]["content"])
-            self._send(200, {"choices": [choice], "usage": usage})
+                self._send(429, {"error": {"message": "too many"}})
+            elif shop.given.key and self.headers["authorization"] != f"Bearer {shop.given.key}":
+                self._send(401, {"error": {"message": "no such key"}})
+            elif said > shop.given.context:
+                words = f"maximum context length is {shop.given.context}, the messages have {said}"
+                self._send(400, {"error": {"message": words}})
+            elif fault := shop.fault():
+                getattr(self, f"_{fault}")()
+            else:
+                self._sell(body)
         finally:
             with shop.lock:
                 shop.inside -= 1
 
+    def _sell(self, body: dict[str, Any]) -> None:
+        shop, sale = self.server, hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+        shop.note(f"+ {sale}")
+        time.sleep(shop.given.sleep_s)
+        choice = {"message": {"role": "assistant", "content": sale[:12]}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 5, "completion_tokens": 7}
+        if shop.log is None:  # the log is for runs of hours, whose sales memory should not hold
+            with shop.lock:
+                shop.sold.append(body["messages"][0]["content"])
+        shop.note(f"- {sale}")
+        self._send(200, {"choices": [choice], "usage": usage})
+
+    def _error(self) -> None:
+        status = self.server.random.choice(ERRORS)
+        if status:
+            self._send(status, {"error": {"message": "a bad moment"}})
+        else:
+            self._drop()
+
+    def _hang(self) -> None:
+        time.sleep(self.server.given.hang_s)
+        self._drop()
+
+    def _garbage(self) -> None:
+        self._send(200, self.server.random.choice(GARBAGE))
+
+    def _drop(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
+
     def _send(self, status: int, value: Any) -> None:
-        data = json.dumps(value).encode()
+        data = (value if isinstance(value, str) else json.dumps(value)).encode()
         self.send_response(status)
         self.send_header("content-length", str(len(data)))
         self.end_headers()
@@ -79,6 +137,20 @@ def main() -> None:
     parser.add_argument("--root", default="")
     parser.add_argument("--sleep-s", type=float, default=0.01)
     parser.add_argument("--bears", type=int, default=1_000_000, help="more at a time are refused with 429")
+    parser.add_argument("--key", default="", help="another is refused with 401")
+    parser.add_argument("--context", type=int, default=1_000_000, help="longer messages: 400")
+    parser.add_argument(
+        "--error", type=float, default=0.0, help="share of requests that fail"
+    )
+    parser.add_argument(
+        "--hang", type=float, default=0.0, help="share that hang for --hang-s"
+    )
+    parser.add_argument(
+        "--garbage", type=float, default=0.0, help="share with what is no answer"
+    )
+    parser.add_argument("--hang-s", type=float, default=10.0)
+    parser.add_argument("--seed", type=int, default=0, help="of the faults")
+    parser.add_argument("--log", default="", help="a file that is added to")
     with Shop(parser.parse_args()) as shop:
         print(f"http://127.0.0.1:{shop.server_address[1]}/v1", flush=True)
         shop.serve_forever(0.05)

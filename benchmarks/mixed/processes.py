@@ -1,0 +1,63 @@
+"""The server's process, what runs below a process, and the machine in one line."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+class Shop:
+    """`tests/small_server.py`, which can be killed and comes back at the same port."""
+
+    def __init__(self, **given: Any) -> None:
+        self.given: dict[str, Any] = {"port": 0, **given}  # as on its command line
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-S", str(ROOT / "tests" / "small_server.py")]
+        command += [f"--{name.replace('_', '-')}={value}" for name, value in self.given.items()]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        assert self.process.stdout
+        self.url = self.process.stdout.readline().strip()
+        self.given["port"] = int(self.url.rsplit(":", 1)[1].split("/")[0])
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def children(pid: int) -> list[int]:
+    """The child processes of all threads of a process."""
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        return [int(c) for task in tasks for c in (task / "children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def command_of(pid: int) -> str:
+    """A process's command line; empty where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def machine() -> str:
+    """The date, the machine and its load."""
+    model = platform.processor() or platform.machine()
+    if (info := Path("/proc/cpuinfo")).exists():
+        names = [line for line in info.read_text().splitlines() if "model name" in line]
+        model = names[0].partition(":")[2].strip() if names else model
+    load = f"load {os.getloadavg()[0]:.1f}"
+    return (
+        f"{time.strftime('%Y-%m-%d')}: {model}, {os.cpu_count()} cores, {load}, "
+        f"Python {platform.python_version()}"
+    )

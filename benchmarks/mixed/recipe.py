@@ -1,0 +1,74 @@
+"""A little of everything: sample, verify, select over the whole table, rewrite with many calls, verify again.
+
+What `kill_drills.py` kills and `soak.py` repeats; the server is `tests/small_server.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import curate
+from curate.engines.server import Server
+from curate.filters.exact_duplicates import ExactDuplicates
+from curate.filters.failed import Failed
+from curate.filters.shortest_k import ShortestK
+from curate.schema import Row
+from curate.step import Engine, Rewriter, Text, Verdict, Verifier, user
+
+PROBLEMS, SAMPLES, KEPT, TURNS, CONCURRENCY = 40, 3, 2, 4, 8
+
+
+@dataclass(frozen=True)
+class Lucky(Verifier):
+    """Three responses of four pass, after a moment of thought."""
+
+    pause_s: float = 0.02
+    not_identity = ("pause_s",)
+    reads = ("response",)
+
+    def row(self, row: Row) -> Verdict:
+        time.sleep(self.pause_s)
+        return Verdict(int(row["response"][-1], 16) % 4 > 0, "different")
+
+
+@dataclass(frozen=True)
+class Talk(Rewriter):
+    """Many calls for one row: each asks about the answer before it."""
+
+    engine: Engine
+    turns: int = TURNS
+    reads = ("question", "response")
+
+    async def ask(self, row: Row) -> Text:
+        said = row["response"]
+        for turn in range(self.turns):
+            [reply] = await self.engine.chat(user(f"{turn} {said}"))
+            said = reply.response
+        return Text(None, said)
+
+
+def write_problems(path: Path, rows: int, first: int = 0) -> None:
+    """So many problems, numbered from `first`."""
+    numbers = range(first, first + rows)
+    path.write_text("\n".join(json.dumps({"question": f"question {i}", "answer": str(i)}) for i in numbers))
+
+
+def recipe(
+    url: str, problems: str, *, pause_s: float = 0.02, request_timeout_s: float = 60.0
+) -> curate.Pipeline:
+    """URL's model samples every problem and talks about the best; a server may be away for some seconds."""
+    shop = Server(
+        "m",
+        url=url,
+        concurrency=CONCURRENCY,
+        request_timeout_s=request_timeout_s,
+        retries=9,
+        backoff_s=0.05,
+        longest_wait_s=2.0,
+    )
+    lucky, failed = Lucky(pause_s), Failed("lucky")
+    steps = [curate.Sample(shop, n=SAMPLES), lucky, failed, ShortestK(k=KEPT), Talk(shop), lucky, failed]
+    return curate.Pipeline(curate.read(problems), [*steps, ExactDuplicates()])
