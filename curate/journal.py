@@ -11,6 +11,7 @@ import asyncio
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -178,6 +179,13 @@ class Journal:
         found = self._db.execute("select engine, usd_in, usd_out from prices").fetchall()
         return {engine: (usd_in, usd_out) for engine, usd_in, usd_out in found}
 
+    def restore(self, ledger: pl.DataFrame) -> None:
+        """Put the lines of a ledger into this new one."""
+        for line in ledger.select(list(LEDGER)).rows(named=True):
+            names = (line.pop("step"), line.pop("fingerprint"), line.pop("engine"), line.pop("rows_cached"))
+            query, values = _ledger_line(*names, usd=line.pop("usd"), spent=line)
+            self._thread.submit(self._execute, query, [values]).result()
+
     def ledger(self) -> pl.DataFrame:
         """All lines of the ledger, by step."""
         query = "select " + ", ".join(LEDGER) + " from ledger order by step, fingerprint, engine"
@@ -203,6 +211,20 @@ def _spent(calls: Sequence[Call]) -> dict[tuple[str, str, str], dict[str, float]
         if c.usd is not None:
             line["usd"] = line.get("usd", 0.0) + c.usd
     return lines
+
+
+def damage(path: Path) -> str:
+    """What is wrong with the file of a journal; empty where nothing is, or there is no file."""
+    if not path.exists():
+        return ""
+    try:
+        with closing(sqlite3.connect(path)) as db:
+            found = str(db.execute("pragma quick_check(1)").fetchone()[0])
+            return "" if found == "ok" else found
+    except sqlite3.OperationalError:
+        raise  # locked, unreadable or on a full disk: that is not damage
+    except sqlite3.DatabaseError as e:
+        return str(e)
 
 
 def _ledger_line(

@@ -119,20 +119,26 @@ def iter_rows(path: Path) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def is_full(error: BaseException) -> bool:
-    """Whether an error says that a disk has no room left; three libraries say it in three ways."""
-    return any(s in str(error).lower() for s in ("no space left", "disk is full", "disk quota"))
+def disk_trouble(error: BaseException, folder: Path) -> str:
+    """What an error says of the folder's disk, empty where it says nothing; libraries say it in many ways."""
+    said = str(error).lower()
+    if any(words in said for words in ("no space left", "disk is full", "disk quota")):
+        return f"the disk of {folder} is full; free some space"
+    if not (isinstance(error, sqlite3.Error) or str(folder) in str(error)):
+        return ""
+    if any(words in said for words in ("read-only", "readonly", "permission denied", "not permitted")):
+        return f"{folder} cannot be written to ({error}); make it writable"
+    if any(words in said for words in ("input/output error", "disk i/o error", "malformed")):
+        return f"the disk of {folder} fails ({error}); look after it"
+    return ""
 
 
 @contextmanager
-def full_disk_in_one_sentence(folder: Path) -> Iterator[None]:
-    """Turns every kind of "no space left" into one RunError."""
+def disk_trouble_in_one_sentence(folder: Path) -> Iterator[None]:
+    """Turns every kind of "no space left", "read-only" and "I/O error" into one RunError."""
     try:
         yield
-    except (OSError, sqlite3.OperationalError, pl.exceptions.ComputeError) as e:
-        if not is_full(e):
+    except (OSError, sqlite3.DatabaseError, pl.exceptions.ComputeError) as e:
+        if not (words := disk_trouble(e, folder)):
             raise
-        raise RunError(
-            f"the disk of {folder} is full; free some space and run the same command again: "
-            "every answer that was saved is kept"
-        ) from e
+        raise RunError(f"{words} and run the same command again: every answer that was saved is kept") from e

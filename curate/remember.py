@@ -24,7 +24,7 @@ from curate.journal import Journal
 from curate.journalled import Journalled, begin_row
 from curate.loop import run_async
 from curate.match import match, new_rows
-from curate.parts import add_part, count, is_full, iter_rows, set_aside_damaged, sink
+from curate.parts import add_part, count, disk_trouble, iter_rows, set_aside_damaged, sink
 from curate.pool import Abstained, Pool
 from curate.progress import Meter
 from curate.record import check_served
@@ -218,7 +218,7 @@ async def _ask_some(step: Any, rows: Iterator[dict[str, Any]], writer: Writer) -
         except CurateError:
             raise
         except Exception as e:  # noqa: BLE001 - a bug in a step: named, with its row, and the run stops
-            if is_full(e):
+            if disk_trouble(e, writer.folder):
                 raise
             raise RunError(
                 f"{step.name} failed on the row with {_shown(row)}: {type(e).__name__}: {e}"

@@ -13,7 +13,7 @@ import polars as pl
 from curate import golds
 from curate.budget import Budget, Prices
 from curate.errors import InputError, RunError, UserError
-from curate.parts import count, full_disk_in_one_sentence, sink, whole, write_json
+from curate.parts import count, disk_trouble_in_one_sentence, sink, whole, write_json
 from curate.record import served
 from curate.schema import DROPPED, ROW
 from curate.site import Site, at_work, write_ledger
@@ -94,7 +94,7 @@ class Run:
 
         made_of = {"recipe": self.recipe, "funnel": self.funnel().table, "ledger": self.ledger}
         where = {"push_to": push_to, "private": private, "dry_run": dry_run}
-        with full_disk_in_one_sentence(Path(out)):
+        with disk_trouble_in_one_sentence(Path(out)):
             return publish(self.traces, Path(out), form=form, **made_of, **where)  # type: ignore[arg-type]
 
     def __repr__(self) -> str:

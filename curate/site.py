@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -17,8 +18,8 @@ from curate.budget import Budget, Price, Prices, prices
 from curate.columns import schema_after
 from curate.errors import CurateError, InputError, UserError
 from curate.identity import engines, model_name
-from curate.journal import Journal
-from curate.parts import full_disk_in_one_sentence, is_full, whole, write_json
+from curate.journal import Journal, damage
+from curate.parts import disk_trouble, disk_trouble_in_one_sentence, whole, write_json
 from curate.pool import Pool
 from curate.read import Loaded
 from curate.record import check_recipe, recipe
@@ -28,6 +29,8 @@ from curate.step import Step
 
 if TYPE_CHECKING:
     from curate.pipeline import Pipeline
+
+logger = logging.getLogger(__name__)
 
 
 class Site(NamedTuple):
@@ -46,14 +49,14 @@ def at_work(pipeline: Pipeline, out: Path, budget: Budget, price: Prices) -> Ite
     schema_after(pipeline.steps)
     said = said_prices(pipeline, price)
     with ExitStack() as stack:
-        stack.enter_context(full_disk_in_one_sentence(out))
+        stack.enter_context(disk_trouble_in_one_sentence(out))
         _make(out)
         stack.enter_context(_alone(out))
         check_recipe(pipeline, out)
         pool = cache(lambda: stack.enter_context(Pool()))
         shutil.rmtree(out / "scratch", ignore_errors=True)
         (out / "scratch").mkdir()
-        journal = Journal(out / "journal.sqlite")
+        journal = open_journal(out)
         stack.callback(journal.close)
         _count_spending(pipeline, journal, budget, said)
         loaded = pipeline.problems.load(out / "scratch")
@@ -96,12 +99,39 @@ def write_ledger(site: Site) -> None:
 
 
 def _make(out: Path) -> None:
+    """The folder is there, and it and its answers can be added to: said before anything is paid for."""
+    answers = out / "answers"
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        answers.mkdir(parents=True, exist_ok=True)
     except OSError as e:
-        if is_full(e):
+        if disk_trouble(e, out).startswith("the disk"):
             raise
         raise InputError(f"the run folder {out} cannot be made: {e.strerror}; choose another") from None
+    for folder in (out, answers, *answers.iterdir()):
+        if not os.access(folder, os.W_OK):
+            raise InputError(
+                f"{folder} cannot be written to, and what a run pays for is kept there; make it writable, or "
+                "choose another folder"
+            )
+
+
+def open_journal(out: Path) -> Journal:
+    """The folder's journal. A damaged one is set aside with a warning; its ledger is the last table's."""
+    path, table = out / "journal.sqlite", out / "ledger.parquet"
+    if not (words := damage(path)):
+        return Journal(path)
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(path.with_name(f"{path.name}.damaged{suffix}"))
+    logger.warning(
+        "%s is damaged (%s) and set aside as .damaged; calls of unfinished rows are asked again, and the "
+        "ledger goes on from where %s stands",
+        *(path, words, table if table.exists() else "nothing"),
+    )
+    journal = Journal(path)
+    if table.exists():
+        journal.restore(pl.read_parquet(table))
+    return journal
 
 
 @contextmanager

@@ -7,8 +7,10 @@ import itertools
 import json
 import threading
 import time
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+import httpx
 import pytest
 from served import Answer, ask, free_port, one, says, told
 
@@ -74,8 +76,8 @@ def test_trouble_that_passes_is_not_seen() -> None:
 def test_retry_after_is_honoured(said: str, low: float, high: float, monkeypatch: Any) -> None:
     slept, sleep = [], asyncio.sleep
     if said == "+30 s":
-        monkeypatch.setattr(retry.time, "time", lambda: 1_700_000_000.0)
-        said = "Tue, 14 Nov 2023 22:13:50 GMT"
+        said, servers = "Tue, 14 Nov 2023 22:13:50 GMT", "Tue, 14 Nov 2023 22:13:20 GMT"
+        monkeypatch.setattr(BaseHTTPRequestHandler, "date_time_string", lambda self: servers)
 
     async def count(seconds: float) -> None:
         slept.append(seconds)
@@ -85,6 +87,16 @@ def test_retry_after_is_honoured(said: str, low: float, high: float, monkeypatch
     with told(lambda nth, body: says("4") if nth else (429, "", {"Retry-After": said})) as server:
         assert one(server.url).text == "4"
     assert len(slept) == 1 and low <= slept[0] <= high
+
+
+@pytest.mark.parametrize("ours", [0.0, 1_700_000_000.0, 4e9])
+def test_a_date_to_wait_for_is_held_against_the_servers_clock(ours: float, monkeypatch: Any) -> None:
+    monkeypatch.setattr(retry.time, "time", lambda: ours)
+    said = {"retry-after": "Tue, 14 Nov 2023 22:13:50 GMT"}
+    dated = httpx.Response(429, headers={**said, "date": "Tue, 14 Nov 2023 22:13:20 GMT"})
+    assert retry._retry_after(dated) == 30.0
+    alone = retry._retry_after(httpx.Response(429, headers=said))
+    assert alone == max(0.0, 1_700_000_030.0 - ours), "there is nothing but our clock"
 
 
 def test_a_wait_that_is_too_long_is_not_waited() -> None:

@@ -184,14 +184,19 @@ def _read(
 
 
 def _retry_after(response: httpx.Response) -> float:
-    """Seconds that the server asks us to wait, 0 where it does not; it may name a date instead."""
+    """Seconds that the server asks us to wait, 0 where it does not; it may name a date instead.
+
+    A date is held against the server's own clock where it tells it: ours may be wrong, or jump.
+    """
     said = response.headers.get("retry-after", "")
     try:
         return max(0.0, float(said))
     except ValueError:
         pass
     try:
-        return max(0.0, parsedate_to_datetime(said).timestamp() - time.time())
+        now = response.headers.get("date")
+        began = parsedate_to_datetime(now).timestamp() if now else time.time()
+        return max(0.0, parsedate_to_datetime(said).timestamp() - began)
     except (ValueError, TypeError):
         return 0.0
 

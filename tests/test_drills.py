@@ -1,0 +1,30 @@
+"""A run whose driver, workers and server are killed at random ends like one left alone; the small version."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+from kill_drills import KINDS, Found, Kill, bought_twice, drills, sound, table  # noqa: E402
+
+
+@pytest.mark.slow
+def test_a_few_kills_lose_nothing_double_nothing_and_buy_nothing_twice(tmp_path: Path) -> None:
+    found = drills(tmp_path, kills=6, seed=0)
+    assert len(found.kills) == 6 and {k.kind for k in found.kills} <= set(KINDS)
+    assert sound(found), table(found)
+
+
+def test_the_drills_see_what_was_bought_twice(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("+ a\n- a\n+ b\n+ b\n- b\n- b\n+ c\n- c\n+ c\n- c\n")
+    kill = Kill("driver", logged=3, at=0.0)
+    found = Found(kills=[kill])
+    bought_twice(log, {"a", "b", "c"}, [kill], found)
+    assert (kill.twice, found.twice_without_a_kill, found.calls) == (1, 1, 3)
+    assert not sound(found), "c was bought twice, and nobody was killed in between"
+    assert sound(Found(kills=[kill])) and not sound(Found(lost=1)) and not sound(Found(other_bytes=1))
