@@ -32,7 +32,7 @@ TIMEOUT_S, MEMORY_MB = 60.0, 4096  # for a step that names no timeout_s or memor
 LOOK_S = 0.1  # polars restarts interrupted waits, so Ctrl-C is only seen by one that ends by itself
 CHUNK_S, CHUNK_ROWS, CHUNK_BYTES = 0.03, 1024, 1 << 20  # a chunk takes about so long, and never holds more
 
-KILLED = Abstained(f"crashed: signal {signal.SIGKILL:d}")
+STARTS, KILLED = 3, Abstained(f"crashed: signal {signal.SIGKILL:d}")  # how often a worker is started
 
 
 class WorkerTraceback(Exception):
@@ -159,8 +159,8 @@ class Pool:
     def _work(self, job: _Job, todo: list[_Item]) -> Iterator[list[tuple[int, Any]]]:
         """Answer all of `todo`, on as many workers as die of it.
 
-        A worker that something else killed (a person, the kernel short of memory) says nothing of its row,
-        which is tried once more; a row whose second worker is killed too is taken for the cause.
+        A worker killed from outside (the kernel is short of memory) says nothing of its row, which is tried
+        once more; a row whose second worker is killed too is taken for the cause.
         """
         killed: set[int] = set()
         while todo and not job.stopped:
@@ -178,6 +178,13 @@ class Pool:
                             raise _run_error(job.step, item, value) from WorkerTraceback(value.trace)
                     yield [(item.number, value) for item, value in zip(answered, values, strict=True)]
 
+    def _start(self) -> Process:
+        """A new worker; that one is killed before it is ready says nothing of the next."""
+        for _ in range(STARTS - 1):
+            with suppress(RunError):
+                return self._starter.submit(Process).result()
+        return self._starter.submit(Process).result()
+
     @contextmanager
     def _borrow(self, job: _Job) -> Iterator[Process]:
         worker = self._idle.get()
@@ -185,7 +192,7 @@ class Pool:
             if worker is None or worker.dead:
                 if self._closed:
                     raise RunError("the worker pool is closed; open a new one")
-                worker = self._starter.submit(Process).result()
+                worker = self._start()
                 self._all.add(worker)
             job.busy.add(worker)
             yield worker

@@ -71,9 +71,9 @@ class Process:
         self.buffer, self.busy, self.dead, self.lock = bytearray(), False, False, threading.RLock()
         self.deadline = time.monotonic() + START_S
         if not next(self._exchange(b""), None):
-            raise RunError(
-                f"a worker process did not start ({self.kill()}); try {sys.executable} -c '{START}'"
-            )
+            death = self.kill()
+            self.close_pipes()
+            raise RunError(f"a worker process did not start ({death}); try {sys.executable} -c '{START}'")
 
     def work(self, order: Order, rows: list[bytes]) -> Iterator[list[Any]]:
         """Yield the rows' values in order. An Abstained is the last: the process is dead by then."""

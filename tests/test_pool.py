@@ -97,6 +97,29 @@ def test_a_row_whose_worker_is_killed_is_tried_once_more(pool: Pool, tmp_path: P
     assert answers(pool, Act(), rows(*given)) == ["a", expected, "b"]
 
 
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_worker_that_is_killed_while_it_starts_is_started_again(
+    tmp_path: Path, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python imports sitecustomize before anything of ours, so the worker dies before it is ready."""
+    log = tmp_path / "log"
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import os, sys\n"
+        f"if sys.argv[0] == '-c':\n"
+        f"    open({str(log)!r}, 'a').write('x')\n"
+        f"    if os.path.getsize({str(log)!r}) <= {times}:\n"
+        f"        os.kill(os.getpid(), 9)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with Pool(1) as pool:
+        if times < 3:
+            assert pool.run(Act(), {"question": "say a"}) == "a"
+        else:
+            with pytest.raises(RunError, match="a worker process did not start .signal 9."):
+                pool.run(Act(), {"question": "say a"})
+    assert len(log.read_text()) == 3
+
+
 def test_memory_is_counted_anew_for_each_row(pool: Pool) -> None:
     assert answers(pool, Act(), rows(*["hog 180"] * 10)) == [180 << 20] * 10
 
