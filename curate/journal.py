@@ -183,7 +183,7 @@ class Journal:
         """Put the lines of a ledger into this new one."""
         for line in ledger.select(list(LEDGER)).rows(named=True):
             names = (line.pop("step"), line.pop("fingerprint"), line.pop("engine"), line.pop("rows_cached"))
-            query, values = _ledger_line(*names, usd=line.pop("usd"), spent=line)
+            query, values = _ledger_line(*names, line)
             self._thread.submit(self._execute, query, [values]).result()
 
     def ledger(self) -> pl.DataFrame:
