@@ -43,7 +43,8 @@ check: $(DEV)
 	$(PY) -m mypy
 
 bench: $(DEV)
-	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(PY) $$file; done
+	@set -e; for file in benchmarks/*.py; do echo "== $$file"; \
+		case $$file in *soak.py) $(PY) $$file --minutes 2;; *) $(PY) $$file;; esac; done
 
 demo-models: $(RUNTIME)
 	$(PY) -m curate.demo_world.make_models

@@ -139,15 +139,9 @@ def main() -> None:
     parser.add_argument("--bears", type=int, default=1_000_000, help="more at a time are refused with 429")
     parser.add_argument("--key", default="", help="another is refused with 401")
     parser.add_argument("--context", type=int, default=1_000_000, help="longer messages: 400")
-    parser.add_argument(
-        "--error", type=float, default=0.0, help="share of requests that fail"
-    )
-    parser.add_argument(
-        "--hang", type=float, default=0.0, help="share that hang for --hang-s"
-    )
-    parser.add_argument(
-        "--garbage", type=float, default=0.0, help="share with what is no answer"
-    )
+    parser.add_argument("--error", type=float, default=0.0, help="share of requests that fail")
+    parser.add_argument("--hang", type=float, default=0.0, help="share that hang for --hang-s")
+    parser.add_argument("--garbage", type=float, default=0.0, help="share with what is no answer")
     parser.add_argument("--hang-s", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=0, help="of the faults")
     parser.add_argument("--log", default="", help="a file that is added to")

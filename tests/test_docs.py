@@ -226,6 +226,13 @@ def rewrite(page: Path, folder: Path) -> None:
     page.write_text(text, encoding="utf-8")
 
 
+def test_the_tests_that_pages_name_exist() -> None:
+    named = [t for page in NOTES for t in re.findall(r"tests/(\w+\.py)::(\w+)", page.read_text("utf-8"))]
+    assert len(named) > 25, "docs/when-things-die.md alone names more"
+    for file, name in named:
+        assert f"def {name}(" in (ROOT / "tests" / file).read_text("utf-8"), f"{file} has no {name}"
+
+
 if __name__ == "__main__":
     (ROOT / "docs" / "help.md").write_text(help_page(), encoding="utf-8")
     for page in [p for p in PAGES if p.exists() and blocks(p)]:
