@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import cloudpickle
 
 from curate.errors import RunError
-from curate.process import Abstained, Bug, Order, Process
+from curate.process import Abstained, Bug, Order, Process, started
 from curate.schema import Row
 from curate.step import Step
 from curate.worker import dumps
@@ -31,8 +31,7 @@ __all__ = ["Abstained", "Pool", "WorkerTraceback"]
 TIMEOUT_S, MEMORY_MB = 60.0, 4096  # for a step that names no timeout_s or memory_mb
 LOOK_S = 0.1  # polars restarts interrupted waits, so Ctrl-C is only seen by one that ends by itself
 CHUNK_S, CHUNK_ROWS, CHUNK_BYTES = 0.03, 1024, 1 << 20  # a chunk takes about so long, and never holds more
-
-STARTS, KILLED = 3, Abstained(f"crashed: signal {signal.SIGKILL:d}")  # how often a worker is started
+KILLED = Abstained(f"crashed: signal {signal.SIGKILL:d}")
 
 
 class WorkerTraceback(Exception):
@@ -178,13 +177,6 @@ class Pool:
                             raise _run_error(job.step, item, value) from WorkerTraceback(value.trace)
                     yield [(item.number, value) for item, value in zip(answered, values, strict=True)]
 
-    def _start(self) -> Process:
-        """A new worker; that one is killed before it is ready says nothing of the next."""
-        for _ in range(STARTS - 1):
-            with suppress(RunError):
-                return self._starter.submit(Process).result()
-        return self._starter.submit(Process).result()
-
     @contextmanager
     def _borrow(self, job: _Job) -> Iterator[Process]:
         worker = self._idle.get()
@@ -192,7 +184,7 @@ class Pool:
             if worker is None or worker.dead:
                 if self._closed:
                     raise RunError("the worker pool is closed; open a new one")
-                worker = self._start()
+                worker = self._starter.submit(started).result()
                 self._all.add(worker)
             job.busy.add(worker)
             yield worker

@@ -22,6 +22,7 @@ from curate.errors import RunError
 
 IMPORT_S = 60.0  # so much of a row's time is forgiven for imports, and no more
 START_S = 60.0  # a worker that is not ready by then never will be
+STARTS = 3  # one that is killed before it is ready says nothing of the next, so often
 
 
 class Abstained(NamedTuple):
@@ -159,6 +160,14 @@ class Process:
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe:
                 pipe.close()
+
+
+def started() -> Process:
+    """A process that is ready; where one ends before it is, another is tried."""
+    for _ in range(STARTS - 1):
+        with suppress(RunError):
+            return Process()
+    return Process()
 
 
 def _value(tag: int, payload: bytes, order: Order) -> Any:
