@@ -33,10 +33,11 @@ import polars as pl
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
-from mixed.processes import Shop, children, command_of, machine  # noqa: E402
+from mixed.processes import Shop, below, command_of, machine  # noqa: E402
 from mixed.recipe import CONCURRENCY, PROBLEMS, SAMPLES, write_problems  # noqa: E402
 
 KINDS = {"driver": 0.4, "worker": 0.3, "server": 0.3}
+INSIDE = {"worker": "curate.worker"}  # kinds below the driver, by what the command line holds; Ray's: "ray::"
 TABLES = ("live.parquet", "dropped.parquet")
 
 
@@ -90,14 +91,14 @@ class Drill:
             sys.exit(f"the run failed:\n{self.errors.read_text()[-3000:]}")
         return True
 
-    def workers(self) -> frozenset[int]:
-        return frozenset(p for p in children(self.driver.pid) if "curate.worker" in command_of(p))
+    def inside(self, kind: str = "worker") -> frozenset[int]:
+        return frozenset(p for p in below(self.driver.pid) if INSIDE[kind] in command_of(p))
 
     def kill(self, kind: str, rng: random.Random) -> Kill | None:
         """Kill a process of this kind, and start again what does not by itself. None where there is none."""
-        before = self.workers()
+        before = self.inside(kind if kind in INSIDE else "worker")
         kill = Kill(kind, lines(self.shop.given["log"]), time.monotonic(), before=before)
-        if kind == "worker":
+        if kind in INSIDE:
             if not before:
                 return None
             os.kill(rng.choice(sorted(before)), signal.SIGKILL)
@@ -112,7 +113,7 @@ class Drill:
         return kill
 
     def works_again(self, kill: Kill) -> bool:
-        new = self.workers() - kill.before
+        new = self.inside(kill.kind if kill.kind in INSIDE else "worker") - kill.before
         return bool(new) or sold(self.shop.given["log"], kill.logged)
 
 

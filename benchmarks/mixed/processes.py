@@ -42,6 +42,11 @@ def children(pid: int) -> list[int]:
         return []
 
 
+def below(pid: int) -> list[int]:
+    """The child processes, theirs, and so on."""
+    return [p for child in children(pid) for p in (child, *below(child))]
+
+
 def command_of(pid: int) -> str:
     """A process's command line; empty where it has ended."""
     try:
