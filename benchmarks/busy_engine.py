@@ -1,0 +1,234 @@
+"""How busy a run keeps its engine: tokens a second beside the bare engine, and where the engine waits.
+
+    python benchmarks/busy_engine.py [small]        # under ten minutes on two cores; small: one
+
+1. `Sample` over the demo's problems and teacher, from the problems' file to the finished run, without the
+   loading of the model. Beside it the bare engine, given the same requests at once: for `hf` transformers'
+   `generate` in batches of as many rows, sorted by length; for `vllm` AsyncLLM.generate. vLLM's build for the
+   CPU has an environment of its own, which `make install-vllm` makes. The texts are compared with those that
+   the engine gives to the same requests without a pipeline; in bfloat16 a few differ, by rounding.
+2. A whole pipeline: sample, verify, a rewriter of six calls a row, verify again. Counted is the time from the
+   first question to the last answer in which the engine has half as many sequences as it can hold, or more;
+   fewer (the tail of a step, its beginning); none (the CPU verifies, files are written); and that in which a
+   model is loaded. Once on `hf`, and on an engine that answers when a GPU would: 128 sequences in continuous
+   batching, a step of 1 ms and 8 µs for each sequence, log-normal lengths (median 400 tokens, sigma 0.7, at
+   most 2048).
+
+Medians of three rounds; exit code 1 where more than one text in ten differs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as the command line does, before anything loads torch
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from peers.busy import WatchedHF, WatchedVLLM  # noqa: E402
+from peers.report import table  # noqa: E402
+from peers.waits import print_shares, simulated, whole  # noqa: E402
+
+import curate  # noqa: E402
+from curate.demo import WORLD  # noqa: E402
+from curate.engines.sampling import completion  # noqa: E402
+from curate.step import Completion  # noqa: E402
+
+TEACHER, BATCH, ROUNDS = WORLD / "teacher", 128, 3
+VLLM = ROOT / ".venv-vllm" / "bin" / "python"
+
+
+def problems(count: int) -> Any:
+    return curate.read(WORLD / "problems.jsonl").head(count)
+
+
+def sampled(engine: Any, count: int, n: int) -> tuple[float, int, set[str]]:
+    """Seconds without those in which the model was loaded, output tokens, and what was said."""
+    gauge = engine.gauge
+    gauge.asked.clear(), gauge.closed.clear()
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.perf_counter()
+        run = curate.Pipeline(problems(count), [curate.Sample(engine, n=n)]).run(Path(folder) / "run")
+        seconds = time.perf_counter() - begin - sum(b - a for a, b in gauge.closed)
+        traces = run.traces.select("thinking", "response", "output_tokens").collect()
+    return seconds, traces["output_tokens"].sum(), set(map(str, traces.rows()))
+
+
+async def engine_alone(engine: Any, asked: Sequence[Any]) -> tuple[float, list[Completion]]:
+    """Seconds of our engine for the same requests at once, and the answers."""
+    async with engine:
+        begin = time.perf_counter()
+        found = await asyncio.gather(*(engine.chat(messages, **options) for messages, options in asked))
+        return time.perf_counter() - begin, [completion for [completion] in found]
+
+
+async def one_at_a_time(engine: Any, asked: Sequence[Any]) -> float:
+    """Tokens a second."""
+    async with engine:
+        begin = time.perf_counter()
+        tokens = [(await engine.chat(messages, **options))[0].output_tokens for messages, options in asked]
+        return sum(tokens) / (time.perf_counter() - begin)
+
+
+def generated(engine: WatchedHF, asked: Sequence[Any]) -> float:
+    """Tokens a second of transformers' own `generate`, the model loaded as the engine loads it."""
+    import torch
+
+    from curate.engines.hf_checkpoint import load
+
+    loaded = load(engine.model, None, None, engine.dtype)
+    texts = sorted(
+        (loaded.render(messages, "")[0] for messages, _ in asked), key=lambda t: len(loaded.ids(t))
+    )
+    tokens, begin = 0, time.perf_counter()
+    for i in range(0, len(texts), BATCH):
+        inputs = loaded.tokenizer(
+            texts[i : i + BATCH],
+            return_tensors="pt",
+            padding=True,
+            padding_side="left",
+            add_special_tokens=False,
+        )
+        inputs = {k: inputs[k] for k in ("input_ids", "attention_mask")}
+        with torch.inference_mode():
+            out = loaded.model.generate(
+                **inputs,
+                do_sample=True,
+                temperature=1.0,
+                top_k=0,
+                top_p=1.0,
+                max_new_tokens=engine.max_tokens,
+            )
+        for row in out[:, inputs["input_ids"].shape[1] :].tolist():
+            ends = [k for k, token in enumerate(row) if token in loaded.ends]
+            tokens += ends[0] + 1 if ends else len(row)
+    return tokens / (time.perf_counter() - begin)
+
+
+async def vllm_alone(engine: WatchedVLLM, asked: Sequence[Any]) -> tuple[float, set[str]]:
+    """Tokens a second of AsyncLLM.generate, started as the engine starts it; and what was said."""
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    async with engine:
+        door = engine._door
+        assert door is not None
+        rendered = [door.checkpoint.render(messages, "") for messages, _ in asked]
+        ids = [door.checkpoint.ids(prompt) for prompt, _ in rendered]
+
+        async def one(i: int) -> Any:
+            params = SamplingParams(
+                temperature=1.0, seed=asked[i][1]["seed"], max_tokens=engine.max_tokens,
+                output_kind=RequestOutputKind.FINAL_ONLY, skip_special_tokens=False,
+                spaces_between_special_tokens=False,
+            )  # fmt: skip
+            async for said in door.llm.generate({"prompt_token_ids": ids[i]}, params, request_id=str(i)):
+                answer = said
+            return answer.outputs[0]
+
+        begin = time.perf_counter()
+        found = await asyncio.gather(*(one(i) for i in range(len(asked))))
+        seconds = time.perf_counter() - begin
+    answers = [
+        completion(
+            said.text, "stop", prefix="", opened=opened, prompt_tokens=0, output_tokens=len(said.token_ids)
+        )
+        for said, (_, opened) in zip(found, rendered, strict=True)
+    ]
+    return sum(c.output_tokens for c in answers) / seconds, spoken(answers)
+
+
+def spoken(answers: Sequence[Completion]) -> set[str]:
+    return {str((c.thinking, c.response, c.output_tokens)) for c in answers}
+
+
+def compare(kind: str, count: int, n: int, rounds: int) -> dict[str, Any]:
+    """The figures of one kind of engine."""
+    make = WatchedHF if kind == "hf" else WatchedVLLM
+    engine = make(str(TEACHER), max_tokens=160)
+    rates: dict[str, list[float]] = {"sample": [], "bare": [], "engine": []}
+    same: list[float] = []
+    sampled(engine, 4, 1)  # what is slow for once
+    for _ in range(rounds):
+        seconds, tokens, texts = sampled(engine, count, n)
+        rates["sample"].append(tokens / seconds)
+        asked = list(engine.gauge.asked)
+        if kind == "hf":
+            rates["bare"].append(generated(engine, asked))
+            seconds, answers = asyncio.run(engine_alone(engine, asked))
+            rates["engine"].append(tokens / seconds)
+            alone = spoken(answers)
+        else:
+            rate, alone = asyncio.run(vllm_alone(engine, asked))
+            rates["bare"].append(rate)
+        same.append(len(texts & alone) / len(texts))
+    single = asyncio.run(one_at_a_time(engine, asked[:: max(1, len(asked) // 24)]))
+    middle = {name: statistics.median(found) if found else None for name, found in rates.items()}
+    return {"kind": kind, "requests": len(asked), **middle, "single": single, "same": min(same)}
+
+
+def with_vllm(*size: int) -> dict[str, Any] | str:
+    """The same as `compare("vllm", …)`, in the environment that has it; or why there is none."""
+    made = subprocess.run(["make", "install-vllm"], cwd=ROOT, capture_output=True, text=True)
+    if made.returncode:
+        return f"vllm was left out: `make install-vllm` failed: {made.stderr.strip().splitlines()[-1:]}"
+    command = [str(VLLM), __file__, "vllm", *map(str, size)]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    if ended.returncode:
+        return f"vllm was left out: {ended.stderr.strip().splitlines()[-3:]}"
+    found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    return found
+
+
+def facts() -> str:
+    import torch
+
+    cores, memory = os.cpu_count(), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    where = f"{platform.machine()}, {cores} cores, {memory:.0f} GiB, Python {platform.python_version()}"
+    return f"{where}, torch {torch.__version__}"
+
+
+def print_rates(found: Sequence[dict[str, Any]]) -> None:
+    head = ["tokens/s", "requests", "Sample", "bare engine", "our engine alone", "one at a time",
+            "Sample / bare, %", "Sample / one at a time", "same texts, %"]  # fmt: skip
+    lines = [
+        [f["kind"], f["requests"], f["sample"], f["bare"], f["engine"], f["single"],
+         100 * f["sample"] / f["bare"], f["sample"] / f["single"], 100 * f["same"]]
+        for f in found
+    ]  # fmt: skip
+    print(table(head, lines) + "\n", flush=True)
+
+
+def main() -> int:
+    if sys.argv[1:2] == ["vllm"]:
+        print(json.dumps(compare("vllm", *map(int, sys.argv[2:]))))
+        return 0
+    small = sys.argv[1:] == ["small"]
+    size = (48, 2, 1) if small else (256, 3, ROUNDS)
+    print(facts() + "\n", flush=True)
+    ours, theirs = compare("hf", *size), with_vllm(*size)
+    rates = [ours, *([theirs] if isinstance(theirs, dict) else [])]
+    print_rates(rates)
+    if isinstance(theirs, str):
+        print(theirs + "\n")
+    engine = WatchedHF(str(TEACHER), max_tokens=160)
+    shares = {"hf": whole(engine, problems(48 if small else 500), 4, BATCH // 2, tokens=24)}
+    for traces in (400,) if small else (1200, 4800):
+        shares[f"a GPU's time, {traces:,} traces"] = simulated(traces)
+    print_shares(shares)
+    return 0 if all(f["same"] > 0.9 for f in rates) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
