@@ -28,17 +28,35 @@ TRANSFORMERS = pytest.param("transformers", marks=pytest.mark.slow)
 KINDS = ["scripted", "hf", "serve", TRANSFORMERS, *VLLM_KINDS]
 ONE_SEED_EACH = ["scripted", "hf", "serve", *VLLM_KINDS]  # transformers serve has one for all at a time
 HELLO = user("What is 2 + 2?")
-NO_SUCH_FIELD = "refuses the field"
+NO_SUCH_FIELD = "no: refuses the field"
 GAPS = {
     ("test_a_begun_turn_is_continued", "transformers"): NO_SUCH_FIELD,
     ("test_a_banned_string_is_not_said", "transformers"): NO_SUCH_FIELD,
     ("test_top_k_of_one_is_greedy", "transformers"): NO_SUCH_FIELD,
-    ("test_one_log_probability_for_each_token", "transformers"): "gives no log-probabilities",
-    ("test_a_stored_text_has_the_scores_that_hf_gives_it", "transformers"): "tells none of a prompt",
-    ("test_a_banned_string_is_not_said", "vllm-server"): "bad_words forbids one cut into tokens",
-    ("test_n_samples_are_n_seeds", "vllm-server"): "its seed of sample i is seed + i",
+    ("test_one_log_probability_for_each_token", "transformers"): "no: gives none",
+    ("test_a_stored_text_has_the_scores_that_hf_gives_it", "transformers"): "no: tells none of a prompt",
+    ("test_a_banned_string_is_not_said", "vllm-server"): "in one cut into tokens",
+    ("test_n_samples_are_n_seeds", "vllm-server"): "no: seed + i",
 }
 """What a kind cannot do. The marker is strict: the day it can, the test fails and the entry goes."""
+ONE_SEED = "one seed for all that is asked at a time"
+SERVERS = {
+    "vllm-server": "vLLM's server", "serve": "`curate.engines.serve`", "transformers": "`transformers serve`"
+}  # fmt: skip
+SHOWN = {
+    "`seed`: the same seed, the same answer": "test_equal_seeds_give_equal_answers_and_others_differ",
+    "the answer does not depend on what else is asked": "test_company_changes_no_answer",
+    "`n` answers to one call": "test_n_is_as_many_samples",
+    "sample i of a call has the seed `sample_seed(seed, i)`": "test_n_samples_are_n_seeds",
+    "`max_tokens`, `temperature` 0": "test_max_tokens_is_a_length",
+    "`top_k`": "test_top_k_of_one_is_greedy",
+    "`stop`": "test_a_stop_string_ends_the_text_before_it",
+    "`ban` (`bad_words`)": "test_a_banned_string_is_not_said",
+    "`prefix`: the last message is continued": "test_a_begun_turn_is_continued",
+    "`logprobs`": "test_one_log_probability_for_each_token",
+    "`score`": "test_a_stored_text_has_the_scores_that_hf_gives_it",
+}
+"""The table in docs/engines.md: what is said there, and the test that shows it."""
 
 
 def story(messages: list[dict[str, str]], seed: int, temperature: float, top_k: int | None) -> str:
@@ -291,3 +309,15 @@ def test_the_server_answers_as_the_engine_behind_it(serve_url: str, tiny_model: 
     call |= {"logprobs": True, "max_tokens": 40}
     direct = ask(engine(f"hf:{tiny_model}", dtype="float32", device="cpu"), call)
     assert ask(engine(f"server:{serve_url}", model=str(tiny_model)), call) == direct
+
+
+def test_the_table_of_servers_in_the_docs_is_what_these_tests_show() -> None:
+    found = [f"| | {' | '.join(SERVERS.values())} |", "|---|---|---|---|"]
+    for label, test in SHOWN.items():
+        assert callable(globals()[test])
+        cells = [GAPS.get((test, kind), "yes") for kind in SERVERS]
+        if test in ("test_company_changes_no_answer", "test_n_samples_are_n_seeds"):
+            cells[-1] = f"no: {ONE_SEED}"  # ONE_SEED_EACH
+        found.append(f"| {label} | {' | '.join(cells)} |")
+    page = (Path(__file__).resolve().parent.parent / "docs" / "engines.md").read_text()
+    assert "\n".join(found) in page

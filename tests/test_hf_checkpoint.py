@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny_model as tiny
@@ -72,3 +74,21 @@ def test_a_model_that_is_not_one_is_a_sentence(here: HF, tmp_path: Path) -> None
         work(HF(here.model, dtype="float33"), ("chat", {}))
     with pytest.raises(RuntimeError, match="the engine is closed"):
         asyncio.run(here.chat(HELLO))
+
+
+@pytest.mark.parametrize("device", ["banana", "xla"])
+def test_a_device_that_is_not_there_is_a_sentence(here: HF, device: str) -> None:
+    with pytest.raises(UserError, match=f"torch cannot use device='{device}' here: .*; use 'cpu'"):
+        work(replace(here, device=device), ("chat", {}))
+
+
+def test_weights_that_do_not_fit_are_a_sentence(here: HF, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from transformers import PreTrainedModel
+
+    def full(self: Any, device: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(PreTrainedModel, "to", full)
+    with pytest.raises(UserError, match="does not fit: its weights take 0.0 GiB in float32, .* a larger GPU"):
+        work(here, ("chat", {}))

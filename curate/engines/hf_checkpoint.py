@@ -184,14 +184,36 @@ def load(name: str, revision: str | None, device: str | None, dtype: str) -> Che
         raise UserError(f"dtype={dtype!r} is not one of torch's; use 'bfloat16' or 'float32'.")
     if Path(name).is_dir():
         _files(Path(name))
+    device = _usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     try:
         model = AutoModelForCausalLM.from_pretrained(name, revision=revision, dtype=getattr(torch, dtype))
     except (OSError, ValueError) as e:
         raise _unreadable(name, e) from e
     tokenizer = load_tokenizer(name, revision)
-    model = model.eval().to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    try:
+        model = model.eval().to(device)
+    except torch.OutOfMemoryError as e:
+        size = sum(p.numel() * p.element_size() for p in model.parameters()) / 2**30
+        raise UserError(
+            f"{name!r} does not fit: its weights take {size:.1f} GiB in {dtype}, more than {device!r} has; "
+            f"take a larger GPU, a smaller checkpoint, or vllm:{name} over several (tensor_parallel_size=2)."
+        ) from e
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     return Checkpoint(name, model, tokenizer, _ends(model, tokenizer), context)
+
+
+def _usable(device: str) -> str:
+    """The device, if torch can use it here; else one sentence, before anything is read."""
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as e:  # torch asserts that it was built for the device
+        words = (str(e).strip() or type(e).__name__).splitlines()[0][:200]
+        raise UserError(
+            f"torch cannot use device={device!r} here: {words}; use 'cpu', or leave it out."
+        ) from e
+    return device
 
 
 def load_tokenizer(name: str, revision: str | None) -> Any:
