@@ -112,7 +112,7 @@ def golds(data: Path) -> None:
         for path in sorted(f for f in (data / folder).iterdir() if ".jsonl" in f.suffixes):
             with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
                 told = [json.loads(line) for line in lines]
-            found |= {(row.get("question"), row[name]) for row in told}
+            found |= {(row.get("question") or "not known", row[name]) for row in told}
         table = pl.DataFrame(sorted(found, key=str), schema=["question", "answer"], orient="row")
         failed = curate.read(table).golds(Choice(), MathEqual(), Exact())
         print(f"{folder}: {len(failed)} of {len(found):,} golds fail against themselves", flush=True)

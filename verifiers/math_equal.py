@@ -52,11 +52,12 @@ class MathEqual(Verifier):
         gold = row["answer"]
         if gold is None:
             return Verdict(None, "no_gold")
-        if not plain(gold):
+        bare = plain(gold)
+        if not bare:
             return Verdict(None, "gold_invalid: it is empty")
         response = row["response"] or ""
-        if _OPTION.fullmatch(plain(gold)):
-            return _letters(plain(gold).strip("()"), response)
+        if _OPTION.fullmatch(bare):
+            return _letters(bare.strip("()"), response)
         said = final_value(response)
         if said is None and is_words(gold):
             return Verdict(None, "unsupported: the gold answer is words")
