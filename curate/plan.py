@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import polars as pl
 
 from curate.budget import Prices
 from curate.columns import is_door, role, schema_after, step_name
+from curate.errors import UserError
 from curate.estimate import estimate
 from curate.journal import LEDGER, Journal
 from curate.parts import count
@@ -63,6 +65,29 @@ class Plan:
             costs = [getattr(s, name) for s in self.steps if s.new and (name != "usd" or s.tokens != 0)]
             found[name] = None if None in costs else sum(costs)
         return found
+
+    def sizes(
+        self, problems: Sequence[int], tokens_per_second: float, replicas: Sequence[int] = (1, 8)
+    ) -> pl.DataFrame:
+        """What so many problems like these would cost: tokens, and hours where so many replicas are busy.
+
+        tokens_per_second: of one replica, tokens in and out together, as a ledger or a benchmark says. Known
+        answers count, as there are none of other problems. Only what models do: no CPU time, no start, no tail.
+        """
+        asks = [s for s in self.steps if s.new is not None]
+        if any(s.tokens is None or not s.new for s in asks) or not asks:
+            raise UserError(
+                "a plan without an answer that is known and one that is new has no cost to scale; let it "
+                "probe: plan(out, probe=5)"
+            )
+        each = (
+            sum(s.tokens / s.new * (s.new + (s.known or 0)) for s in asks if s.tokens and s.new) / self.read
+        )
+        table = pl.DataFrame({"problems": problems}).with_columns(
+            tokens=(pl.col("problems") * each).round().cast(pl.Int64)
+        )
+        hours = [(pl.col("tokens") / tokens_per_second / n / 3600).alias(f"hours on {n}") for n in replicas]
+        return table.with_columns(hours)
 
     def as_json(self) -> dict[str, Any]:
         """The plan as plain JSON."""
