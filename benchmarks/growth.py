@@ -5,8 +5,8 @@
 
 Traces are made by seed: eight to a problem, lengths log-normal, one in twenty a copy but for white space, one
 problem in fifty a test question. Every step runs in a fresh process as a run would (its columns alone, from
-parquet, the marks to parquet); the peak is the high-water mark of its resident memory (VmHWM: `ru_maxrss` of a
-child begins at that of its parent), what a process with the step alone imported has included. Processor time
+parquet, the marks to parquet); the peak is the high-water mark of its resident memory (VmHWM, for `ru_maxrss`
+of a child begins at its parent's), with what it takes to import the step. Processor time
 stands beside the wall clock, since the latter grows with whoever else is at work. At ×1 the rows that are
 marked are compared with plain Python that holds everything. The exponents, of processor time and of memory,
 are those of the power law through ×1 and ×16: 1 is linear, 0 is flat.

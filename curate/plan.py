@@ -72,7 +72,7 @@ class Plan:
         """What so many problems like these would cost: tokens, and hours where so many replicas are busy.
 
         tokens_per_second: of one replica, tokens in and out together, as a ledger or a benchmark says. Known
-        answers count, as there are none of other problems. Only what models do: no CPU time, no start, no tail.
+        answers count: other problems have none. Only what models do: no processor time, no start, no tail.
         """
         asks = [s for s in self.steps if s.new is not None]
         if any(s.tokens is None or not s.new for s in asks) or not asks:
