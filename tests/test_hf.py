@@ -142,15 +142,19 @@ def reference(model: Path, prompt: str, text: str) -> Any:
 
 
 @pytest.mark.parametrize("cells", [1, 5000, 1 << 26])
+@pytest.mark.parametrize("is_plain", [True, False])
 def test_scores_are_those_of_a_plain_forward_pass(
-    here: HF, cells: int, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, cells: int, is_plain: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a batch of unequal prompts and texts, whole or in pieces of one or a few positions."""
+    """In a batch of unequal prompts and texts, projected whole or in pieces, by its head or by the model."""
     import torch
 
     from curate.engines import hf_score
 
-    monkeypatch.setattr(hf_score, "_CELLS", cells)
+    monkeypatch.setattr(hf_score, "_CELLS", {"cpu": cells})
+    if not is_plain:
+        monkeypatch.setattr(hf_score, "plain_head", lambda model: None)
+    here = HF(str(tiny_model), dtype="float32")
     texts = ["Wait, the sum is 4.", "two", "Let us find the sum of 8, 9, 6 and 13 step by step: é 😀"]
     jobs = [({"messages": user("x" * 9**i), "text": text}, "") for i, text in enumerate(texts)]
     jobs += [({"messages": HELLO, "text": texts[2], "entropy": True, "top_k": 3, "prefix": "So: "}, "So: ")]
@@ -172,6 +176,44 @@ def test_scores_are_those_of_a_plain_forward_pass(
         pytest.approx(v, abs=1e-4) for v in best.values.tolist()
     ]
     assert scores.entropy is not None and found[0].entropy is None and found[0].top is None
+
+
+def test_a_shared_prompt_is_read_once_and_changes_no_score(here: HF, monkeypatch: pytest.MonkeyPatch) -> None:
+    from curate.engines import hf_score
+
+    read: list[int] = []
+    once = hf_score._after_one_prompt
+    monkeypatch.setattr(
+        hf_score, "_after_one_prompt", lambda m, jobs: read.append(len(jobs)) or once(m, jobs)
+    )
+    asked = user("Add these: " + "1 + 2 + 3, " * 9)
+    texts = ["6", "It is 54.", "Nine times six is fifty-four.", ""]
+    together = work(here, *(("score", {"messages": asked, "text": t}) for t in texts))
+    assert read == [3]
+    for text, scores in zip(texts, together, strict=True):
+        (alone,) = work(here, ("score", {"messages": asked, "text": text}))
+        assert scores.ids == alone.ids
+        assert scores.logprob == pytest.approx(alone.logprob, abs=1e-4)
+
+
+def test_logits_that_are_more_than_a_projection_are_the_models_own(tiny_model: Path) -> None:
+    """A model that caps or scales its logits has no plain head."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from curate.engines.hf_score import plain_head
+
+    plain = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    assert plain_head(plain) is plain.get_output_embeddings()
+    forward = plain.forward
+
+    def scaled(*args: Any, **kwargs: Any) -> Any:
+        found = forward(*args, **kwargs)
+        found.logits = found.logits / 2
+        return found
+
+    plain.forward = scaled
+    assert plain_head(plain) is None
 
 
 def test_a_score_at_the_seam_and_of_nothing(here: HF) -> None:

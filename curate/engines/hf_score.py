@@ -1,8 +1,13 @@
-"""Teacher-forced log-probabilities of a batch of texts; memory does not grow with length x vocabulary."""
+"""Teacher-forced log-probabilities of a batch of texts; memory does not grow with length x vocabulary.
+
+The hidden states of whole texts are few bytes; only they are held at once, and are projected onto the
+vocabulary a stretch at a time. A model whose logits are more than that projection (scaled, capped) is asked
+for them itself, piece by piece behind its cache.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -12,59 +17,126 @@ from curate.engines.hf_decode import forward, pad_left
 from curate.engines.hf_jobs import Scoring
 from curate.step import TokenScores
 
-_CELLS = 1 << 26  # logits held at once: 256 MiB in float32
+_CELLS = {"cpu": 1 << 22, "cuda": 1 << 26}  # logits held at once: 16 MiB, which a cache holds, and 256 MiB
+
+Head = Callable[[torch.Tensor], torch.Tensor]
+Measures = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-def score(model: Any, jobs: Sequence[Scoring]) -> None:
-    """Answer every job. Prompts go in whole and give one row of logits each; texts go in piece by piece."""
+def plain_head(model: Any) -> Head | None:
+    """The projection from last hidden states to logits, where the model's logits are exactly that."""
+    head: Head | None = model.get_output_embeddings()
+    ids = torch.arange(4, device=model.device).unsqueeze(0)
     with torch.inference_mode():
-        parts = list(zip(*_pieces(model, jobs), strict=True))
-    logprob, entropy, top_values, top_ids = (torch.cat(p, dim=1).cpu() for p in parts)
-    for i, job in enumerate(jobs):
-        length = len(job.text_ids)
-        pairs = zip(top_ids[i, :length].tolist(), top_values[i, :length].tolist(), strict=True)
-        top = tuple(tuple(zip(ids[: job.top_k], values[: job.top_k], strict=True)) for ids, values in pairs)
-        job.answer(
-            TokenScores(
-                ids=tuple(job.text_ids),
-                start=tuple(start for start, _ in job.offsets),
-                end=tuple(end for _, end in job.offsets),
-                logprob=tuple(logprob[i, :length].tolist()),
-                entropy=tuple(entropy[i, :length].tolist()) if job.entropy else None,
-                top=top if job.top_k else None,
+        inner = model.base_model(input_ids=ids, use_cache=False)
+        hidden = getattr(inner, "last_hidden_state", None)
+        if head is None or hidden is None:
+            return None
+        return head if torch.equal(head(hidden), model(input_ids=ids, use_cache=False).logits) else None
+
+
+def score(model: Any, head: Head | None, jobs: Sequence[Scoring]) -> None:
+    """Answer every job. head: what `plain_head` says of the model."""
+    with torch.inference_mode():
+        found = _in_pieces(model, jobs) if head is None else _whole(model, head, jobs)
+        for job, measures in zip(jobs, found, strict=True):
+            logprob, entropy, values, ids = (m.tolist() for m in measures)
+            top = tuple(tuple(zip(i, v, strict=True)) for i, v in zip(ids, values, strict=True))
+            job.answer(
+                TokenScores(
+                    ids=tuple(job.text_ids),
+                    start=tuple(start for start, _ in job.offsets),
+                    end=tuple(end for _, end in job.offsets),
+                    logprob=tuple(logprob),
+                    entropy=tuple(entropy) if job.entropy else None,
+                    top=top if job.top_k else None,
+                )
             )
-        )
 
 
-def _pieces(model: Any, jobs: Sequence[Scoring]) -> Iterator[tuple[torch.Tensor, ...]]:
-    """Log-probability, entropy and the most probable tokens, for one stretch of all texts after the other.
+def _whole(model: Any, head: Head, jobs: Sequence[Scoring]) -> Iterator[Measures]:
+    """One forward pass for all texts, without their last tokens; what pads them stands where nobody looks."""
+    one_prompt = len(jobs) > 1 and all(job.ids == jobs[0].ids for job in jobs)
+    hidden = (_after_one_prompt if one_prompt else _each_with_its_prompt)(model, jobs)
+    for job, states in zip(jobs, hidden, strict=True):
+        ids = torch.tensor(job.text_ids, device=states.device)
+        step = max(1, _cells(model) // model.config.get_text_config().vocab_size)
+        pieces = [
+            _measure(head(states[i : i + step]), ids[i : i + step], job.entropy, job.top_k)
+            for i in range(0, len(ids), step)
+        ]
+        yield tuple(torch.cat(p).cpu() for p in zip(*pieces, strict=True))  # type: ignore[misc]
+
+
+def _each_with_its_prompt(model: Any, jobs: Sequence[Scoring]) -> list[torch.Tensor]:
+    """For every job the states before each token of its text, [tokens, width]."""
+    rows = [job.ids + job.text_ids[:-1] for job in jobs]
+    states = model.base_model(input_ids=_pad_right(rows, model.device), use_cache=False).last_hidden_state
+    return [states[i, len(job.ids) - 1 : len(rows[i])] for i, job in enumerate(jobs)]
+
+
+def _after_one_prompt(model: Any, jobs: Sequence[Scoring]) -> list[torch.Tensor]:
+    """As `_each_with_its_prompt`; the prompt that all of them share is read once."""
+    cache = DynamicCache(config=model.config)
+    prompt = torch.tensor([jobs[0].ids], device=model.device)
+    last = model.base_model(input_ids=prompt, past_key_values=cache, use_cache=True).last_hidden_state[0, -1:]
+    rows = [job.text_ids[:-1] for job in jobs]
+    if not any(rows):
+        return [last for _ in jobs]
+    cache.batch_repeat_interleave(len(jobs))
+    text = _pad_right(rows, model.device)
+    states = model.base_model(input_ids=text, past_key_values=cache, use_cache=True).last_hidden_state
+    return [torch.cat([last, states[i, : len(row)]]) for i, row in enumerate(rows)]
+
+
+def _pad_right(rows: Sequence[Sequence[int]], device: torch.device) -> torch.Tensor:
+    width = max(map(len, rows))
+    return torch.tensor([[*row, *[0] * (width - len(row))] for row in rows], device=device)
+
+
+def _in_pieces(model: Any, jobs: Sequence[Scoring]) -> Iterator[Measures]:
+    """Log-probability, entropy and the most probable tokens, from the model's own logits."""
+    pieces = zip(*_stretches(model, jobs), strict=True)
+    logprob, entropy, values, ids = (torch.cat(p, dim=1).cpu() for p in pieces)
+    for i, job in enumerate(jobs):
+        n, k = len(job.text_ids), job.top_k
+        yield logprob[i, :n], entropy[i, :n], values[i, :n, :k], ids[i, :n, :k]
+
+
+def _stretches(model: Any, jobs: Sequence[Scoring]) -> Iterator[Measures]:
+    """One stretch of all texts after the other.
 
     Prompts are padded on the left, so the texts begin in one column; a text is padded on its right, where the
     columns of padding follow what they cannot change.
     """
     prompt, mask = pad_left([job.ids for job in jobs], model.device)
-    width = max(len(job.text_ids) for job in jobs)
-    text = torch.tensor(
-        [job.text_ids + [0] * (width - len(job.text_ids)) for job in jobs], device=model.device
-    )
+    text = _pad_right([job.text_ids for job in jobs], model.device)
     cache = DynamicCache(config=model.config)
     at = (mask.cumsum(-1) - 1).clamp(min=0)
     logits = forward(model, cache, prompt, mask, at, keep=1)
-    stride = max(1, _CELLS // (len(jobs) * logits.shape[-1]))
+    stride = max(1, _cells(model) // (len(jobs) * logits.shape[-1]))
     entropy, top_k = any(job.entropy for job in jobs), max(job.top_k for job in jobs)
     yield _measure(logits, text[:, :1], entropy, top_k)
-    for begin in range(0, width - 1, stride):
-        piece = text[:, begin : min(begin + stride, width - 1)]
+    for begin in range(0, text.shape[1] - 1, stride):
+        piece = text[:, begin : min(begin + stride, text.shape[1] - 1)]
         mask = torch.cat([mask, torch.ones_like(piece)], dim=-1)
         at = at[:, -1:] + torch.arange(1, piece.shape[1] + 1, device=at.device)
         logits = forward(model, cache, piece, mask, at, keep=piece.shape[1])
         yield _measure(logits, text[:, begin + 1 : begin + 1 + piece.shape[1]], entropy, top_k)
 
 
-def _measure(logits: torch.Tensor, ids: torch.Tensor, entropy: bool, top_k: int) -> tuple[torch.Tensor, ...]:
+def _cells(model: Any) -> int:
+    return _CELLS["cuda" if model.device.type == "cuda" else "cpu"]
+
+
+def _measure(logits: torch.Tensor, ids: torch.Tensor, entropy: bool, top_k: int) -> Measures:
     """In nats, in float32: the given ids, the whole distribution, its most probable tokens."""
-    chances = logits.float().log_softmax(-1)
-    own = chances.gather(-1, ids.unsqueeze(-1)).squeeze(-1)
-    spread = -(chances.exp() * chances).nan_to_num(0.0).sum(-1) if entropy else torch.zeros_like(own)
-    best = chances.topk(min(top_k, chances.shape[-1]), dim=-1)
-    return own, spread, best.values, best.indices
+    logits = logits.float()
+    total = logits.logsumexp(-1)
+    own = logits.gather(-1, ids.unsqueeze(-1)).squeeze(-1) - total
+    best = logits.topk(min(top_k, logits.shape[-1]), dim=-1)
+    spread = torch.zeros_like(own)
+    if entropy:
+        chances = logits - total.unsqueeze(-1)
+        spread = -(chances.exp() * chances).nan_to_num(0.0).sum(-1)
+    return own, spread, best.values - total.unsqueeze(-1), best.indices

@@ -16,6 +16,10 @@ from curate.errors import CallFailed
 _GATHER_S = 0.003  # what is asked within this time of the first request goes into the first batch
 _MASK_CELLS = 1 << 28  # rows x length x length of one attention mask
 _SHARE = 0.5  # of the memory that is free once the model is loaded, for the cache
+_TOKENS = 1 << 14  # of one batch that is scored, padding among them
+_NEAR = (
+    0.8  # a text joins a batch from this share of its longest on: more padding would cost more than a batch
+)
 _AHEAD = 512  # a row is let in where it has room for so many tokens, or for all it asks
 
 
@@ -29,6 +33,8 @@ class Worker(threading.Thread):
         self._load, self._batch_size = load, batch_size
         self._waiting: list[Job] = []
         self._batch: list[Job] = []  # the jobs that are being answered
+        self._head: Any = None  # how scores are projected, once it is known
+        self._asked_head = False
         self._changed = threading.Condition()
 
     def submit(self, job: Job) -> Future[Any]:
@@ -88,12 +94,14 @@ class Worker(threading.Thread):
 
     def _answer(self, checkpoint: Checkpoint, batch: Sequence[Job]) -> None:
         from curate.engines.hf_decode import Batch, decode
-        from curate.engines.hf_score import score
+        from curate.engines.hf_score import plain_head, score
 
         scorings = [job for job in batch if isinstance(job, Scoring)]
         draws = [job for job in batch if isinstance(job, Draw)]
         if scorings:
-            score(checkpoint.model, scorings)
+            if not self._asked_head:
+                self._head, self._asked_head = plain_head(checkpoint.model), True
+            score(checkpoint.model, self._head, scorings)
         if draws:
             for draw in draws:
                 draw.restart()
@@ -124,15 +132,29 @@ class Worker(threading.Thread):
         """The longest waiting jobs of one kind, up to `most`, as many as fit together."""
         with self._changed:
             self._waiting = [job for job in self._waiting if not job.cancelled]
-            able = sorted((j for j in self._waiting if isinstance(j, kind)), key=lambda j: -len(j.ids))
-            able = [job for job in able if type(job) is type(able[0])][:most]
+            able = [job for job in self._waiting if isinstance(job, kind)]
+            scorings = [job for job in able if isinstance(job, Scoring)]
             if not able:
                 return []
-            width = max(min(job.longest, len(job.ids) + _AHEAD) for job in able)
-            taken = able[: min(self.capacity(width), max(1, _MASK_CELLS // len(able[0].ids) ** 2))]
+            if scorings:
+                taken: list[Job] = [*_alike(scorings, most)]
+            else:
+                able = sorted(able, key=lambda j: -len(j.ids))[:most]
+                width = max(min(job.longest, len(job.ids) + _AHEAD) for job in able)
+                taken = able[: min(self.capacity(width), max(1, _MASK_CELLS // len(able[0].ids) ** 2))]
             gone = set(map(id, taken))
             self._waiting = [job for job in self._waiting if id(job) not in gone]
             return taken
+
+
+def _alike(jobs: Sequence[Scoring], most: int) -> list[Scoring]:
+    """The longest, with others of nearly its length; where a prompt is long, those that share it."""
+    first = max(jobs, key=lambda job: job.longest)
+    found = [job for job in jobs if job.ids == first.ids]
+    if len(found) == 1 or 2 * len(first.ids) < max(len(job.text_ids) for job in found):
+        found = [job for job in jobs if job.longest >= _NEAR * first.longest]
+    found.sort(key=lambda job: -job.longest)
+    return found[: max(1, min(most, _TOKENS // first.longest))]
 
 
 def cache_bytes(model: Any) -> int:
