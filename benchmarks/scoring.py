@@ -152,9 +152,8 @@ def main() -> int:
             total, worst = sum(len(text) for _, text in asked), max(worst, apart)
             speeds = f"{total / loop:,.0f} | {total / engine:,.0f} | {loop / engine:.2f}"
             print(f"| {vocabulary:,} | {total:,} | {speeds} | {apart:.1e} |", flush=True)
-        print(
-            f"\nOne text over {WIDE:,} tokens of vocabulary; its logits alone would be {LONG * WIDE * 4 / 1e6:,.0f} MB.\n"
-        )
+        logits = f"all its logits would be {LONG * WIDE * 4 / 1e6:,.0f} MB"
+        print(f"\nOne text, over a vocabulary of {WIDE:,} ({logits}).\n")
         print(
             "| tokens | MB with the model loaded | peak MB | more | seconds |\n|---|---|---|---|---|",
             flush=True,
