@@ -9,7 +9,7 @@ import polars as pl
 
 from curate.errors import InputError, near
 from curate.sample import Sample
-from curate.schema import ROW, VERDICT
+from curate.schema import ROW, SPANS, VERDICT
 from curate.step import Filter, Rewriter, Score, Step, Verifier
 
 RESERVED = {"why", "key", "row", "child", "was", "dropped_by"}  # columns that a run uses for itself
@@ -72,6 +72,8 @@ def _step_schema(step: Step, frame: pl.LazyFrame, have: list[str]) -> pl.LazyFra
             f"{step.name} reads the column {missing[0]!r}, which no step before it writes; "
             f"{_meant(missing[0], have)}the columns there are: {', '.join(have)}"
         )
+    if isinstance(step, Rewriter) and step.owners:
+        return frame.with_columns(spans=pl.lit(None, SPANS))
     if isinstance(step, (Rewriter, Sample)):
         return frame
     if edited := set(step.writes) & set(ROW):

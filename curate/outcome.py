@@ -7,7 +7,7 @@ from collections.abc import Set
 import polars as pl
 
 from curate.sample import Sample
-from curate.schema import trace_id
+from curate.schema import SPANS, trace_id
 from curate.step import Rewriter, Step
 
 
@@ -25,8 +25,18 @@ def outcome(
         has_child = pl.col("child").is_not_null()
         parents = ok.filter(has_child).drop("child")
         parents = parents.with_columns(dropped_by=pl.lit(step.name), why=pl.lit("rewritten"))
-        return _children(ok, list(before.collect_schema()), measured), [parents]
+        names = list(before.collect_schema())
+        if step.owners:
+            return _children(_owned(ok), list(dict.fromkeys([*names, "spans"])), measured), [parents]
+        return _children(ok, names, {*measured, *({"spans"} & set(names))}), [parents]
     return ok, []
+
+
+def _owned(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """With the spans of the children; a row that stays keeps those it has."""
+    mine = pl.col("child").struct.field("spans")
+    theirs = pl.col("spans") if "spans" in frame.collect_schema() else pl.lit(None, SPANS)
+    return frame.with_columns(spans=pl.when(pl.col("child").is_not_null()).then(mine).otherwise(theirs))
 
 
 def _children(frame: pl.LazyFrame, columns: list[str], measured: Set[str]) -> pl.LazyFrame:

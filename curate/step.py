@@ -17,7 +17,7 @@ import polars as pl
 from curate.errors import RunError
 from curate.fields import check_fields
 from curate.identity import describe
-from curate.schema import VERDICT, content_hash
+from curate.schema import SPANS, VERDICT, content_hash
 
 Message = dict[str, str]
 Why = Literal[
@@ -41,11 +41,15 @@ class Verdict(NamedTuple):
 
 
 class Text(NamedTuple):
-    """The text of a child trace. `output_tokens` is None where nobody counted."""
+    """The text of a child trace. `output_tokens` is None where nobody counted.
+
+    spans: of a rewriter with `owners`, who wrote which characters; the label is the owner.
+    """
 
     thinking: str | None
     response: str
     output_tokens: int | None = None
+    spans: Sequence[Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -235,11 +239,15 @@ class Filter(Step):
 class Rewriter(Step):
     """Bears a child trace, or None where the trace stays as it is. The parent is set aside as "rewritten"."""
 
+    owners: ClassVar[bool] = False  # whether children have the column `spans`: who wrote which characters
+
     @property
     def writes(self) -> dict[str, Any]:
-        return {"child": pl.Struct({"thinking": pl.String, "response": pl.String, "output_tokens": pl.Int64})}
+        texts = {"thinking": pl.String, "response": pl.String, "output_tokens": pl.Int64}
+        return {"child": pl.Struct(texts | ({"spans": SPANS} if self.owners else {}))}
 
     def pack(self, value: Text | None) -> dict[str, Any]:
         if not isinstance(value, Text | None):
             raise RunError(f"{self.name} answered {value!r}; a rewriter answers a Text, or None")
-        return {"child": None if value is None else value._asdict()}
+        fields = self.writes["child"].to_schema()
+        return {"child": None if value is None else {f: getattr(value, f) for f in fields}}

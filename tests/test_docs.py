@@ -29,7 +29,7 @@ NOTES = [*PAGES, *sorted(p for p in ROOT.glob("*/README.md") if not p.parent.nam
 ROOMS = ("verifiers", "filters", "rewriters")
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HELP = ("", "plan", "run", "run rejection_sampling", "run curate_traces", "run teacher_guided_selection",
-        "run parallel_teachers", "run data_efficient",
+        "run parallel_teachers", "run distribution_aligned", "run data_efficient",
         "look", "sql", "golds", "publish", "train", "eval", "list", "demo")  # fmt: skip
 END = "\x1e"
 
