@@ -19,8 +19,8 @@ from curate.turns import asked_of, turn_of
 class StudentPrefix(Rewriter):
     """Mixed-policy rows (DASD, arXiv:2601.09088, section 5): the student answers the question itself, in up
     to `cap` times the tokens of the trace. An answer that runs into that limit is cut at a random place past
-    its half, at white space, and the teacher goes on from there; so training sees how to get on after a prefix
-    that only the student would write.
+    its half, at white space, and the teacher goes on from there; so training sees how to get on after a
+    prefix that only the student would write.
 
     The child has `spans` labelled student and teacher. Learn from all of it: masking the student's part cost
     3 points. The trace stays (None) where the student comes to its own end, where the teacher does not, or
