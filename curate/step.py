@@ -41,15 +41,12 @@ class Verdict(NamedTuple):
 
 
 class Text(NamedTuple):
-    """The text of a child trace. `output_tokens` is None where nobody counted.
-
-    spans: of a rewriter with `owners`, who wrote which characters; the label is the owner.
-    """
+    """The text of a child trace. `output_tokens` is None where nobody counted."""
 
     thinking: str | None
     response: str
     output_tokens: int | None = None
-    spans: Sequence[Mapping[str, Any]] | None = None
+    spans: Sequence[Mapping[str, Any]] | None = None  # of a rewriter with `owners`: labelled with the owner
 
 
 @dataclass(frozen=True)
@@ -249,5 +246,5 @@ class Rewriter(Step):
     def pack(self, value: Text | None) -> dict[str, Any]:
         if not isinstance(value, Text | None):
             raise RunError(f"{self.name} answered {value!r}; a rewriter answers a Text, or None")
-        fields = self.writes["child"].to_schema()
-        return {"child": None if value is None else {f: getattr(value, f) for f in fields}}
+        known = self.writes["child"].to_schema()
+        return {"child": None if value is None else {f: getattr(value, f) for f in known}}
