@@ -24,6 +24,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 """Our column, then the names it goes by elsewhere: the exact name is preferred, then the order here."""
 
+_NAMES = {name: (name, *ALIASES.get(name, ())) for name in ROW}
 COLUMNS = tuple(name for name in ROW if name not in ("problem_id", "trace_id", "extra"))
 """What an input can give; the ids are computed and `extra` is the rest."""
 
@@ -88,7 +89,7 @@ def _take(rest: dict[str, Any], mapped: Mapping[str, Any], target: str) -> tuple
     """Remove our column from the input, under the first name that has a value; the name, and the value."""
     if target in mapped:
         return target, mapped[target]
-    names = [name for name in (target, *ALIASES.get(target, ())) if name in rest]
+    names = [name for name in _NAMES[target] if name in rest]
     for name in names:
         if rest[name] is not None and (name == target or _fits(target, rest[name])):
             return name, rest.pop(name)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import json
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from curate.schema import content_hash
 from curate.step import Completion, Engine, Message, TokenScores
 
 _to_json = json.JSONEncoder(ensure_ascii=False).encode
-_row: contextvars.ContextVar[tuple[str, Counter[str]]] = contextvars.ContextVar("row")
+_row: contextvars.ContextVar[tuple[str, dict[str, int]]] = contextvars.ContextVar("row")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Journalled:
     fingerprint_of_step: str
     known: dict[str, str]
     budget: Budget
+    slots: asyncio.Semaphore  # free again when the reply is there: no engine waits for the disk
     told: Callable[[int], None]  # of the output tokens of every call that was paid
 
     @property
@@ -57,13 +58,14 @@ class Journalled:
             found = json.loads(known)
             return [Completion(**{**r, "logprobs": _tuple(r["logprobs"])}) for r in found]
         chosen = int(key[:12], 16) if seed is None else seed
-        await self.budget.begin()
-        try:
-            replies = await self.engine.chat(messages, seed=chosen, **options)
-            tokens = replies[0].prompt_tokens, sum(r.output_tokens for r in replies)
-            usd = self.budget.pay(self.name, *tokens)
-        finally:
-            self.budget.end()
+        async with self.slots:
+            await self.budget.begin()
+            try:
+                replies = await self.engine.chat(messages, seed=chosen, **options)
+                tokens = replies[0].prompt_tokens, sum(r.output_tokens for r in replies)
+                usd = self.budget.pay(self.name, *tokens)
+            finally:
+                self.budget.end()
         await self._keep(key, [vars(r) for r in replies], *tokens, usd)
         return replies
 
@@ -72,19 +74,20 @@ class Journalled:
         key = self._key("score", messages, text, options)
         if (known := self.known.pop(key, None)) is not None:
             return TokenScores(**{k: _tuple(v) for k, v in json.loads(known).items()})
-        await self.budget.begin()
-        try:
-            scores: TokenScores = await self.engine.score(messages, text, **options)  # type: ignore[attr-defined]
-            usd = self.budget.pay(self.name, len(scores.ids), 0)
-        finally:
-            self.budget.end()
+        async with self.slots:
+            await self.budget.begin()
+            try:
+                scores: TokenScores = await self.engine.score(messages, text, **options)  # type: ignore[attr-defined]
+                usd = self.budget.pay(self.name, len(scores.ids), 0)
+            finally:
+                self.budget.end()
         await self._keep(key, vars(scores), len(scores.ids), 0, usd)
         return scores
 
     def _key(self, *call: Any) -> str:
         row, seen = _row.get()
         asked = content_hash(self.engine.fingerprint, *call)
-        seen[asked] += 1  # the same call again within one row is another call
+        seen[asked] = seen.get(asked, 0) + 1  # the same call again within one row is another call
         return content_hash(row, asked, seen[asked])
 
     async def _keep(
@@ -104,7 +107,7 @@ class Journalled:
 
 def begin_row(key: str) -> None:
     """Calls made from here on, in this asyncio task, belong to the row with this key."""
-    _row.set((key, Counter()))
+    _row.set((key, {}))
 
 
 def _tuple(value: Any) -> Any:

@@ -29,7 +29,7 @@ from curate.pool import Abstained, Pool
 from curate.progress import Meter
 from curate.record import check_served
 from curate.schema import content_hash
-from curate.step import Step, Verdict, Verifier
+from curate.step import Engine, Step, Verdict, Verifier
 
 PART_ROWS = 2_000
 PART_SECONDS = 10.0
@@ -181,8 +181,12 @@ class Writer:
 
 
 def width(step: Step) -> int:
-    """How many rows of a step that asks are in flight at a time: as many as its widest engine takes."""
-    return max((getattr(e, "concurrency", 256) for e in engines(step).values()), default=256)
+    """How many rows of a step that asks are with its engines at a time: as many as the widest takes."""
+    return max(map(_concurrency, engines(step).values()), default=256)
+
+
+def _concurrency(engine: Engine) -> int:
+    return int(getattr(engine, "concurrency", 256))
 
 
 async def _ask_all(memory: Memory, step: Step, todo: Path, writer: Writer) -> None:
@@ -193,13 +197,14 @@ async def _ask_all(memory: Memory, step: Step, todo: Path, writer: Writer) -> No
             inner = await doors.enter_async_context(engine)
             check_served(memory.folder, inner)
             of_step = model_name(inner), step.name, step.fingerprint, known
-            opened[name] = Journalled(inner, writer.journal, *of_step, budget, writer.meter.tokens)
+            slots = asyncio.Semaphore(_concurrency(inner))
+            opened[name] = Journalled(inner, writer.journal, *of_step, budget, slots, writer.meter.tokens)
         asked = with_engines(step, opened)
         budget.open_door()
         writer.written_at = time.monotonic()  # a model that is being loaded says nothing of its speed
         rows = iter_rows(todo)
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(width(step), writer.meter.total)):
+            for _ in range(min(2 * width(step), writer.meter.total)):  # half may be on its way to the disk
                 group.create_task(_ask_some(asked, rows, writer))
     if budget.stopped:
         raise BudgetSpent(budget.sentence())

@@ -27,28 +27,28 @@ class RowFile:
 
         self.rows, self._size = 0, 0
         self._schema = pl.DataFrame(schema=schema).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
-        self._columns: dict[str, list[Any]] = {name: [] for name in schema}
+        self._held: list[Mapping[str, Any]] = []
         few = [name for name in schema if name in FEW_VALUES]
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", use_dictionary=few)
 
     def add(self, row: Mapping[str, Any]) -> None:
-        for name, values in self._columns.items():
-            values.append(value := row.get(name))
-            self._size += len(value) if isinstance(value, str) else 8
+        self._held.append(row)
+        self._size += 8 * len(row)
+        for value in row.values():
+            if type(value) is str:
+                self._size += len(value)
         self.rows += 1
-        if self._size >= GROUP_BYTES or len(values) >= GROUP_ROWS:
+        if self._size >= GROUP_BYTES or len(self._held) >= GROUP_ROWS:
             self._flush()
 
     def close(self) -> None:
         """Write what is left and the footer."""
-        if self._size:
+        if self._held:
             self._flush()
         self._writer.close()
 
     def _flush(self) -> None:
         import pyarrow as pa
 
-        self._writer.write_table(pa.Table.from_pydict(self._columns, schema=self._schema))
-        for values in self._columns.values():
-            values.clear()
-        self._size = 0
+        self._writer.write_table(pa.Table.from_pylist(self._held, schema=self._schema))
+        self._held, self._size = [], 0

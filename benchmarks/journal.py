@@ -1,0 +1,179 @@
+"""How many completed calls a second are made durable, what an answer costs on disk, how long resuming takes.
+
+    python benchmarks/journal.py [--calls N] [--rows N] [--rounds N] [--folder DIR]
+
+Calls: N small answers (300 bytes) from 256 and from 512 writers at once, each of which waits until its own is
+committed and synced; median over rounds. Beside it what the disk itself allows: writes of 4 KiB, each synced.
+A commit carries all calls that completed while the last one was under way, so calls a commit × syncs a second
+is the bound.
+
+Resume: a run of N answered rows (8 samples of N / 8 problems, null engine) is made through the ordinary code,
+and run again in a new process. `anti-join` is the time in which every part is checked against its SHA-256 and
+the rows that nobody has answered are found, none here; `whole run` reads the problems again, hashes every
+row, joins the answers and writes the tables. Bytes beside the text: the folder of answers, less the same
+texts alone in files of the same kind. DIR (a new one in TMPDIR) must lie on the disk that is meant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "peers" / "overhead"))
+
+import polars as pl
+from of_curate import Null
+from task import question
+
+import curate
+from curate import remember
+from curate.journal import Call, Journal
+
+TEXT = "a small answer, " * 19
+
+
+def syncs(folder: Path, seconds: float = 1.0) -> float:
+    """Writes of 4 KiB a second, each of them synced."""
+    done, began, block = 0, time.perf_counter(), os.urandom(4096)
+    with open(folder / "syncs", "wb", buffering=0) as file:
+        while time.perf_counter() - began < seconds:
+            file.write(block)
+            os.fsync(file.fileno())
+            done += 1
+    return done / (time.perf_counter() - began)
+
+
+def durable(folder: Path, calls: int, writers: int) -> tuple[float, float, float]:
+    """Calls a second, calls a commit, and bytes of the journal beside the text of an answer in flight."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    commits = 0
+
+    class Counted(Journal):
+        def _insert(self, group: object) -> None:
+            nonlocal commits
+            commits += 1
+            super()._insert(group)  # type: ignore[arg-type]
+
+    async def some(journal: Journal, numbers: Iterator[int]) -> None:
+        for i in numbers:
+            key = f"{i:032x}"
+            await journal.keep(Call(key, "sample", key, TEXT, "fingerprint", "model", 10, 60))
+
+    async def everything(journal: Journal) -> None:
+        numbers = iter(range(calls))
+        await asyncio.gather(*(some(journal, numbers) for _ in range(writers)))
+
+    with closing(Counted(folder / "journal.sqlite")) as journal:
+        began = time.perf_counter()
+        asyncio.run(everything(journal))
+        seconds = time.perf_counter() - began
+    size = (folder / "journal.sqlite").stat().st_size
+    return calls / seconds, calls / commits, size / calls - len(TEXT)
+
+
+def pipeline(folder: Path) -> curate.Pipeline:
+    return curate.Pipeline(curate.read(str(folder / "problems.jsonl")), [curate.Sample(Null(0.0), n=8)])
+
+
+def resume(folder: Path) -> None:
+    """Run it again, in a process of its own; one line of JSON."""
+    spent = []
+    answer = remember.Memory.remember
+
+    def timed(memory: remember.Memory, step: object, keyed: Path) -> remember.Answers:
+        began = time.perf_counter()
+        try:
+            return answer(memory, step, keyed)  # type: ignore[arg-type]
+        finally:
+            spent.append(time.perf_counter() - began)
+
+    remember.Memory.remember = timed  # type: ignore[method-assign, assignment]
+    before = peak()
+    began = time.perf_counter()
+    run = pipeline(folder).run(folder / "run")
+    whole = time.perf_counter() - began
+    [line] = run.ledger.to_dicts()
+    said = {"whole": whole, "join": spent[0], "before": before, "peak": peak(), "cached": line["rows_cached"]}
+    print(json.dumps(said))
+
+
+def peak() -> int:
+    """The most resident memory this process has had, in KiB (ru_maxrss would count the parent's)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
+def beside(answers: Path, rows: int) -> tuple[float, float]:
+    """Bytes of an answer on disk, and those of them that are not its text."""
+    parts = sorted(answers.glob("*/*.parquet"))
+    size, alone = sum(p.stat().st_size for p in parts), 0
+    with tempfile.TemporaryDirectory() as folder:
+        text = Path(folder, "text.parquet")
+        for part in parts:
+            pl.read_parquet(part, columns=["response"]).write_parquet(text, compression="zstd")
+            alone += text.stat().st_size
+    return size / rows, (size - alone) / rows
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    options.add_argument("--calls", type=int, default=100_000)
+    options.add_argument("--rows", type=int, default=1_000_000)
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--folder", type=Path, default=None)
+    options.add_argument("--resume", type=Path, default=None, help=argparse.SUPPRESS)
+    given = options.parse_args()
+    if given.resume is not None:
+        return resume(given.resume)
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}\n")
+    with tempfile.TemporaryDirectory(prefix="journal-", dir=given.folder) as name:
+        speed(Path(name), given.calls, given.rounds)
+        again(Path(name), given.rows)
+
+
+def speed(folder: Path, calls: int, rounds: int) -> None:
+    print("| writers | calls/s, durable | calls a commit | syncs/s of the disk | bytes beside the text |")
+    print("|---|---|---|---|---|")
+    for writers in (256, 512):
+        took = [(*durable(folder / "calls", calls, writers), syncs(folder)) for _ in range(rounds)]
+        rate, group, more, disk = (statistics.median(column) for column in zip(*took, strict=True))
+        print(f"| {writers} | {rate:,.0f} | {group:,.0f} | {disk:,.0f} | {more:,.0f} |", flush=True)
+
+
+def again(folder: Path, rows: int) -> None:
+    problems = folder / "problems.jsonl"
+    with open(problems, "w", encoding="utf-8") as out:
+        out.writelines(json.dumps({"question": question(i)}) + "\n" for i in range(rows // 8))
+    began = time.perf_counter()
+    pipeline(folder).run(folder / "run")
+    made = time.perf_counter() - began
+    size, more = beside(folder / "run" / "answers", rows)
+    command = [sys.executable, __file__, "--resume", str(folder)]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, check=True, env={**os.environ, "TQDM_DISABLE": "1"}
+    )
+    said = json.loads(done.stdout)
+    assert said["cached"] == rows, said
+    print("\n| answered rows | made in | bytes an answer | beside its text | anti-join | whole run | peak |")
+    print("|---|---|---|---|---|---|---|")
+    print(
+        f"| {rows:,} | {made:.0f} s | {size:.0f} | {more:.0f} | {said['join']:.1f} s | {said['whole']:.1f} s "
+        f"| {said['peak'] / 1024:,.0f} MB, {said['before'] / 1024:,.0f} MB of it before |"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""The journal: what is kept, what is forgotten, and who waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import curate
+from curate.journal import AT_ONCE, Call, Journal
+from curate.step import Completion
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with closing(Journal(tmp_path / "journal.sqlite")) as opened:
+        yield opened
+
+
+def call(number: int, row: str = "r", usd: float | None = None, engine: str = "m") -> Call:
+    return Call(f"key {number}", "sample", row, f"reply {number}", "f", engine, 10, number, usd)
+
+
+def keep(journal: Journal, *calls: Call) -> None:
+    async def all_at_once() -> None:
+        await asyncio.gather(*map(journal.keep, calls))
+
+    asyncio.run(all_at_once())
+
+
+def test_a_group_larger_than_a_statement_is_kept_whole_and_in_order(journal: Journal) -> None:
+    calls = [call(i) for i in range(2 * AT_ONCE + 1)]
+    keep(journal, *calls)
+    assert list(journal.replies("sample").items()) == [(c.key, c.reply) for c in calls]
+    assert journal.ledger()["calls"].to_list() == [len(calls)]
+
+
+def test_forgotten_are_the_calls_of_the_row_and_no_others_also_after_a_crash(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with closing(Journal(path)) as journal:
+        keep(journal, *(call(i, row=f"row {i % 3}") for i in range(9)))
+        journal.forget("sample", ["row 1"])
+        journal.forget("other", ["row 0"])
+    with closing(Journal(path)) as journal:
+        keep(journal, call(9, row="row 2"))
+        assert set(journal.replies("sample")) == {f"key {i}" for i in (0, 2, 3, 5, 6, 8, 9)}
+        journal.forget("sample", ["row 2"])
+        assert set(journal.replies("sample")) == {f"key {i}" for i in (0, 3, 6)}
+
+
+def test_the_ledger_has_a_line_for_each_engine_and_money_only_where_a_price_is_known(
+    journal: Journal,
+) -> None:
+    keep(journal, call(1), call(2, usd=0.5, engine="n"), call(3, engine="n"), call(4, usd=0.25, engine="n"))
+    keep(journal, call(5), call(6, usd=1.0, engine="n"))
+    lines = journal.ledger().select("engine", "calls", "prompt_tokens", "output_tokens", "usd").rows()
+    assert lines == [("m", 2, 20, 6, None), ("n", 4, 40, 15, 1.75)]
+
+
+def test_calls_of_a_folder_that_was_begun_with_an_earlier_version_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with closing(sqlite3.connect(path)) as db, db:
+        columns = "key text primary key, step text, row text, reply text"
+        db.execute(f"create table calls ({columns}) without rowid")
+        db.execute("create index calls_by_step on calls (step, row)")
+        db.execute("insert into calls values ('k', 'sample', 'r', 'said')")
+    for _ in range(2):
+        with closing(Journal(path)) as journal:
+            assert journal.replies("sample") == {"k": "said"}
+    with closing(Journal(path)) as journal:
+        journal.replies("sample")
+        journal.forget("sample", ["r"])
+        assert journal.replies("sample") == {}
+
+
+@dataclass(frozen=True)
+class Narrow:
+    """Takes two calls at a time; from the third on it says so."""
+
+    model: str = "narrow"
+    concurrency: int = 2
+    third: threading.Event = field(default_factory=threading.Event, compare=False)
+    seen: list[int] = field(default_factory=lambda: [0, 0, 0], compare=False)  # calls, in flight, the most
+
+    @property
+    def fingerprint(self) -> str:
+        return "narrow"
+
+    def describe(self) -> dict[str, Any]:
+        return {"engine": "narrow", "model": self.model}
+
+    async def __aenter__(self) -> Narrow:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        pass
+
+    async def chat(self, messages: Sequence[dict[str, str]], **options: Any) -> list[Completion]:
+        self.seen[0] += 1
+        self.seen[1] += 1
+        self.seen[2] = max(self.seen[1:])
+        if self.seen[0] == 3:
+            self.third.set()
+        await asyncio.sleep(0.001)
+        self.seen[1] -= 1
+        return [Completion(None, "yes", "yes", "stop", 1, 1)]
+
+
+def test_an_engine_never_waits_for_the_disk_nor_has_more_calls_than_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, insert, waited = Narrow(), Journal._insert, []
+
+    def slow_disk(journal: Journal, calls: Sequence[Call]) -> None:
+        waited.append(engine.third.wait(timeout=20))
+        insert(journal, calls)
+
+    monkeypatch.setattr(Journal, "_insert", slow_disk)
+    (tmp_path / "problems.jsonl").write_text('{"question": "is it?"}\n')
+    problems = curate.read(str(tmp_path / "problems.jsonl"))
+    run = curate.Pipeline(problems, [curate.Sample(engine, n=12)]).run(tmp_path / "run")
+    assert run.traces.collect().height == engine.seen[0] == 12
+    assert all(waited), "the third call began only after the first two were on disk"
+    assert engine.seen[2] == 2
