@@ -45,7 +45,8 @@ PEERS = {  # folder name of the environment → the distribution whose version i
     "bespokelabs_curator": "bespokelabs-curator",
     "ray": "ray",
 }
-FEW, DELAY_S, LIMIT_S = 2_000, 0.005, 300
+FEW, MOST = 2_000, 100_000  # rows of a peer
+DELAY_S, LIMIT_S = 0.005, 300
 
 
 class Took(NamedTuple):
@@ -141,19 +142,26 @@ def kill(pid: int) -> None:
             continue
 
 
-def cost(python: Path | str, name: str, sizes: tuple[int, int] | None, seconds: float, rounds: int) -> Cost:
-    """Two sizes at 0 ms, the larger at 5 ms. Without sizes the larger one is what fits into `seconds`."""
-    few = [once(python, name, sizes[0] if sizes else FEW, 0) for _ in range(rounds)]
-    many = sizes[1] if sizes else int(min(100_000, max(5 * FEW, seconds * FEW / few[0].seconds)))
-    most = [once(python, name, many, 0) for _ in range(rounds)]
-    late = [once(python, name, many, DELAY_S) for _ in range(rounds)]
+def cost(python: Path | str, name: str, sizes: tuple[int, int], rounds: int) -> Cost:
+    """Two sizes at 0 ms, the larger at 5 ms."""
+    few, most = ([once(python, name, size, 0) for _ in range(rounds)] for size in sizes)
+    late = [once(python, name, sizes[1], DELAY_S) for _ in range(rounds)]
     small, large, slow = (statistics.median(t.seconds for t in took) for took in (few, most, late))
     before, after = (statistics.median(t.peak for t in took) for took in (few, most))
-    more = many - few[0].rows
+    more = sizes[1] - sizes[0]
     a_row = (large - small) / more
-    start = max(0.0, small - few[0].rows * a_row)
+    if a_row <= 0:
+        raise RuntimeError(f"{sizes[1]:,} rows took no longer than {sizes[0]:,}: the machine is too busy")
+    start = max(0.0, small - sizes[0] * a_row)
     digests = {t.rows: t.digest for t in (*few, *most, *late)}
-    return Cost(many, a_row * 1e6, (after - before) / more, many / (slow - start), digests)
+    return Cost(sizes[1], a_row * 1e6, (after - before) / more, sizes[1] / (slow - start), digests)
+
+
+def fitting(python: Path | str, name: str, seconds: float) -> tuple[int, int]:
+    """The sizes for a peer: a few rows, and about as many as it does in so many seconds."""
+    few, more = (once(python, name, size, 0).seconds for size in (FEW, 5 * FEW))
+    a_row = max(more - few, more / 20) / (4 * FEW)
+    return FEW, int(min(MOST, max(5 * FEW, seconds / a_row)))
 
 
 def version(python: Path | str, distribution: str) -> str:
@@ -167,17 +175,18 @@ def measured(given: argparse.Namespace) -> tuple[dict[str, Cost], dict[str, str]
     names = {"curate": "curate", "bare": "plain asyncio, keeps nothing"}
     missing = []
     for name in ("curate", "bare"):
-        costs[name] = cost(sys.executable, name, (given.rows // 5, given.rows), 0, given.rounds)
+        costs[name] = cost(sys.executable, name, (given.rows // 5, given.rows), given.rounds)
     for name, distribution in PEERS.items():
         if given.only is not None and name not in given.only:
             continue
+        print(f"{name} …", file=sys.stderr, flush=True)
         python = environment(name, HERE / f"{name}.txt")
         if isinstance(python, str):
             missing.append(python)
             continue
         names[name] = f"{distribution} {version(python, distribution)}"
         try:
-            costs[name] = cost(python, name, None, given.seconds, 1)
+            costs[name] = cost(python, name, fitting(python, name, given.seconds), 1)
         except RuntimeError as e:
             missing.append(f"{names[name]} did not do it: {e}")
     return costs, names, missing
