@@ -50,6 +50,7 @@ def eval_(
     max_tokens: int | None = None,
     seed: int = 0,
     max_samples: int | None = None,
+    ray: int | None = None,
     json: bool = False,
 ) -> None:
     """Sample and verify: accuracy with its 95 % interval.
@@ -72,6 +73,8 @@ def eval_(
         another seed draws other samples
     max_samples
         only the first so many problems
+    ray
+        so many replicas of the model, on the Ray cluster that RAY_ADDRESS names, or on this machine
     json
         the result as JSON
     """
@@ -86,12 +89,18 @@ def eval_(
         max_tokens=max_tokens,
         seed=seed,
         limit=max_samples,
+        ray=ray,
     )
     print(json_library.dumps(found.as_json()) if json else found)
 
 
 def demo_(
-    *, out: Path | None = None, json: bool = False, compare: bool = False, teacher: str | None = None
+    *,
+    out: Path | None = None,
+    json: bool = False,
+    compare: bool = False,
+    teacher: str | None = None,
+    ray: int | None = None,
 ) -> None:
     """Walk the whole road on the demo world: sample, verify, trim, publish, train, evaluate.
 
@@ -105,8 +114,11 @@ def demo_(
         train three students: on raw traces, on verified ones, on verified and trimmed ones
     teacher
         another engine than the demo's own: vllm:PATH, server:URL?model=NAME
+    ray
+        so many replicas of each model, and hosts for the rows, on the Ray cluster that RAY_ADDRESS names,
+        or on this machine
     """
     from curate.demo import demo
 
-    result = demo(out, compare=compare, teacher=teacher)
+    result = demo(out, compare=compare, teacher=teacher, ray=ray)
     print(json_library.dumps(result.as_json()) if json else result)

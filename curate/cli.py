@@ -85,6 +85,7 @@ def run(
     budget_usd: float | None = None,
     price_in: float | None = None,
     price_out: float | None = None,
+    ray: int | None = None,
     publish_to: Path | None = None,
     json: bool = False,
 ) -> None:
@@ -111,6 +112,9 @@ def run(
         USD per million tokens that a model reads
     price_out
         USD per million tokens that a model writes
+    ray
+        so many replicas of each model, and hosts for the rows, on the Ray cluster that RAY_ADDRESS names,
+        or on this machine
     publish_to
         publish the live rows into this folder as well
     json
@@ -123,7 +127,7 @@ def run(
     if dry_run:
         print(pipeline.plan(out, price=price))
         return
-    done = pipeline.run(out, price=price, budget_tokens=budget_tokens, budget_usd=budget_usd)
+    done = pipeline.run(out, price=price, budget_tokens=budget_tokens, budget_usd=budget_usd, ray=ray)
     print(done.funnel().table.write_json() if json else done)
     if publish_to is not None:
         print(done.publish(publish_to), file=sys.stderr)

@@ -100,22 +100,25 @@ def _json(arm: Arm) -> dict[str, Any]:
     }
 
 
-def demo(out: Path | None = None, *, compare: bool = False, teacher: str | None = None) -> Demo:
+def demo(
+    out: Path | None = None, *, compare: bool = False, teacher: str | None = None, ray: int | None = None
+) -> Demo:
     """Walk the road; with `compare`, train two more students, on raw and on verified traces.
 
-    teacher: another engine for the demo's teacher, such as `vllm:PATH` or `server:URL?model=NAME`.
+    teacher: another engine for the demo's teacher, such as `vllm:PATH` or `server:URL?model=NAME`. ray: so
+    many replicas of each model, and hosts for the rows, on a Ray cluster; only the training is done here.
     """
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="curate-demo-")) if out is None else out
     spec = teacher or f"hf:{WORLD / 'teacher'}?dtype=float32"
     asked = engine(spec, temperature=1.0, max_tokens=MAX_TOKENS)
-    before = _measure("before", WORLD / "student", 0, folder)
+    before = _measure("before", WORLD / "student", 0, folder, ray)
     arms = []
     for name, steps in _arms(asked).items():
         if name == "verified + trimmed" or compare:
             tqdm.write(f"── {name}", file=_stderr())
-            run = Pipeline(read(WORLD / "problems.jsonl").head(PROBLEMS), steps).run(folder / "run")
-            arms.append(_student(name, run, folder))
+            run = Pipeline(read(WORLD / "problems.jsonl").head(PROBLEMS), steps).run(folder / "run", ray=ray)
+            arms.append(_student(name, run, folder, ray))
     return Demo(before, arms[-1], tuple(arms), run.funnel(), folder, time.monotonic() - started)
 
 
@@ -138,7 +141,7 @@ def _arms(teacher: Engine) -> dict[str, list[Step | Function]]:
     return {"raw": [sample], "verified": verified, "verified + trimmed": trimmed}
 
 
-def _student(name: str, run: Run, folder: Path) -> Arm:
+def _student(name: str, run: Run, folder: Path, ray: int | None) -> Arm:
     """Publish the run, train a student on it, and measure it."""
     slug = name.replace(" + ", "-")
     data, student = folder / "data" / slug, folder / "students" / slug
@@ -154,16 +157,17 @@ def _student(name: str, run: Run, folder: Path) -> Arm:
         warmup_steps=10,
         optimizer="muon",
     )
-    return _measure(name, student, run.traces.select(pl.len()).collect().item(), folder)
+    return _measure(name, student, run.traces.select(pl.len()).collect().item(), folder, ray)
 
 
-def _measure(name: str, model: Path, traces: int, folder: Path) -> Arm:
+def _measure(name: str, model: Path, traces: int, folder: Path, ray: int | None) -> Arm:
     """Accuracy on the held-out problems, sampled and greedy."""
     heldout = read(WORLD / "heldout.jsonl").head(HELD_OUT)
     out = folder / "eval" / name.replace(" + ", "-")
     student = f"hf:{model}?dtype=float32"
-    sampled = evaluate(student, heldout, out=out / "sampled", temperature=1.0, max_tokens=MAX_TOKENS)
-    greedy = evaluate(student, heldout, out=out / "greedy", temperature=0.0, max_tokens=MAX_TOKENS)
+    how: dict[str, Any] = {"max_tokens": MAX_TOKENS, "ray": ray}
+    sampled = evaluate(student, heldout, out=out / "sampled", temperature=1.0, **how)
+    greedy = evaluate(student, heldout, out=out / "greedy", temperature=0.0, **how)
     return Arm(name, traces, sampled, greedy)
 
 

@@ -103,6 +103,7 @@ def evaluate(
     seed: int = 0,
     verifier: Verifier | None = None,
     limit: int | None = None,
+    ray: int | None = None,
 ) -> Evaluation:
     """Ask `model` every problem k times, and verify the answers.
 
@@ -111,6 +112,7 @@ def evaluate(
     answers are not asked again; a temporary one where it is None. temperature, max_tokens: None leaves them
     to the engine (temperature 1, up to the end of the context). seed: another seed draws other samples.
     verifier: who judges, math_equal where it is None. limit: only the first so many problems.
+    ray: so many replicas of the model on a Ray cluster.
     """
     if k < 1:
         raise UserError(f"k={k} samples a problem cannot be evaluated; ask for 1 or more")
@@ -120,9 +122,9 @@ def evaluate(
     draw = Draw(teacher, n=k, seed=seed)
     pipeline = Pipeline(_problems_of(source if limit is None else source.head(limit)), [draw, judge])
     if out is not None:
-        return _evaluation(pipeline.run(out), draw, judge)
+        return _evaluation(pipeline.run(out, ray=ray), draw, judge)
     with tempfile.TemporaryDirectory(prefix="curate-eval-") as folder:
-        return _evaluation(pipeline.run(folder), draw, judge)
+        return _evaluation(pipeline.run(folder, ray=ray), draw, judge)
 
 
 def _problems_of(source: Source) -> Source:

@@ -14,18 +14,19 @@ from typing import Any
 
 import polars as pl
 
+from curate.cluster import Cluster
 from curate.errors import UserError
 from curate.parts import count, iter_rows, sink, whole
-from curate.pool import Abstained, Pool
+from curate.pool import Pool, settled
 from curate.schema import content_hash
-from curate.step import Verdict, Verifier
+from curate.step import Verifier
 
 REPORT: dict[str, Any] = {"answer": pl.String, "question": pl.String, "rows": pl.Int64, "why": pl.String}
 logger = logging.getLogger(__name__)
 
 
 def unreadable_golds(
-    verifiers: Sequence[Verifier], rows: pl.LazyFrame, scratch: Path, pool: Pool
+    verifiers: Sequence[Verifier], rows: pl.LazyFrame, scratch: Path, pool: Pool | Cluster
 ) -> tuple[pl.DataFrame, int]:
     """The distinct golds that no verifier passes against themselves, and how many golds there are in all.
 
@@ -47,7 +48,7 @@ def unreadable_golds(
         waiting: dict[int, dict[str, Any]] = {}
         for i, value in pool.map(verifier, _given(verifier, todo, waiting)):
             row = waiting.pop(i)
-            verdict = Verdict(None, value.why) if isinstance(value, Abstained) else value
+            verdict = settled(verifier, value)
             if verdict.passed is not True:
                 said = f"{verifier.name}: {verdict.why}"
                 failed.append({**row, "why": f"{row['why']}; {said}" if number else said})
@@ -66,7 +67,7 @@ def _given(verifier: Verifier, rows: Any, waiting: dict[int, dict[str, Any]]) ->
 
 
 def report(
-    rows: Path, revision: str, verifiers: Sequence[Verifier], kept: Path, pool: Callable[[], Pool]
+    rows: Path, revision: str, verifiers: Sequence[Verifier], kept: Path, pool: Callable[[], Pool | Cluster]
 ) -> None:
     """Warn of the golds that no verifier reads, in one sentence, and keep the list of them in `kept`.
 

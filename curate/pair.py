@@ -18,7 +18,7 @@ import polars as pl
 from curate.errors import UserError, near
 from curate.identity import engines, with_engines
 from curate.loop import run_async
-from curate.pool import Abstained, Pool
+from curate.pool import Pool, settled
 from curate.schema import ROW, VERDICT
 from curate.step import Step, Verdict
 from curate.worker import dumps
@@ -97,8 +97,8 @@ def _repeated(asked: _Asked, key: bytes) -> Verdict:
 
 
 def _judged(step: Step, row: Mapping[str, Any]) -> Verdict:
-    value = _pool(os.getpid()).run(step, row)
-    return Verdict(None, value.why) if isinstance(value, Abstained) else value
+    verdict: Verdict = settled(step, _pool(os.getpid()).run(step, row))
+    return verdict
 
 
 @lru_cache(None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import logging
 import os
@@ -111,12 +112,24 @@ def count(path: Path) -> int:
     return int(pyarrow.parquet.ParquetFile(path).metadata.num_rows)
 
 
-def iter_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a parquet file as dictionaries, a few in memory at a time, in order."""
+def iter_rows(path: Path, start: int = 0, stop: int | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of a parquet file as dictionaries, a few in memory at a time, in order.
+
+    start, stop: only these rows; groups of rows that hold none of them are not read.
+    """
     import pyarrow.parquet
 
-    for batch in pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=256):
-        yield from batch.to_pylist()
+    file = pyarrow.parquet.ParquetFile(path)
+    sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+    begins = list(itertools.accumulate(sizes, initial=0))
+    end = begins[-1] if stop is None else stop
+    groups = [i for i in range(len(sizes)) if begins[i] < end and begins[i + 1] > start]
+    at = begins[groups[0]] if groups else end
+    for batch in file.iter_batches(batch_size=256, row_groups=groups):
+        first, last = max(start - at, 0), min(end - at, len(batch))
+        at += len(batch)
+        if first < last:
+            yield from batch.slice(first, last - first).to_pylist()
 
 
 def disk_trouble(error: BaseException, folder: Path) -> str:

@@ -83,16 +83,25 @@ class Pipeline:
         price: Prices = None,
         budget_tokens: int | None = None,
         budget_usd: float | None = None,
+        ray: int | None = None,
     ) -> Run:
         """Go the whole way, into the folder `out`; run it again after a crash, and it goes on.
 
         A budget is of the folder, earlier runs included; once it is spent, the calls in flight finish and the
         run stops with BudgetSpent. price: USD per million tokens in and out, (in, out) or
-        {model: (in, out)}; the folder remembers it.
+        {model: (in, out)}; the folder remembers it. ray: so many replicas of each model, and so many
+        hosts for the rows, on the Ray cluster that RAY_ADDRESS names, else on one that is started here.
         """
         from curate.run import execute
 
-        return execute(self, Path(out), Budget(budget_tokens, budget_usd), price)
+        run = self if ray is None else self._on_cluster(ray)
+        return execute(run, Path(out), Budget(budget_tokens, budget_usd), price, ray)
+
+    def _on_cluster(self, replicas: int) -> Pipeline:
+        from curate.engines.ray import on_cluster
+
+        steps = [on_cluster(s, replicas) if isinstance(s, Step) else s for s in self.steps]
+        return Pipeline(self.problems, steps)
 
     def __repr__(self) -> str:
         lines = [f"Pipeline: {self.problems!r}"]

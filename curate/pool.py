@@ -23,10 +23,10 @@ import cloudpickle
 from curate.errors import RunError
 from curate.process import Abstained, Bug, Order, Process, started
 from curate.schema import Row
-from curate.step import Step
+from curate.step import Step, Verdict, Verifier
 from curate.worker import dumps
 
-__all__ = ["Abstained", "Pool", "WorkerTraceback"]
+__all__ = ["Abstained", "Pool", "WorkerTraceback", "portable", "settled"]
 
 TIMEOUT_S, MEMORY_MB = 60.0, 4096  # for a step that names no timeout_s or memory_mb
 LOOK_S = 0.1  # polars restarts interrupted waits, so Ctrl-C is only seen by one that ends by itself
@@ -48,7 +48,7 @@ class _Job:
     busy: set[Process] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        pickled = _dumps_step(self.step)
+        pickled = portable(self.step)
         self.order = Order(
             key=hashlib.blake2b(pickled, digest_size=16).digest(),
             pickled=pickled,
@@ -218,17 +218,30 @@ def _item(step: Step, index: int, row: Row) -> _Item:
     return _Item(index, row, dumps({column: row[column] for column in step.columns}))
 
 
-def _dumps_step(step: Step) -> bytes:
-    """Pickled; by value where a worker could not import the step's module (a recipe read from a path)."""
-    module = sys.modules.get(type(step).__module__)
-    top = type(step).__module__.partition(".")[0]
-    if module is None or any(finder.find_spec(top, None) for finder in sys.meta_path):
-        return cloudpickle.dumps(step)
-    cloudpickle.register_pickle_by_value(module)
+def portable(thing: Any) -> bytes:
+    """Pickled; by value what a worker could not import: what a recipe that was read by path defines."""
+    homeless = [m for name, m in list(sys.modules.items()) if "." not in name and _homeless(name, m)]
+    for module in homeless:
+        cloudpickle.register_pickle_by_value(module)
     try:
-        return cloudpickle.dumps(step)
+        return cloudpickle.dumps(thing)
     finally:
-        cloudpickle.unregister_pickle_by_value(module)
+        for module in homeless:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def _homeless(name: str, module: Any) -> bool:
+    known = getattr(module, "__dict__", {})
+    file = known.get("__file__")
+    if not file or name == "__main__" or "__path__" in known or os.path.dirname(file) in sys.path:
+        return False
+    return not any(finder.find_spec(name, None) for finder in sys.meta_path)
+
+
+def settled(step: Step, value: Any) -> Any:
+    """What a row's value is remembered as: a verifier's abstention is its verdict; another step has none."""
+    unsure = isinstance(value, Abstained) and isinstance(step, Verifier)
+    return Verdict(None, value.why) if unsure else value
 
 
 def _run_error(step: Step, item: _Item, bug: Bug) -> RunError:

@@ -20,9 +20,9 @@ class Meter:
         """So many tokens came back from a model."""
         self.spent += new
 
-    def row(self) -> None:
-        """One row more."""
-        if self.bar.update():  # drawn, which it is not for every row: the words are for the next time
+    def rows(self, new: int = 1) -> None:
+        """So many rows more."""
+        if self.bar.update(new):  # drawn, which it is not for every row: the words are for the next time
             self._say()
 
     def _say(self) -> None:

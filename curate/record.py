@@ -22,7 +22,7 @@ from curate.step import Engine, Step
 if TYPE_CHECKING:
     from curate.pipeline import Pipeline
 
-PACKAGES = ("torch", "transformers", "datasets", "polars", "duckdb", "math-verify", "sympy", "vllm")
+PACKAGES = ("torch", "transformers", "datasets", "polars", "duckdb", "math-verify", "sympy", "vllm", "ray")
 
 
 def recipe(pipeline: Pipeline, revision: str) -> dict[str, Any]:

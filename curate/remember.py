@@ -18,18 +18,20 @@ from typing import Any
 import polars as pl
 
 from curate.budget import Budget
+from curate.cluster import Cluster
 from curate.errors import BudgetSpent, CallFailed, CurateError, Interrupted, RunError, UserError
+from curate.host import Done
 from curate.identity import engines, model_name, with_engines
 from curate.journal import Journal
 from curate.journalled import Journalled, begin_row
 from curate.loop import run_async
 from curate.match import match, new_rows
 from curate.parts import add_part, count, disk_trouble, iter_rows, set_aside_damaged, sink
-from curate.pool import Abstained, Pool
+from curate.pool import Abstained, Pool, settled
 from curate.progress import Meter
 from curate.record import check_served
 from curate.schema import content_hash
-from curate.step import Engine, Step, Verdict, Verifier
+from curate.step import Engine, Step
 
 PART_ROWS = 2_000
 PART_SECONDS = 10.0
@@ -56,7 +58,7 @@ class Memory:
     folder: Path
     scratch: Path  # files of this run alone
     journal: Journal
-    pool: Callable[[], Pool]  # started when the first row step has work
+    pool: Callable[[], Pool | Cluster]  # started when the first row step has work
     budget: Budget = field(default_factory=Budget)
 
     def answers(self, step: Step) -> Path:
@@ -100,6 +102,11 @@ class Memory:
         return match(keyed, writer.folder, writer.failures, path, step.writes)
 
     def _work(self, step: Step, todo: Path, writer: Writer) -> None:
+        pool = self.pool()
+        if isinstance(pool, Cluster):
+            for done in pool.answer(step, todo, writer.folder, writer.failures, PART_ROWS, PART_SECONDS):
+                writer.wrote(done)
+            return
         keys: dict[int, str] = {}
 
         def rows() -> Iterator[dict[str, Any]]:
@@ -107,14 +114,12 @@ class Memory:
                 keys[i] = row.pop("key")
                 yield row
 
-        for i, value in self.pool().map(step, rows()):
-            key = keys.pop(i)
-            if not isinstance(value, Abstained):
-                writer.answer(key, value)
-            elif isinstance(step, Verifier):
-                writer.answer(key, Verdict(None, value.why))
-            else:
+        for i, value in pool.map(step, rows()):
+            key, value = keys.pop(i), settled(step, value)
+            if isinstance(value, Abstained):
                 writer.fail(key, value.why)
+            else:
+                writer.answer(key, value)
 
 
 class Writer:
@@ -147,7 +152,7 @@ class Writer:
         self._one_more()
 
     def _one_more(self) -> None:
-        self.meter.row()
+        self.meter.rows()
         waiting = len(self.rows) + len(self.failed)
         if waiting >= PART_ROWS or time.monotonic() - self.written_at > PART_SECONDS:
             self.flush()
@@ -173,6 +178,15 @@ class Writer:
         if failed:
             add_part(self.failures, failed, FAILED)
         self.journal.spend(self.step.name, self.step.fingerprint, self.engine, self.cached, **spent)
+
+    def wrote(self, done: Done) -> None:
+        """Count what a machine of a cluster has put into parts by itself."""
+        self.failures_in_all += done.failed
+        self.meter.rows(done.answered + done.failed)
+        now = time.monotonic()
+        spent = {"rows_paid": done.answered, "failed": done.failed, "seconds": now - self.written_at}
+        self.journal.spend(self.step.name, self.step.fingerprint, self.engine, self.cached, **spent)
+        self.written_at = now
 
     def close(self) -> None:
         self.meter.close()

@@ -127,14 +127,14 @@ class Funnel:
         return funnel_html(self.table)
 
 
-def execute(pipeline: Pipeline, out: Path, budget: Budget, price: Prices) -> Run:
+def execute(pipeline: Pipeline, out: Path, budget: Budget, price: Prices, ray: int | None) -> Run:
     """Run a pipeline into a folder. What the folder already knows is not asked again.
 
     Raises InputError for a column that nobody writes and for a folder of another recipe, UserError when
     another run writes here, EngineDown, RunError (a bug in a step, a broken invariant, a full disk),
     BudgetSpent, Interrupted.
     """
-    with at_work(pipeline, out, budget, price) as site:
+    with at_work(pipeline, out, budget, price, ray) as site:
         loaded, walk = site.loaded, site.walk
         judges = [s for s in pipeline.steps if isinstance(s, Verifier) and s.reflexive]
         golds.report(loaded.rows, loaded.revision, judges, out / "golds.parquet", walk.memory.pool)

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import polars as pl
 
 from curate.budget import Budget, Price, Prices, prices
+from curate.cluster import Cluster
 from curate.columns import schema_after
 from curate.errors import CurateError, InputError, UserError
 from curate.identity import engines, model_name
@@ -44,8 +45,13 @@ class Site(NamedTuple):
 
 
 @contextmanager
-def at_work(pipeline: Pipeline, out: Path, budget: Budget, price: Prices) -> Iterator[Site]:
-    """Open the folder; where the run stops, the ledger still says what was spent."""
+def at_work(
+    pipeline: Pipeline, out: Path, budget: Budget, price: Prices, ray: int | None = None
+) -> Iterator[Site]:
+    """Open the folder; where the run stops, the ledger still says what was spent.
+
+    ray: rows are worked on by so many hosts of a Ray cluster; None: by processes of this machine.
+    """
     schema_after(pipeline.steps)
     said = said_prices(pipeline, price)
     with ExitStack() as stack:
@@ -53,7 +59,11 @@ def at_work(pipeline: Pipeline, out: Path, budget: Budget, price: Prices) -> Ite
         _make(out)
         stack.enter_context(_alone(out))
         check_recipe(pipeline, out)
-        pool = cache(lambda: stack.enter_context(Pool()))
+
+        @cache
+        def pool() -> Pool | Cluster:
+            return stack.enter_context(Pool()) if ray is None else stack.enter_context(Cluster(ray))
+
         shutil.rmtree(out / "scratch", ignore_errors=True)
         (out / "scratch").mkdir()
         journal = open_journal(out)

@@ -16,7 +16,7 @@ from conftest import ROOT
 FLOORS = {
     "ground": "schema text pieces errors answers maths talk votes together injection instructions",
     "first": "identity fields step engines pool process worker parts progress budget journal journalled loop "
-    "pair golds turns sandbox judging",
+    "pair golds turns sandbox judging cluster host",
     "annexe": "publish card shards train losses rewards",
     "verifiers": "verifiers",
     "filters": "filters",
@@ -44,7 +44,7 @@ MAY = {
     "roof": set(FLOORS),
 }
 # the Engine protocol is in step.py
-NOT_FOR_ROOMS = {"engines", "process", "worker", "journal", "journalled", "budget", "pair"}
+NOT_FOR_ROOMS = {"engines", "process", "worker", "journal", "journalled", "budget", "pair", "cluster", "host"}
 PLACE = {name: floor for floor, names in FLOORS.items() for name in names.split()}
 LONGEST_FILE, LONGEST_FUNCTION = 250, 40  # lines
 HEAVY = "torch transformers datasets math_verify sympy httpx duckdb vllm ray trl"

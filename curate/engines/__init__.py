@@ -17,9 +17,7 @@ KINDS = {
     "server": "any OpenAI-compatible server: server:http://localhost:8000/v1, with the option model=NAME",
     "vllm": "a checkpoint folder or hub id, run with vLLM in this process: vllm:PATH_OR_ID",
     "scripted": "a function that says what it says: scripted:MODULE:FUNCTION",
-}
-_PLANNED = {
-    "ray": "start a server on each machine and name them all: server:URL1,URL2 with model=MODEL",
+    "ray": "replicas of any of these on a Ray cluster: ray:hf:PATH, with the options replicas=2 and gpus=1",
 }
 
 
@@ -52,10 +50,13 @@ def engine(spec: str, **options: Any) -> Engine:
         from curate.engines.scripted import Scripted
 
         return _make(Scripted, {"script": load(what), "model": what, **options}, spec)
-    if kind in _PLANNED:
-        raise UserError(f"the {kind} engine is not part of this version: {_PLANNED[kind]}.")
+    if kind == "ray":
+        from curate.engines.ray import Ray
+
+        own: dict[str, Any] = {k: options.pop(k) for k in ("replicas", "gpus") if k in options}
+        return _make(Ray, {"engine": engine(what, **options), **own}, spec)
     if not colon or not what.isidentifier() or not _exists(kind):
-        hint = f"did you mean 'hf:{spec}'?" if not colon and "/" in spec else near(kind, [*KINDS, *_PLANNED])
+        hint = f"did you mean 'hf:{spec}'?" if not colon and "/" in spec else near(kind, KINDS)
         raise UserError(f"there is no engine {spec!r}; {hint}")
     return _make(load(spec), options, spec)
 

@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from curate.engines.limiter import Limiter
 from curate.schema import content_hash
@@ -26,6 +26,21 @@ def affinity(messages: Sequence[Message]) -> str:
     """The same for all calls that begin alike: every sample of a problem, every turn of its conversation."""
     until = next((i for i, m in enumerate(messages) if m["role"] == "user"), len(messages))
     return content_hash("prefix", [dict(m) for m in messages[: until + 1]])
+
+
+class Place(Protocol):
+    """Where a call may go: a server, or a replica on a cluster."""
+
+    url: str  # its name among the others
+    out: int  # calls under way there
+    back_at: float  # of one that is not open: when it may be again
+    words: str  # the last it said when it failed
+
+    def open(self) -> bool: ...
+    def room(self) -> bool: ...
+
+
+P = TypeVar("P", bound=Place)
 
 
 @dataclass(eq=False)
@@ -66,23 +81,23 @@ class Host:
 
 
 @dataclass
-class Fleet:
+class Fleet(Generic[P]):
     """The hosts, at most `most` requests at all of them together, and the calls that wait for a place.
 
     Calls that were tried before go first: where nothing answers, the first of them finds out soon.
     """
 
-    hosts: Sequence[Host]
+    hosts: Sequence[P]
     most: int
     out: int = 0
-    _waiting: list[tuple[int, int, str, Collection[Host], asyncio.Future[Host]]] = field(default_factory=list)
+    _waiting: list[tuple[int, int, str, Collection[P], asyncio.Future[P]]] = field(default_factory=list)
     _number: itertools.count[int] = field(default_factory=itertools.count)
 
-    async def acquire(self, key: str, tried: int = 0, avoid: Collection[Host] = ()) -> Host:
+    async def acquire(self, key: str, tried: int = 0, avoid: Collection[P] = ()) -> P:
         """A place at one of the hosts; give it back with `release`. `avoid`: where it has just failed."""
         turn = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (-tried, next(self._number), key, avoid, turn))
-        self._grant()
+        self.grant()
         try:
             return await turn
         except asyncio.CancelledError:
@@ -90,11 +105,11 @@ class Fleet:
                 self.release(turn.result())
             raise
 
-    def release(self, host: Host) -> None:
+    def release(self, host: P) -> None:
         host.out, self.out = host.out - 1, self.out - 1
-        self._grant()
+        self.grant()
 
-    def elsewhere(self, avoid: Collection[Host]) -> bool:
+    def elsewhere(self, avoid: Collection[P]) -> bool:
         """Whether a host is open that a call has not just failed at."""
         return any(h not in avoid and h.open() for h in self.hosts)
 
@@ -106,7 +121,8 @@ class Fleet:
         said = "; ".join(f"{h.url}: {h.words}" for h in self.hosts if h.words)
         return f"none of the {len(self.hosts)} servers gave an answer in {tries} tries; the last time: {said}"
 
-    def _grant(self) -> None:
+    def grant(self) -> None:
+        """Give places to those who wait, as far as there are any: after a release, and when a place opens."""
         while self._waiting and self.out < self.most:
             _, _, key, avoid, turn = self._waiting[0]
             host = None if turn.done() else self._pick(key, avoid)
@@ -117,7 +133,7 @@ class Fleet:
                 host.out, self.out = host.out + 1, self.out + 1
                 turn.set_result(host)
 
-    def _pick(self, key: str, avoid: Collection[Host]) -> Host | None:
+    def _pick(self, key: str, avoid: Collection[P]) -> P | None:
         """The host that this key belongs to, or the least busy one; None where all living ones are full."""
         living = [h for h in self.hosts if h.open()]
         if not living:  # a limit says how much a living server bears; a dead one is asked whether it lives

@@ -95,7 +95,7 @@ class Trouble(NamedTuple):
 
 
 async def attempt(
-    fleet: Fleet,
+    fleet: Fleet[Host],
     send: Callable[[Host], Awaitable[httpx.Response]],
     key: str,
     breaker: Breaker,

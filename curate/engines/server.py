@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Door:
-    fleet: Fleet
+    fleet: Fleet[Host]
     identity: Identity
     breaker: Breaker
     users: int = 1
@@ -107,7 +107,7 @@ class Server(Sampled):
             object.__setattr__(self, "_door", None)
             await door.close()
 
-    def _fleet(self) -> Fleet:
+    def _fleet(self) -> Fleet[Host]:
         import httpx
 
         key = self.api_key or os.environ.get("OPENAI_API_KEY")

@@ -1,0 +1,168 @@
+"""An engine on a Ray cluster: replicas of any other engine behind one `chat`, each as good as the other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from curate.cluster import INSTALL, attach, share_of_cpus
+from curate.engines.fleet import Fleet, affinity
+from curate.engines.ray_replica import Died, Door, Place, Replica
+from curate.errors import CallFailed, UserError, require
+from curate.identity import engines, with_engines
+from curate.pool import portable
+from curate.step import Completion, Engine, Message, Step, TokenScores
+
+TRIES = 5  # so many replicas may die over one call
+
+
+@dataclass(frozen=True)
+class Ray:
+    """`replicas` copies of `engine` on the Ray cluster, each on `gpus` GPUs; its answers are that engine's.
+
+    Calls that begin alike go to the same replica while it is not much busier. A replica that dies is started
+    again, and its calls are asked of another. gpus: None takes what the engine needs, or the CPU where the
+    cluster has no GPU. The cluster is the one that RAY_ADDRESS names, else one is started on this machine.
+    """
+
+    engine: Engine
+    replicas: int = 2
+    gpus: float | None = None
+    model: str = field(init=False, repr=False, compare=False)
+    _door: Door | None = field(init=False, repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.replicas < 1:
+            raise UserError(f"replicas={self.replicas} answer nothing; give 1 or more")
+        object.__setattr__(self, "model", self.engine.model)
+
+    @property
+    def fingerprint(self) -> str:
+        """The engine's own: where a model runs does not change what it says."""
+        return self.engine.fingerprint
+
+    def describe(self) -> dict[str, Any]:
+        """For recipe.json: the engine, and how often it was there."""
+        return {**self.engine.describe(), "replicas": self.replicas}
+
+    @property
+    def concurrency(self) -> int:
+        return self.replicas * self._width
+
+    @property
+    def _width(self) -> int:
+        return int(getattr(self.engine, "concurrency", 256))
+
+    @property
+    def served(self) -> dict[str, Any]:
+        """What a server behind the engine said of the model."""
+        return self._door.fleet.hosts[0].served if self._door else {}
+
+    async def __aenter__(self) -> Ray:
+        if self._door:
+            self._door.users += 1
+            return self
+        ray = attach()
+        gpus, pickled = self._gpus(ray), portable(self.engine)
+        threads = share_of_cpus(ray, self.replicas)
+        # No processor is asked for: on a machine with fewer of them the replicas would wait for ever.
+        options: dict[str, Any] = {"num_cpus": 0, "num_gpus": gpus, "max_concurrency": self._width + 8}
+        options |= {} if gpus else {"scheduling_strategy": "SPREAD"}
+        actor = ray.remote(Replica).options(**options)
+        places = [Place(f"replica {i}", self._width) for i in range(self.replicas)]
+        fleet = Fleet(places, self.concurrency)
+        door = Door(ray, lambda: actor.remote(sys.path, threads), pickled, fleet)
+        await door.start()
+        object.__setattr__(self, "_door", door)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        door = self._opened()
+        door.users -= 1
+        if door.users == 0:
+            object.__setattr__(self, "_door", None)
+            await door.close()
+
+    def _gpus(self, ray: Any) -> float:
+        """How many GPUs each replica holds."""
+        there = float(ray.cluster_resources().get("GPU", 0))
+        wanted = _gpus_of(self.engine) if self.gpus is None and there else self.gpus or 0
+        if self.replicas * wanted > there:
+            raise UserError(
+                f"{self.replicas} replicas on {wanted:g} GPUs each do not fit: the cluster has {there:g}; "
+                "ask for fewer replicas, or say gpus=0.5 where two of them share one"
+            )
+        return wanted
+
+    async def chat(self, messages: Sequence[Message], **options: Any) -> list[Completion]:
+        """As the engine's `chat`, on one of the replicas."""
+        found: list[Completion] = await self._ask("chat", messages, **options)
+        return found
+
+    @property
+    def score(self) -> Callable[..., Coroutine[Any, Any, TokenScores]]:
+        """As the engine's `score`, on one of the replicas; not there where the engine has none."""
+        if not callable(getattr(self.engine, "score", None)):
+            raise AttributeError(f"{self.model!r} cannot score")
+        return self._score
+
+    async def _score(self, messages: Sequence[Message], text: str, **options: Any) -> TokenScores:
+        found: TokenScores = await self._ask("score", messages, text, **options)
+        return found
+
+    def opened(self, messages: Sequence[Message]) -> str:
+        """The tag with which the chat template itself begins the thinking, where the engine knows."""
+        door = self._opened()
+        for place in door.fleet.hosts:
+            if place.open():
+                try:
+                    said: str = door.ray.get(place.actor.opened.remote(messages))
+                    return said
+                except door.ray.exceptions.RayTaskError as e:
+                    raise e.cause from None
+                except door.ray.exceptions.RayError:
+                    continue  # whoever asks it next finds out as well
+        raise CallFailed("all replicas had just died")
+
+    async def _ask(self, method: str, messages: Sequence[Message], *args: Any, **options: Any) -> Any:
+        """Ask one replica, and others where it dies. `tried` calls go first, and not there again."""
+        door, key = self._opened(), affinity(messages)
+        avoid: list[Place] = []
+        while True:
+            place = await door.fleet.acquire(key, len(avoid), avoid)
+            try:
+                return await door.ask(place, method, messages, *args, **options)
+            except Died as e:
+                avoid.append(place)
+                if len(avoid) == TRIES:
+                    raise CallFailed(f"{TRIES} replicas died over this call; the last: {e}") from None
+            finally:
+                door.fleet.release(place)
+
+    def _opened(self) -> Door:
+        if self._door is None:
+            raise RuntimeError("the engine is closed; use it inside `async with engine`")
+        return self._door
+
+
+def _gpus_of(engine: Any) -> int:
+    """How many GPUs an engine takes: vLLM as many as it is told, `hf` one, a client of a server none."""
+    if hasattr(engine, "tensor_parallel_size"):
+        return int(engine.tensor_parallel_size)
+    return int(getattr(engine, "device", "cpu") != "cpu")
+
+
+def on_cluster(step: Step, replicas: int) -> Step:
+    """The step with so many replicas of each of its engines.
+
+    A server stays as it is, and so does what has its replicas already.
+    """
+    require("ray", INSTALL)  # said before any work
+    there = {
+        k: e if isinstance(e, Ray) or hasattr(e, "url") else Ray(e, replicas)
+        for k, e in engines(step).items()
+    }
+    placed: Step = with_engines(step, there)
+    return placed

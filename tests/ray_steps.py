@@ -1,0 +1,98 @@
+"""What test_ray.py runs on a cluster: an engine and steps that write down who did what, a line each."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from curate.engines.scripted import Scripted
+from curate.errors import CallFailed, EngineDown
+from curate.schema import Row
+from curate.step import Completion, Engine, Message, Rewriter, Score, Text, user
+
+
+def say(messages: list[Message], seed: int) -> str:
+    """Words that hang on the question and the seed; a twelfth of the answers are wrong."""
+    rng = random.Random(f"{messages[-1]['content']} {seed}")
+    return f"<think>hm {rng.random():.6f}</think>so \\boxed{{{rng.choice([4] * 11 + [5])}}}"
+
+
+@dataclass(frozen=True)
+class Shop(Scripted):
+    """Takes a moment for each answer, and writes into `till` which process sold it."""
+
+    script: Any = field(default=say, kw_only=True)
+    till: str = field(default="", kw_only=True)
+    concurrency: int = field(default=4, kw_only=True)
+
+    async def __aenter__(self) -> Shop:
+        if self.till == "closed":
+            raise EngineDown("the shop is closed today")
+        await super().__aenter__()
+        return self
+
+    async def chat(self, messages: Sequence[Message], **options: Any) -> list[Completion]:
+        if "refuse" in messages[-1]["content"]:
+            raise CallFailed("we do not sell that")
+        if "die" in messages[-1]["content"]:
+            os._exit(3)
+        time.sleep(0.003)
+        replies = await super().chat(messages, **options)
+        write(self.till, f"{messages[-1]['content']!r} {options.get('seed')}")
+        return replies
+
+
+@dataclass(frozen=True)
+class Talk(Rewriter):
+    """Three calls for one row: each asks about the answer before it."""
+
+    engine: Engine
+    reads = ("question", "response")
+
+    async def ask(self, row: Row) -> Text:
+        said = row["response"]
+        for turn in range(3):
+            [reply] = await self.engine.chat(user(f"{turn} {said}"))
+            said = reply.response
+        return Text(None, said)
+
+
+@dataclass(frozen=True)
+class Measure(Score):
+    """How long the response is, after a moment; and who measured it."""
+
+    not_identity = ("ledger",)
+    ledger: str = ""
+    reads = ("trace_id", "response")
+
+    @property
+    def writes(self) -> dict[str, Any]:
+        import polars as pl
+
+        return {"measure": pl.Int64}
+
+    def row(self, row: Row) -> Any:
+        if row["response"] == "bug":
+            raise ZeroDivisionError("nobody divides by that")
+        time.sleep(0.002)
+        write(self.ledger, row["trace_id"], of=os.getppid())
+        return {"measure": len(row["response"])}
+
+
+def write(path: str, what: str, of: int | None = None) -> None:
+    """A line `process what`, whole however many write."""
+    if path:
+        with open(path, "a", buffering=1) as f:
+            f.write(f"{of or os.getpid()} {what}\n")
+
+
+def lines(path: str | Path) -> list[tuple[int, str]]:
+    """What was written so far."""
+    text = Path(path).read_text() if Path(path).exists() else ""
+    found = (line.split(" ", 1) for line in text.splitlines())
+    return [(int(pid), what) for pid, what in found]

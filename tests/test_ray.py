@@ -1,0 +1,257 @@
+"""On a Ray cluster a run is the same run: replicas, hosts and drivers are killed, and it ends the same.
+
+One cluster on this machine, with several worker processes, serves all the tests of this file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ray_steps import Measure, Shop, Talk, lines
+
+import curate
+from curate.engines import engine
+from curate.engines.hf import HF
+from curate.engines.ray import Ray
+from curate.engines.server import Server
+from curate.errors import CallFailed, EngineDown, MissingDependency, RunError, UserError
+from curate.filters.failed import Failed
+from curate.parts import iter_rows
+from curate.step import user
+from curate.verifiers.math_equal import MathEqual
+
+PROBLEMS = pl.DataFrame([{"question": f"question {i}", "answer": "4"} for i in range(60)])
+CALLS = len(PROBLEMS) * 2
+TABLES = ("live.parquet", "dropped.parquet")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a cluster that this process started, as a run would."""
+    ray = pytest.importorskip("ray", reason="ray is not installed here: pip install 'trace-curate[ray]'")
+    from curate.cluster import attach
+
+    attach()
+    yield ray.get_runtime_context().gcs_address
+    ray.shutdown()
+
+
+def pipeline(till: Path, ledger: Path) -> curate.Pipeline:
+    shop = Shop(till=str(till))
+    steps = [curate.Sample(shop, n=2), MathEqual(), Failed("math_equal"), Talk(shop), Measure(str(ledger))]
+    return curate.Pipeline(curate.read(PROBLEMS), steps)
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the same run in one process, undisturbed."""
+    folder = tmp_path_factory.mktemp("quiet")
+    pipeline(folder / "till", folder / "ledger").run(folder / "run")
+    return folder
+
+
+def assert_same(folder: Path, quiet: Path, bought_twice: int, work_twice: int) -> None:
+    """The same tables, and no more calls and rows twice than that."""
+    for table in TABLES:
+        here, there = (f / "run" / table for f in (folder, quiet))
+        assert here.read_bytes() == there.read_bytes(), f"{table} differs"
+    for file, twice in (("till", bought_twice), ("ledger", work_twice)):
+        once = Counter(what for _, what in lines(quiet / file))
+        now = Counter(what for _, what in lines(folder / file))
+        assert set(now) == set(once) and max(once.values()) == 1
+        assert now.total() - once.total() <= twice
+
+
+def killing(path: Path, at: list[int]) -> threading.Thread:
+    """Kill -9 whoever wrote the newest line, whenever so many lines are there."""
+
+    def work() -> None:
+        killed: set[int] = set()
+        for wanted in at:
+            while len(found := lines(path)) < wanted or found[-1][0] in killed:
+                time.sleep(0.005)
+            killed.add(found[-1][0])
+            os.kill(found[-1][0], signal.SIGKILL)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def ask(engine: Any, *calls: dict[str, Any]) -> list[Any]:
+    async def work() -> list[Any]:
+        async with engine as opened:
+            return await asyncio.gather(*(opened.chat(**{"messages": user("2 + 2"), **c}) for c in calls))
+
+    return asyncio.run(work())
+
+
+def test_a_run_on_the_cluster_is_the_same_run(cluster: str, quiet: Path, tmp_path: Path) -> None:
+    run = pipeline(tmp_path / "till", tmp_path / "ledger").run(tmp_path / "run", ray=2)
+    assert_same(tmp_path, quiet, 0, 0)
+    for file in ("till", "ledger"):
+        assert len({pid for pid, _ in lines(tmp_path / file)}) >= 2, f"one process did all of the {file}"
+    assert run.recipe["steps"][0]["engine"]["replicas"] == 2
+    there = curate.run.Run(quiet / "run")
+    for column in ("step", "fingerprint", "engine", "rows_paid", "calls", "prompt_tokens", "output_tokens"):
+        assert run.ledger[column].to_list() == there.ledger[column].to_list(), column
+
+
+def test_replicas_killed_in_mid_run(cluster: str, quiet: Path, tmp_path: Path) -> None:
+    kills = killing(tmp_path / "till", at=[20, CALLS + 40, CALLS + 150])
+    pipeline(tmp_path / "till", tmp_path / "ledger").run(tmp_path / "run", ray=2)
+    kills.join(timeout=10)
+    assert not kills.is_alive(), "a replica was never killed"
+    assert_same(tmp_path, quiet, 3 * Shop().concurrency, 0)
+
+
+def test_hosts_killed_in_mid_run(cluster: str, quiet: Path, tmp_path: Path) -> None:
+    kills = killing(tmp_path / "ledger", at=[10, 60])
+    pipeline(tmp_path / "till", tmp_path / "ledger").run(tmp_path / "run", ray=2)
+    kills.join(timeout=10)
+    assert not kills.is_alive(), "a host was never killed"
+    assert_same(tmp_path, quiet, 0, len(lines(quiet / "ledger")))
+    assert any(curate.run.Run(tmp_path / "run").folder.glob("answers/measure-*/*.parquet"))
+
+
+RECIPE = """
+from pathlib import Path
+import curate, test_ray
+
+def recipe(folder: str):
+    return test_ray.pipeline(Path(folder) / "till", Path(folder) / "ledger")
+"""
+
+
+def start(folder: Path, address: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "curate.cli", "run", str(folder / "recipe.py"), "--folder", str(folder)]
+    command += ["--out", str(folder / "run"), "--ray", "2", "--json"]
+    environment = {**os.environ, "RAY_ADDRESS": address, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, start_new_session=True
+    )
+
+
+def test_a_driver_killed_in_mid_run_goes_on(cluster: str, quiet: Path, tmp_path: Path) -> None:
+    (tmp_path / "recipe.py").write_text(RECIPE)
+    for file, wanted in (("till", 50), ("ledger", 20)):
+        process = start(tmp_path, cluster)
+        while len(lines(tmp_path / file)) < wanted and process.poll() is None:
+            time.sleep(0.005)
+        assert process.poll() is None, process.communicate()[1].decode()[-2000:]
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    process = start(tmp_path, cluster)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err.decode()[-2000:]
+    assert json.loads(out)[-1]["step"] == "measure", "standard output is for results"
+    assert b"ray" not in err.lower().replace(b"test_ray", b""), err.decode()
+    assert_same(tmp_path, quiet, 2 * 2 * Shop().concurrency, len(lines(quiet / "ledger")))
+
+
+def test_it_answers_as_the_engine_behind_it(cluster: str, tiny_model: Path) -> None:
+    behind = HF(str(tiny_model), dtype="float32", device="cpu", max_tokens=24)
+    messages = [user(f"What is {i} + {i}?") for i in range(6)]
+    calls: list[dict[str, Any]] = [{"messages": m, "seed": i, "n": 2} for i, m in enumerate(messages)]
+    calls += [
+        {"seed": 5, "prefix": "<think>\nSo", "ban": ["e"], "stop": ["wi"], "logprobs": True, "top_k": 50}
+    ]
+
+    async def work(opened: Any) -> list[Any]:
+        async with opened, opened:
+            doomed = asyncio.create_task(opened.chat(user("1 + 1"), seed=1))
+            await asyncio.sleep(0.01)
+            doomed.cancel()
+            said = [await opened.chat(**{"messages": messages[0], **call}) for call in calls]
+            with pytest.raises(CallFailed, match=r"the prompt has \d+ tokens"):
+                await opened.chat(user("sum " * 600))
+            with pytest.raises(UserError, match="'temperatur'"):
+                await opened.chat(messages[0], temperatur=1)
+            return [*said, await opened.score(messages[0], "four", top_k=2), opened.opened(messages[0])]
+
+    both = [asyncio.run(work(Ray(behind, replicas))) for replicas in (2,)] + [asyncio.run(work(behind))]
+    assert both[0] == both[1]
+
+
+def test_a_replica_that_dies_of_a_call_costs_that_call(cluster: str, tmp_path: Path) -> None:
+    rows = pl.DataFrame([{"question": q, "answer": "4"} for q in ("a", "b", "please die", "please refuse")])
+    run = curate.Pipeline(curate.read(rows), [curate.Sample(Shop(), n=1)]).run(tmp_path, ray=2)
+    assert sorted(run.traces.collect()["question"]) == ["a", "b"]
+    failed = run.dropped.filter(pl.col("why").str.starts_with("call failed")).collect()
+    why = dict(failed.select("question", "why").iter_rows())
+    assert "5 replicas died over this call" in why["please die"]
+    assert why["please refuse"] == "call failed: we do not sell that"
+
+
+def test_what_cannot_start_is_a_sentence(cluster: str, tmp_path: Path) -> None:
+    with pytest.raises(EngineDown, match="^the shop is closed today$"):
+        ask(Ray(Shop(till="closed"), 2), {})
+    with pytest.raises(UserError, match="2 replicas on 1 GPUs each do not fit: the cluster has 0"):
+        ask(Ray(Shop(), 2, gpus=1), {})
+    with pytest.raises(UserError, match="ray=0 hosts do nothing"):
+        curate.Pipeline(curate.read(PROBLEMS), [MathEqual()]).run(tmp_path, ray=0)
+
+
+def test_a_bug_on_a_host_is_named_with_its_row_and_traceback(cluster: str, tmp_path: Path) -> None:
+    bad = [{"question": "q", "response": r, "trace_id": f"t{i}"} for i, r in enumerate(["x", "bug"])]
+    with pytest.raises(RunError, match="step measure has a bug: row .* raised ZeroDivisionError") as e:
+        curate.Pipeline(curate.read(pl.DataFrame(bad)), [Measure()]).run(tmp_path, ray=2)
+    assert "nobody divides by that" in str(e.value) and "ray_steps.py" in str(e.value.__cause__)
+
+
+def test_without_ray_one_sentence_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingDependency, match=r"pip install 'trace-curate\[ray\]'"):
+        pipeline(tmp_path / "till", tmp_path / "ledger").run(tmp_path / "run", ray=2)
+    with pytest.raises(MissingDependency, match=r"pip install 'trace-curate\[ray\]'"):
+        ask(Ray(Shop()), {})
+
+
+def test_where_it_runs_is_not_its_identity() -> None:
+    shop = Shop(temperature=0.5)
+    here = Ray(shop, 3)
+    assert here.fingerprint == shop.fingerprint and here.model == shop.model
+    assert curate.Sample(here, n=2).fingerprint == curate.Sample(shop, n=2).fingerprint
+    assert here.describe() == {**shop.describe(), "replicas": 3} and here.concurrency == 12
+    named = engine("ray:hf:org/model?replicas=4&temperature=0.5", top_k=3)
+    assert named == Ray(HF("org/model", temperature=0.5, top_k=3), 4)
+    served = engine("server:http://localhost:1/v1", model="m")
+    assert callable(getattr(here, "score", None)) and isinstance(served, Server)
+    assert callable(getattr(Ray(served), "score", None)) == callable(getattr(served, "score", None))
+    assert not hasattr(Ray(replace_score()), "score")
+
+
+def replace_score() -> Any:
+    class Mute:
+        model = "mute"
+
+    return Mute()
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.integers(0, 45), st.integers(0, 45))
+@settings(deadline=None, max_examples=50)
+def test_a_range_of_rows_is_a_slice(
+    tmp_path_factory: Any, values: list[int], start: int, length: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "range.parquet"
+    pl.DataFrame({"n": values}).write_parquet(path, row_group_size=7)
+    assert [r["n"] for r in iter_rows(path, start, start + length)] == values[start : start + length]
+    assert [r["n"] for r in iter_rows(path)] == values
