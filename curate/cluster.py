@@ -18,9 +18,10 @@ from typing import Any
 from curate.errors import EngineDown, RunError, UserError, require
 from curate.host import Broken, Done, Host, Shard
 from curate.parts import count
-from curate.pool import WorkerTraceback, portable
+from curate.pool import WorkerTraceback
 from curate.schema import Row
 from curate.step import Step
+from curate.worker import portable
 
 INSTALL = "pip install 'trace-curate[ray]'"
 LOOK_S = 0.1  # a wait that never ends by itself would not see Ctrl-C

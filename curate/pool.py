@@ -10,7 +10,6 @@ import hashlib
 import os
 import queue
 import signal
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,15 +17,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import cloudpickle
-
 from curate.errors import RunError
 from curate.process import Abstained, Bug, Order, Process, started
 from curate.schema import Row
 from curate.step import Step, Verdict, Verifier
-from curate.worker import dumps
+from curate.worker import dumps, portable
 
-__all__ = ["Abstained", "Pool", "WorkerTraceback", "portable", "settled"]
+__all__ = ["Abstained", "Pool", "WorkerTraceback", "settled"]
 
 TIMEOUT_S, MEMORY_MB = 60.0, 4096  # for a step that names no timeout_s or memory_mb
 LOOK_S = 0.1  # polars restarts interrupted waits, so Ctrl-C is only seen by one that ends by itself
@@ -216,26 +213,6 @@ def _take(job: _Job, source: Iterator[tuple[int, Row]]) -> list[_Item]:
 
 def _item(step: Step, index: int, row: Row) -> _Item:
     return _Item(index, row, dumps({column: row[column] for column in step.columns}))
-
-
-def portable(thing: Any) -> bytes:
-    """Pickled; by value what a worker could not import: what a recipe that was read by path defines."""
-    homeless = [m for name, m in list(sys.modules.items()) if "." not in name and _homeless(name, m)]
-    for module in homeless:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        return cloudpickle.dumps(thing)
-    finally:
-        for module in homeless:
-            cloudpickle.unregister_pickle_by_value(module)
-
-
-def _homeless(name: str, module: Any) -> bool:
-    known = getattr(module, "__dict__", {})
-    file = known.get("__file__")
-    if not file or name == "__main__" or "__path__" in known or os.path.dirname(file) in sys.path:
-        return False
-    return not any(finder.find_spec(name, None) for finder in sys.meta_path)
 
 
 def settled(step: Step, value: Any) -> Any:

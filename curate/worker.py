@@ -35,6 +35,26 @@ def dumps(value: Any) -> bytes:
         return cloudpickle.dumps(value)
 
 
+def portable(thing: Any) -> bytes:
+    """Pickled; by value what a worker could not import: what a recipe that was read by path defines."""
+    homeless = [m for name, m in list(sys.modules.items()) if "." not in name and _homeless(name, m)]
+    for module in homeless:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        return cloudpickle.dumps(thing)
+    finally:
+        for module in homeless:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def _homeless(name: str, module: Any) -> bool:
+    known = getattr(module, "__dict__", {})
+    file = known.get("__file__")
+    if not file or name == "__main__" or "__path__" in known or os.path.dirname(file) in sys.path:
+        return False
+    return not any(finder.find_spec(name, None) for finder in sys.meta_path)
+
+
 def main() -> None:
     """Serve until the parent closes the pipe."""
     parent, python_path = int(sys.argv[1]), sys.argv[2]

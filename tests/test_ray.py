@@ -6,6 +6,7 @@ One cluster on this machine, with several worker processes, serves all the tests
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +51,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     attach()
     yield ray.get_runtime_context().gcs_address
-    ray.shutdown()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it forgets processes that it has not waited for
+        ray.shutdown()
+        gc.collect()
 
 
 def pipeline(till: Path, ledger: Path) -> curate.Pipeline:
@@ -183,7 +188,7 @@ def test_it_answers_as_the_engine_behind_it(cluster: str, tiny_model: Path) -> N
                 await opened.chat(user("sum " * 600))
             with pytest.raises(UserError, match="'temperatur'"):
                 await opened.chat(messages[0], temperatur=1)
-            return [*said, await opened.score(messages[0], "four", top_k=2), opened.opened(messages[0])]
+            return [*said, await opened.score(messages[0], "four", top_k=2), await opened.opened(messages[0])]
 
     both = [asyncio.run(work(Ray(behind, replicas))) for replicas in (2,)] + [asyncio.run(work(behind))]
     assert both[0] == both[1]

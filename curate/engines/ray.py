@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,10 +13,10 @@ from curate.engines.fleet import Fleet, affinity
 from curate.engines.ray_replica import Died, Door, Place, Replica
 from curate.errors import CallFailed, UserError, require
 from curate.identity import engines, with_engines
-from curate.pool import portable
 from curate.step import Completion, Engine, Message, Step, TokenScores
+from curate.worker import portable
 
-TRIES = 5  # so many replicas may die over one call
+TRIES, SUSPECT = 5, 2  # so many replicas may die over one call; and it is asked by itself after so many
 
 
 @dataclass(frozen=True)
@@ -112,34 +113,30 @@ class Ray:
         found: TokenScores = await self._ask("score", messages, text, **options)
         return found
 
-    def opened(self, messages: Sequence[Message]) -> str:
+    async def opened(self, messages: Sequence[Message]) -> str:
         """The tag with which the chat template itself begins the thinking, where the engine knows."""
-        door = self._opened()
-        for place in door.fleet.hosts:
-            if place.open():
-                try:
-                    said: str = door.ray.get(place.actor.opened.remote(messages))
-                    return said
-                except door.ray.exceptions.RayTaskError as e:
-                    raise e.cause from None
-                except door.ray.exceptions.RayError:
-                    continue  # whoever asks it next finds out as well
-        raise CallFailed("all replicas had just died")
+        known = callable(getattr(self.engine, "opened", None))
+        return str(await self._ask("opened", messages)) if known else ""
 
     async def _ask(self, method: str, messages: Sequence[Message], *args: Any, **options: Any) -> Any:
-        """Ask one replica, and others where it dies. `tried` calls go first, and not there again."""
+        """Ask one replica, and where it dies another.
+
+        A call that saw two die may be why they did: such calls go one at a time, so that one which kills does
+        not take the same others down with it again and again.
+        """
         door, key = self._opened(), affinity(messages)
         avoid: list[Place] = []
         while True:
-            place = await door.fleet.acquire(key, len(avoid), avoid)
-            try:
-                return await door.ask(place, method, messages, *args, **options)
-            except Died as e:
-                avoid.append(place)
-                if len(avoid) == TRIES:
-                    raise CallFailed(f"{TRIES} replicas died over this call; the last: {e}") from None
-            finally:
-                door.fleet.release(place)
+            async with door.one if len(avoid) >= SUSPECT else nullcontext():
+                place = await door.fleet.acquire(key, len(avoid), avoid)
+                try:
+                    return await door.ask(place, method, messages, *args, **options)
+                except Died as e:
+                    avoid.append(place)
+                    if len(avoid) == TRIES:
+                        raise CallFailed(f"{TRIES} replicas died over this call; the last: {e}") from None
+                finally:
+                    door.fleet.release(place)
 
     def _opened(self) -> Door:
         if self._door is None:

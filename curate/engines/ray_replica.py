@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,6 @@ from curate.cluster import first_line
 from curate.engines.fleet import Fleet
 from curate.errors import EngineDown
 from curate.host import import_from, unpickled
-from curate.step import Message
 
 PAUSES_S = (
     0.0,
@@ -44,10 +43,6 @@ class Replica:
 
     async def call(self, method: str, *args: Any, **options: Any) -> Any:
         return await getattr(self.engine, method)(*args, **options)
-
-    async def opened(self, messages: Sequence[Message]) -> str:
-        ask = getattr(self.engine, "opened", None)
-        return ask(messages) if ask else ""
 
     async def pid(self) -> int:
         return os.getpid()
@@ -88,6 +83,9 @@ class Door:
     pickled: bytes  # the engine
     fleet: Fleet[Place]
     users: int = 1
+    one: asyncio.Lock = field(
+        default_factory=asyncio.Lock
+    )  # held by the one call that replicas have died over
 
     async def start(self) -> None:
         """Load all replicas at once. A reason why none can be loaded is the reason why the run stops."""
