@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 import curate
 from curate.engines.scripted import Scripted
 from curate.errors import UserError
+from curate.rewriters.trim_after_answer import TrimAfterAnswer
 from curate.scores.fidelity import Fidelity, bleu, side_by_side
+from curate.scores.pass_rate import PassRate
 from curate.scores.provenance import Provenance
 from curate.scores.sentence_logprob import SentenceLogprob
 from curate.scores.token_logprobs import TokenLogprobs
@@ -137,3 +139,18 @@ def test_the_profile_follows_the_positions_of_right_and_wrong_traces(tmp_path: P
     area = dict(influence(profile).iter_rows())
     assert area["teacher"] == pytest.approx(1 / 3) and area["student"] == pytest.approx((0 - 1 + 0.5) / 3)
     assert position_profile(scored(rows, tmp_path), at_least=2).is_empty()
+
+
+def test_measures_over_the_whole_table_start_empty_in_a_child(tmp_path: Path) -> None:
+    thinking = "So the answer is 14.\n\nWait, is it? Yes, it is."
+    rows = pl.DataFrame({"question": ["q", "q"], "model": ["a", "b"], "answer": ["14"] * 2})
+    rows = rows.with_columns(thinking=pl.lit(thinking), response=pl.lit(r"\boxed{14}"))
+    steps = [MathEqual(), Fidelity("a"), PassRate(), TrimAfterAnswer()]
+    run = curate.Pipeline(curate.read(rows), steps).run(tmp_path / "run")
+    measured = [*Fidelity("a").writes, "pass_rate"]
+    children, parents = run.traces.collect(), run.dropped.collect()
+    assert children["parent_id"].null_count() == 0 and len(children) == len(parents) == 2
+    assert all(children[c].null_count() == 2 for c in measured)
+    assert parents["confidence"].to_list() == [1.0, 1.0] and parents["agreement"].drop_nulls().to_list() == [
+        1
+    ]
