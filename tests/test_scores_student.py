@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import shutil
 from pathlib import Path
@@ -17,8 +18,11 @@ from curate.engines.hf_checkpoint import Checkpoint
 from curate.engines.scripted import Scripted
 from curate.errors import UserError
 from curate.scores.comprehension import Comprehension, another_reasoning, first_statement
+from curate.scores.provenance import Provenance
+from curate.scores.sentence_logprob import SentenceLogprob
 from curate.scores.student_pass_rate import StudentPassRate
 from curate.scores.token_logprobs import TokenLogprobs
+from curate.scores.topk_divergence import TopkDivergence
 from curate.step import user
 from curate.turns import turn_for
 from curate.verifiers.judge import Judge
@@ -164,3 +168,33 @@ def test_an_empty_trace_has_null_scores_and_one_too_long_is_set_aside_whole(
     assert live["model_tokens"].is_null().to_list() == [True, False]
     [gone] = run.dropped.collect().to_dicts()
     assert gone["response"] == texts[1] and "the context of" in gone["why"] and "holds 512" in gone["why"]
+
+
+def test_real_traces_are_scored_whole_or_set_aside(data: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """Texts that no author of this test wrote: each character is in one sentence, each score there."""
+    place = tmp_path / "model"
+    shutil.copytree(tiny_model, place)
+    config = place / "config.json"
+    longer = json.loads(config.read_text()) | {"max_position_embeddings": 4096}
+    config.write_text(json.dumps(longer))
+    engine = HF(str(place), dtype="float32", device="cpu", batch_size=8)
+    names = ("rgym_multisample", "misguided_attention", "short_graded")
+    source = curate.read([str(data / "traces" / f"{n}.jsonl.gz") for n in names]).head(2_000)
+    frame = pl.read_parquet(source.load(tmp_path).rows).sample(36, seed=1)
+    steps = [
+        *(TokenLogprobs(engine, of=n, top_k=4) for n in ("teacher", "student")),
+        *(SentenceLogprob(n) for n in ("teacher", "student")),
+        Provenance(),
+        TopkDivergence(),
+    ]
+    run = curate.Pipeline(curate.read(frame), steps).run(tmp_path / "run")
+    live, gone = run.traces.collect(), run.dropped.collect()
+    assert len(live) + len(gone) == 36 and len(live) > 10
+    assert all("holds 4096" in why for why in gone["why"])
+    for row in live.to_dicts():
+        for name in ("thinking", "response"):
+            spans = [s for s in row["provenance"] if s["field"] == name]
+            assert "".join(row[name][s["start"] : s["end"]] for s in spans) == (row[name] or "")
+            assert {s["label"] for s in spans} <= {"common", "unscored"}
+        assert row["forward_kl"] == pytest.approx(0, abs=1e-6)  # scored twice, in batches of other company
+        assert len(row["student_top"]) == len(row["student_tokens"]) > 0
