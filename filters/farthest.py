@@ -60,9 +60,7 @@ class Farthest(Filter):
             numbers, ids = traces["row"].to_list(), traces["trace_id"].to_list()
             kept, near = farthest(traces["text"].to_list(), self.k, self.least)
             for i, (distance, other) in near.items():
-                why = (
-                    f"{distance:.3f} of its length from trace {ids[other]}, one of {len(kept)} farther apart"
-                )
+                why = f"distance {distance:.3f} from trace {ids[other]}, which stays with {len(kept) - 1} others"
                 gone.append((numbers[i], why))
         return pl.LazyFrame(gone, schema={"row": pl.UInt32, "why": pl.String}, orient="row")
 

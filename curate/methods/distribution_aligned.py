@@ -120,7 +120,7 @@ def distribution_aligned(
         ),
     ]
     if stage == "mixed":
-        steps += [StudentPrefix(asked, learner, cap, seed), _mixed, ScoreBand("mixed", low=1), *judged]
+        steps += [StudentPrefix(asked, learner, cap, seed), mixed, ScoreBand("mixed", low=1), *judged]
     return Pipeline(problems if isinstance(problems, Source) else read(problems, bad_rows=bad_rows), steps)
 
 
@@ -134,6 +134,6 @@ def _share(count_in: str) -> Function:
     return teacher_share
 
 
-def _mixed(frame: pl.LazyFrame) -> pl.LazyFrame:
+def mixed(frame: pl.LazyFrame) -> pl.LazyFrame:
     """Adds `mixed`: 1 for a trace that the student has begun, 0 for one that is the teacher's alone."""
     return frame.with_columns(mixed=pl.col("parent_id").is_not_null().cast(pl.Int64))
