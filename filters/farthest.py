@@ -60,8 +60,8 @@ class Farthest(Filter):
             numbers, ids = traces["row"].to_list(), traces["trace_id"].to_list()
             kept, near = farthest(traces["text"].to_list(), self.k, self.least)
             for i, (distance, other) in near.items():
-                why = f"distance {distance:.3f} from trace {ids[other]}, which stays with {len(kept) - 1} others"
-                gone.append((numbers[i], why))
+                stays = f"trace {ids[other]}, which stays with {len(kept) - 1} others"
+                gone.append((numbers[i], f"distance {distance:.3f} from {stays}"))
         return pl.LazyFrame(gone, schema={"row": pl.UInt32, "why": pl.String}, orient="row")
 
 
