@@ -7,12 +7,12 @@ import heapq
 import itertools
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from curate.engines.hf import HF
-from curate.engines.scripted import Scripted
+from curate.engines.sampling import Sampled, completion
 from curate.engines.vllm import VLLM
 from curate.step import Completion, Message
 
@@ -135,13 +135,22 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Simulated(Scripted):
-    """A scripted engine whose answers come when a card would have them ready."""
+class Simulated(Sampled):
+    """An engine that says what a function says, (text, tokens), when a card would have it ready."""
 
+    model: str = "simulated"
+    say: Callable[..., tuple[str, int]] = field(kw_only=True, repr=False, compare=False)
     card: Card = field(kw_only=True, repr=False, compare=False)
-    concurrency: int = field(kw_only=True, default=256)
 
-    async def chat(self, messages: Sequence[Message], **options: Any) -> list[Completion]:
-        found = await super().chat(messages, **options)
-        await asyncio.gather(*(self.card.draw(c.output_tokens) for c in found))
-        return found
+    async def __aenter__(self) -> Simulated:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """There is nothing to stop."""
+
+    async def chat(
+        self, messages: Sequence[Message], *, prefix: str = "", seed: int = 0, **sampling: Any
+    ) -> list[Completion]:
+        text, tokens = self.say(messages, seed, prefix)
+        await self.card.draw(tokens)
+        return [completion(text, "stop", prefix=prefix, opened="", prompt_tokens=9, output_tokens=tokens)]

@@ -38,15 +38,16 @@ class Rethink(Rewriter):
         return Text(thinking, row["response"])
 
 
-def said(messages: list[dict[str, str]], seed: int, prefix: str) -> str:
-    """A trace of log-normal length that is right three times of five; after a prefix 96 words."""
-    rng = random.Random(seed)
+def said(messages: list[dict[str, str]], seed: int, prefix: str) -> tuple[str, int]:
+    """A trace of log-normal length that is right three times of five; after a prefix 96 tokens."""
     if prefix:
-        return "so " * 96
-    words = min(2040, max(8, int(rng.lognormvariate(5.99, 0.7))))
+        return "so " * 96, 96
+    rng = random.Random(seed)
+    tokens = min(2048, max(8, int(rng.lognormvariate(5.99, 0.7))))
     number = int(messages[-1]["content"].split()[-1]) % 97
     right = number if rng.random() < 0.6 else number + 1
-    return "<think>\n" + "and so on " * (words // 3) + f"\n</think>\n\nBy way {seed}: \\boxed{{{right}}}"
+    thinking = "and so on " * (tokens // 3)
+    return f"<think>\n{thinking}\n</think>\n\nBy way {seed}: \\boxed{{{right}}}", tokens
 
 
 def whole(engine: Any, source: Any, n: int, half: int, tokens: int) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def whole(engine: Any, source: Any, n: int, half: int, tokens: int) -> dict[str,
 def simulated(traces: int, n: int = 4) -> dict[str, Any]:
     """The same on an engine that takes a GPU's time; `said` is what it says."""
     card = Card(Gauge())
-    engine = Simulated(script=said, card=card)
+    engine = Simulated(say=said, card=card)
     rows = [{"question": f"What is {i}", "answer": str(i % 97)} for i in range(traces // n)]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "problems.jsonl"
