@@ -72,7 +72,10 @@ def _list(p: Parser) -> Node:
     parts: list[Node] = []
     joins = set()
     apart = True
+    logical: set[str] = set()
     while p.peek().kind != "end" and not at_end(p):
+        if p.sees("land", "wedge", "lor", "vee"):
+            logical.add("and" if p.sees("land", "wedge") else "or")
         if p.eat(",", ";", "&", "\\\\", "land", "wedge") or p.sees("lor", "vee") or p.peek().kind == "sep":
             if p.sees("lor", "vee") or p.peek().kind == "sep":
                 joins.add("and" if p.take().text == "and" else "or")
@@ -86,6 +89,8 @@ def _list(p: Parser) -> Node:
             raise Unreadable(f"{p.peek().text!r} begins nothing")
     if not parts:
         raise Unreadable("nothing is there")
+    if logical and any(n.head == "sym" for n in parts):
+        return call(f"logic {' '.join(sorted(logical))}", *sorted(parts, key=repr))
     head = "or" if "or" in joins else "and" if "and" in joins else "list"
     return parts[0] if len(parts) == 1 else Node(head, tuple(parts))
 
@@ -191,7 +196,10 @@ def _quantity(p: Parser, value: Node) -> Node:
         return value
     found = Node("qty", (value, _unit(p)))
     if p.peek().kind == "num" or p.peek().text == "frac":  # 5 feet 3 inches
-        found = Node("add", (found, _quantity(p, p.product())))
+        smaller = _quantity(p, p.product())
+        if smaller.head not in ("qty", "add") and not is_unit(found.args[1]):
+            raise Unreadable("words between two numbers")
+        found = Node("add", (found, smaller))
     return found
 
 

@@ -30,11 +30,14 @@ _DOMAIN = re.compile(
     r"(?:[\^_]\s?\{?[+*\d]\}?)?[\s)$.]*(?:\\right\))?\Z"
 )
 _COLOR = re.compile(r"\\(?:text|f?)color(?:box)?\s?\{[^{}]{1,40}\}")
+_OUT_OF = re.compile(
+    r"(\d{1,9})\s?(?:\\text\s?\{\s?)?(?:in|out of)(?:\s?\})?\s?(?:every )?(?!(?:inch|in\b))(\d{1,9})"
+)
 _RATIO = re.compile(r"(\d{1,9})\s?(?:to|\\text\s?\{\s?to\s?\})\s?(\d{1,9})")
 
 
 def rewritten(text: str) -> str:
-    """The text in one dialect: 2**3, 1.2e5, 3 x 10^4, ]0, 1[, _5C_2, (mod 7), 30° 15', 2 to 3."""
+    """The text in one dialect: 2**3, 1.2e5, 3 x 10^4, ]0, 1[, _5C_2, (mod 7), 30° 15', 2 to 3, 1 in 6."""
     if "**" in text and not text.startswith("**"):
         text = _POWER.sub("^", text)
     if "[" in text:
@@ -56,6 +59,8 @@ def rewritten(text: str) -> str:
         text = re.sub(r"\\([lr])brace(?![a-z])", lambda m: "\\{" if m.group(1) == "l" else "\\}", text)
     if ratio := _RATIO.fullmatch(text):
         text = f"{ratio.group(1)}:{ratio.group(2)}"
+    if chance := _OUT_OF.fullmatch(re.sub(r"\A\\text\s?\{([^{}]*)\}\Z", r"\1", text.strip("$ "))):
+        text = f"\\frac{{{chance.group(1)}}}{{{chance.group(2)}}}"
     if "color" in text:
         text = _COLOR.sub("", text)
     text = _TIMES_TEN.sub("*", text)

@@ -62,6 +62,34 @@ def measured(node: Node) -> Measure:
     return Measure(value, unit.dimension, unit.factor, unit.offset, said)
 
 
+_OPPOSITES = {
+    frozenset(pair.split())
+    for pair in (
+        "increase decrease|increased decreased|rise fall|gain loss|profit loss|profit deficit|left right"
+        "|north south|east west|north east|north west|south east|south west|up down|upward downward"
+        "|upwards downwards|above below|clockwise counterclockwise|clockwise anticlockwise|more less"
+        "|more fewer|real complex|real imaginary|real nonreal|even odd|before after|faster slower"
+        "|older younger|taller shorter|heavier lighter|men women|boys girls|males females|wins losses"
+    ).split("|")
+}
+
+
+def opposed(a: Node, b: Node) -> bool:
+    """Whether two quantities count opposite things: 10% decrease is no 10% increase; 5 men are no 5 women."""
+    if a.head != "qty" or b.head != "qty" or a.args[1] == b.args[1]:
+        return False
+    words = [set(re.findall("[a-z]+", n.args[1].casefold())) for n in (a, b)]
+    mine, theirs = words[0] - words[1], words[1] - words[0]
+    return any(frozenset((one, other)) in _OPPOSITES for one in mine for other in theirs)
+
+
+def nouns(items: list[Node]) -> dict[str, Node]:
+    """The values of several counts by what they count (3 boys, 4 girls); empty where not each has its own."""
+    found = [measured(n) if n.head == "qty" else Measure(n, "none") for n in items]
+    by_noun = {m.text.casefold(): m.value for m in found if m.kind == "noun"}
+    return by_noun if len(by_noun) == len(items) > 1 else {}
+
+
 def _compound(node: Node) -> Measure:
     """5 feet 3 inches: the sum in SI."""
     found = [measured(n) for n in node.args]

@@ -37,6 +37,13 @@ def region(node: Node) -> list[Piece] | None:
     return None
 
 
+def unknown(relation: Node) -> str:
+    """The letter that a chain of relations is about, in lower case; empty where it is not just one letter."""
+    names = symbols(relation)
+    sides = [n for n in relation.args[::2] if n.head == "sym"]
+    return sides[0].args[0].casefold() if len(sides) == len(names) == 1 else ""
+
+
 def is_region(node: Node) -> bool:
     """Whether a node can only mean a set of numbers (a pair in round or square brackets may be a point)."""
     head, args = node

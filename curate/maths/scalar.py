@@ -10,7 +10,7 @@ from curate.maths.canon import canon, sum_of
 from curate.maths.names import is_unit
 from curate.maths.probe import equal_values
 from curate.maths.proof import proved
-from curate.maths.quantity import Measure, measured
+from curate.maths.quantity import Measure, measured, opposed
 from curate.maths.residue import equal_residues
 from curate.maths.tree import PI, Node, TooMuch, mul, num, over, swap, sym, symbols, walk
 
@@ -27,6 +27,8 @@ def is_scalar(node: Node) -> bool:
 
 def same_value(a: Node, b: Node, policy: Any) -> bool | None:
     """Whether two scalars are equal, under the policy for units, percent, degrees and rounding."""
+    if opposed(a, b):
+        return False
     left, right = measured(a), measured(b)
     if left.kind == right.kind:
         if left[1:4] == right[1:4]:

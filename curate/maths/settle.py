@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from curate.maths.canon import canon
-from curate.maths.tree import IMAGINARY, MANY, Node, TooMuch, children, neg, num, swap, sym, symbols, walk
+from curate.maths.tree import (
+    IMAGINARY,
+    MANY,
+    Node,
+    TooMuch,
+    children,
+    mul,
+    neg,
+    num,
+    swap,
+    sym,
+    symbols,
+    walk,
+)
 
 _SPACES = frozenset("R Z N Q C".split())
 _BASIS = (sym("vec i"), sym("vec j"), sym("vec k"))
@@ -26,11 +39,23 @@ def settle(node: Node) -> Node:
         return _relation(node)
     if node.head in ("()", "[]", "(]", "[)", "<>", "row", "rows", "union", "inter", "without"):
         return Node(node.head, tuple(settle(a) for a in node.args))
+    if node.head == "mul" and [a.head for a in node.args].count("rows") == 1:
+        return _scaled(node)
     if any(n in _BASIS for n in walk(node)):
         return _vector(node)
     if any(n.head in ("pm", "mp") for n in walk(node)) and node.head != "builder":
         return Node("list", (signed(node, 1), signed(node, -1)))
     return node
+
+
+def _scaled(node: Node) -> Node:
+    """A number times a matrix as the matrix of products."""
+    at = [a.head for a in node.args].index("rows")
+    factor = Node("mul", node.args[:at] + node.args[at + 1 :])
+    if any(n.head in ("rows", "()", "<>", "[]", "call") or n in _BASIS for n in walk(factor)):
+        return node
+    rows = (Node("row", tuple(mul(factor, settle(n)) for n in row.args)) for row in node.args[at].args)
+    return Node("rows", tuple(rows))
 
 
 def _vector(node: Node) -> Node:

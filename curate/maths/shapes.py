@@ -6,8 +6,8 @@ from typing import Any
 
 from curate.maths.canon import canon
 from curate.maths.pieces import same_region
-from curate.maths.quantity import measured
-from curate.maths.regions import is_region, region
+from curate.maths.quantity import measured, nouns
+from curate.maths.regions import is_region, region, unknown
 from curate.maths.relations import same_relation
 from curate.maths.scalar import is_scalar, same_modulo, same_value
 from curate.maths.settle import settle
@@ -58,12 +58,9 @@ def _shapes(a: Node, b: Node, policy: Any) -> bool | None:
     if "rows" in heads:
         return _in_order(_entries(a), _entries(b), policy)
     if a.head in SEQUENCES and b.head in SEQUENCES:
-        if (
-            heads == {"()", "[]"}
-            and len(a.args) == len(b.args) == 2
-            or heads & {"(]", "[)"}
-            and len(heads) > 1
-        ):
+        if heads == {"()", "[]"} and len(a.args) == len(b.args) == 2:
+            return False
+        if heads & {"(]", "[)"} and len(heads) > 1:
             return False
         return _in_order(a.args, b.args, policy)
     if heads & SEQUENCES:
@@ -112,6 +109,9 @@ def _unordered(a: Node, b: Node, policy: Any) -> bool | None:
         named = _named_and_bare(left, right, policy)
         if named is not None:
             return named
+    counts = nouns(left), nouns(right)
+    if counts[0] and counts[0].keys() == counts[1].keys():  # 3 boys and 4 girls
+        return _in_order(tuple(counts[0].values()), tuple(counts[1][noun] for noun in counts[0]), policy)
     if "set" in (a.head, b.head):
         left, right = _distinct(left), _distinct(right)
     if len(left) != len(right):
@@ -173,6 +173,8 @@ def _many_and_other(many: Node, other: Node, policy: Any) -> bool | None:
             return _same(items[0].args[1], other, policy)
     if len(items) == 1 and many.head == "set":
         return _same(items[0], other, policy)
+    if many.head == "or" and all(is_scalar(n) and _same(n, other, policy) for n in (*items, other)):
+        return True  # 7/8, or 87.5%
     if other.head in SEQUENCES and many.head != "set" and len(other.args) == len(items):
         if all(n.head == "def" for n in items):
             return _named_and_bare(items, list(other.args), policy)
@@ -241,6 +243,6 @@ def _relation_and_value(a: Node, b: Node, policy: Any) -> bool | None:
 
 def _regions(a: Node, b: Node) -> bool | None:
     left, right = region(a), region(b)
-    if left is None or right is None:
-        return None
-    return same_region(left, right)
+    if a.head == b.head == "rel" and len({unknown(a), unknown(b), ""}) > 2:  # a > 0 beside b > 0
+        return False
+    return None if left is None or right is None else same_region(left, right)
