@@ -14,6 +14,7 @@ from curate.maths.answer import read
 from curate.maths.canon import canon
 from curate.maths.tree import TooMuch, Unreadable
 from curate.verifiers.math_equal import MathEqual
+from curate.verifiers.numeric import Numeric
 
 STRICT = MathEqual()
 
@@ -211,6 +212,34 @@ def test_words_abstain_unless_they_are_the_same(gold: str) -> None:
 @pytest.mark.parametrize("gold", ["", "   ", r"\frac{1}{", "+", r"\sqrt"])
 def test_a_gold_that_is_no_answer_is_invalid(gold: str) -> None:
     assert equal(gold, "4", STRICT).why == "gold_invalid"
+
+
+@pytest.mark.parametrize(
+    ("gold", "said", "same"),
+    [
+        ("2024-03-01", "2020", None),
+        ("2020", "2024-03-01", False),
+        ("2024-03-01", "March 1, 2024", True),
+        ("1 March 2024", "2024-03-01", True),
+        ("2024-03-01", "2024-03-02", False),
+        ("2024/03/01", "2024-03-01", True),
+        ("1914-1918", "-4", None),
+        ("1914-1918", "1914–1918", True),
+        ("-4", "1914-1918", False),
+        ("555-1234", "-679", None),
+        ("100-3", "97", True),
+        ("3 - 1", "2", True),
+    ],
+)
+def test_dates_ranges_and_codes_are_no_differences(gold: str, said: str, same: bool | None) -> None:
+    """A gold that is one goes to `Exact`; an answer that is one is no number."""
+    assert equal(gold, said, MathEqual()).same is same
+    assert Numeric().row({"response": f"\\boxed{{{said}}}", "answer": gold}).passed is not True or same
+
+
+def test_dates_and_codes_have_keys_of_their_own() -> None:
+    assert canonical("2024-03-01") == canonical("March 1, 2024") != canonical("2020")
+    assert canonical("1914-1918") == canonical("1914–1918") != canonical("-4")
 
 
 def test_the_canonical_key_is_one_for_what_is_cheaply_equal() -> None:

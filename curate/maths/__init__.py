@@ -22,9 +22,9 @@ from curate.maths.fallback import math_verify_says
 from curate.maths.numerals import rational, squeezed
 from curate.maths.settle import depth, settle
 from curate.maths.shapes import same
-from curate.maths.spelled import day
+from curate.maths.spelled import day, is_label, undashed
 from curate.maths.tree import LONGEST, Node, TooMuch, Unreadable, num, walk
-from curate.maths.words import bare, phrase, same_time, seconds
+from curate.maths.words import bare, formula, phrase, same_time, seconds
 
 __all__ = ["Comparison", "Policy", "canonical", "equal", "is_words", "readable"]
 
@@ -71,6 +71,8 @@ def equal(gold: str, said: str, policy: Policy) -> Comparison:
             return _verdict(left == right, "as numbers")
     if squeezed(gold) == squeezed(said):
         return _verdict(True, "as texts")
+    if (compound := formula(gold)) and compound == formula(said):
+        return _verdict(True, "as chemical formulas")
     one, other = seconds(gold), seconds(said)
     if one and other and (one[1] or other[1]):
         return _verdict(same_time(one, other), "as times of day")
@@ -78,6 +80,12 @@ def equal(gold: str, said: str, policy: Policy) -> Comparison:
     if days[0] and days[1]:
         years = {days[0][2], days[1][2]} - {""}
         return _verdict(days[0][:2] == days[1][:2] and len(years) < 2, "as dates")
+    if is_label(bare(gold)) and undashed(bare(gold)) == undashed(bare(said)):
+        return _verdict(True, "as texts")
+    if is_label(bare(gold)) or days[0]:
+        return Comparison(None, "unsupported", "a date, a range or a code, and no number")
+    if is_label(bare(said)) or days[1]:
+        return _verdict(False, "the answer is a date, a range or a code")
     if _shuffled(bare(gold), bare(said)):
         return Comparison(None, "unsupported", "letters in another order")
     try:
@@ -178,6 +186,8 @@ def canonical(text: str) -> str:
     """A key that is the same for answers that are cheaply seen to be equal: 1/2, 0.5, \\frac12, x = 0.5."""
     number = rational(text)
     words = bare(text)
+    if (found := day(words)) or is_label(words):
+        return f"day {found}" if found else f"words {undashed(words)}"
     if number is None and words.isalpha() and len(words) > 2:
         return f"words {words.casefold()}"
     try:
@@ -193,6 +203,8 @@ def readable(gold: str) -> bool:
     """Whether a gold answer can be compared as mathematics."""
     if rational(gold) is not None:
         return True
+    if is_label(bare(gold)) or day(bare(gold)):
+        return False
     try:
         tree = _read(gold)
     except (TooMuch, RecursionError):
@@ -203,6 +215,8 @@ def readable(gold: str) -> bool:
 def is_words(gold: str) -> bool:
     """Whether a gold answer is natural language: for a judge, not for rules."""
     if phrase(gold) is not None and not readable(gold):
+        return True
+    if is_label(bare(gold)) or day(bare(gold)):
         return True
     try:
         tree = _read(gold)

@@ -7,6 +7,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from curate.maths.spelled import day, is_label
 from curate.maths.units import Unit, unit
 
 LONGEST = 300  # characters
@@ -50,7 +51,7 @@ def amount(text: str) -> Amount | None:
     What stands before the last equals sign is passed over, and so is an uncertainty (5 ± 0.1); of an exact
     value and a rounded one (√2 ≈ 1.41), it is the exact one.
     """
-    if len(text) > LONGEST:
+    if len(text) > LONGEST or is_label(text.strip()) or day(text.strip()):
         return None
     for part in _ABOUT.split(text):
         if found := _written(_plain(part)) or _calculated(part):

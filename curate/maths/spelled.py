@@ -18,6 +18,8 @@ _MONTHS = "january february march april may june july august september october n
 _MONTH = rf"({'|'.join(f'{m}|{m[:3]}' for m in _MONTHS)})\.?"
 _DAY = r"(?:the\s)?(\d{1,2})(?:st|nd|rd|th)?"
 _DATE = re.compile(rf"(?:{_MONTH}\s{_DAY}|{_DAY}\s(?:of\s)?{_MONTH})(?:,?\s(\d{{4}}))?", re.IGNORECASE)
+_ISO = re.compile(r"(\d{4})[-/](\d\d?)[-/](\d\d?)")
+_LABEL = re.compile(r"\d{3,30}(?:-|\s?[–—]\s?|--)\d{3,30}|\d{1,30}(?:-\d{1,30}){2,9}")
 
 
 def spelled(text: str) -> Fraction | None:
@@ -76,8 +78,20 @@ def _whole(words: list[str]) -> int | None:
     return total + group
 
 
+def is_label(text: str) -> bool:
+    """Whether digits and dashes only name something: a range of years, a telephone number, a code."""
+    return bool(_LABEL.fullmatch(text))
+
+
+def undashed(label: str) -> str:
+    """A label with every dash alike: 1914–1918 and 1914-1918 are one."""
+    return re.sub(r"\s?[–—]\s?|--", "-", label)
+
+
 def day(text: str) -> tuple[int, int, str] | None:
-    """Month, day and year ("" where none is said) of a date that names its month."""
+    """Month, day and year ("" where none is said) of a date that names its month, or is 2024-03-01."""
+    if (iso := _ISO.fullmatch(text)) and 1 <= int(iso[2]) <= 12 and 1 <= int(iso[3]) <= 31:
+        return int(iso[2]), int(iso[3]), iso[1]
     found = _DATE.fullmatch(" ".join(text.split()))
     if found is None:
         return None

@@ -55,6 +55,8 @@ _WRAP = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|normal)?|mbox|mathrm|mathbf|operatorname)\s?\{([^{}]*)\}|[$*`]|\\[()\[\]]"
 )
 _FILLER = re.compile(r"\b(?:the|a|an|is|are|it|its|of|option|answer|solutions?)\b|[^\w\s+-]")
+_TYPESET = re.compile(r"\\(?:text|mathrm|ce|rm)(?![a-z])|[{}_$\s]|\\[()\[\]]")
+_FORMULA = re.compile(r"(?=.*[a-z0-9].*[A-Z]|.*[A-Z].*\d)(?:\(?[A-Z][a-z]?\d{0,3}(?:\)\d{0,3})?){2,30}")
 _TIME = re.compile(
     r"(\d{1,2})(?:\s?[:.]\s?(\d\d))?(?::(\d\d))?\s?([ap])\.?\s?m\.?|(\d{1,2}):(\d\d)(?::(\d\d))?",
     re.IGNORECASE,
@@ -122,6 +124,12 @@ def closed(text: str) -> frozenset[int]:
     """The vocabularies that hold a word."""
     word = normal(text) if len(text) > 1 else ""
     return frozenset(n for n, words in enumerate(_VOCABULARIES) if word in words)
+
+
+def formula(text: str) -> str | None:
+    """A chemical formula without its typesetting: H2O of \\text{H}_2\\text{O}; None for anything else."""
+    plain = _TYPESET.sub("", text[:300]).strip(" .")
+    return plain if _FORMULA.fullmatch(plain) else None
 
 
 def seconds(text: str) -> tuple[int, bool] | None:
