@@ -123,3 +123,10 @@ def test_a_proof_that_would_take_too_long_is_not_tried() -> None:
     assert proved(tree(f"{long}^{{30}}"), tree(f"{long}^{{29}}(a+b+c+d+f+g+0)+1-1")) in (True, None)
     assert proved(tree(rf"({long}^{{15}}+1)^2"), tree(rf"{long}^{{30}}+2{long}^{{15}}+1")) is None
     assert equal(rf"({long}^{{15}}+1)^2", rf"{long}^{{30}}+2{long}^{{15}}+1", MathEqual()).same is True
+
+
+def test_numbers_that_grow_without_end_are_given_up() -> None:
+    root = power(num(10**50 + 3), num(Fraction(10_001, 2)))
+    nested, plain = tree(r"(\sqrt2+\sqrt3)^2"), tree(r"5+2\sqrt6")
+    assert proved(nested, plain) is True
+    assert proved(canon(mul(root, nested)), canon(mul(root, plain))) is None

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from curate.maths.canon import parts
 from curate.maths.tree import PI, Node
 
-MOST_BITS = 12_000  # of a proof; one that takes more is not tried
+MOST_WORK = 2 * 10**9  # roots and sines times the square of their bits: about half a second
 _GUARD = 64
 
 
@@ -46,12 +46,12 @@ def is_zero(node: Node) -> bool | None:
 def _vanishes(node: Node, bits: int) -> bool | None:
     from mpmath.ctx_iv import MPIntervalContext
 
-    context = MPIntervalContext()
+    context, seen = MPIntervalContext(), dict[Node, Any]()
     for precision in (200, 1500, bits + _GUARD, 2 * bits + 4 * _GUARD):
-        if precision > 2 * MOST_BITS:
+        if len(seen) * precision**2 > MOST_WORK:
             break
-        context.prec = precision
-        found = _interval(context, node)
+        context.prec, seen = precision, {}
+        found = _interval(context, node, seen)
         if not found.a <= 0 <= found.b:
             return False
         if precision > bits and max(abs(found.a), abs(found.b)) < context.mpf(2) ** -bits:
@@ -102,24 +102,31 @@ def _turn(angle: Node) -> Fraction:
     return share
 
 
-def _interval(context: Any, node: Node) -> Any:
-    """An interval that surely holds the value."""
+def _interval(context: Any, node: Node, seen: dict[Node, Any]) -> Any:
+    """An interval that surely holds the value. seen: those of roots and sines, which cost most."""
     head, args = node
     if head == "num":
         return context.mpf(args[0].numerator) / args[0].denominator
     if head == "add":
-        return sum((_interval(context, a) for a in args), context.mpf(0))
+        return sum((_interval(context, a, seen) for a in args), context.mpf(0))
     if head == "mul":
         found = context.mpf(1)
         for factor in args:
-            found = found * _interval(context, factor)
+            found = found * _interval(context, factor, seen)
         return found
-    if head == "pow":
-        return _power(context, _interval(context, args[0]), args[1].args[0])
-    turn = _turn(args[1])
+    if node not in seen:
+        seen[node] = (
+            _power(context, _interval(context, args[0], seen), args[1].args[0])
+            if head == "pow"
+            else _of_turn(context, args[0], _turn(args[1]))
+        )
+    return seen[node]
+
+
+def _of_turn(context: Any, name: str, turn: Fraction) -> Any:
     angle = context.pi * turn.numerator / turn.denominator
     sine, cosine = context.sin(angle), context.cos(angle)
-    return sine if args[0] == "sin" else cosine if args[0] == "cos" else _divided(sine, cosine)
+    return sine if name == "sin" else cosine if name == "cos" else _divided(sine, cosine)
 
 
 def _power(context: Any, base: Any, exponent: Fraction) -> Any:

@@ -16,7 +16,8 @@ from curate.maths.radicals import prime_powers
 from curate.maths.tree import IMAGINARY, ONE, PI, E, Node, TooMuch, add, call, mul, neg, num, power, symbols
 
 MOST_TERMS = 1500  # of a polynomial
-MOST_PRODUCTS = 60_000  # of terms, in one proof: about a tenth of a second
+MOST_PRODUCTS = 60_000  # of terms with short factors, in one proof; long ones count as many
+_SHORT_BITS = 512
 _MOST_SHIFT = 30  # of a factorial beside another
 
 Monomial = frozenset[tuple[Node, Fraction]]
@@ -190,7 +191,7 @@ class _Expansion:
         return found
 
     def _times(self, a: Poly, b: Poly) -> Poly:
-        self.products -= len(a) * len(b)
+        self.products -= len(a) * len(b) * _length(a) * _length(b)
         if self.products < 0:
             raise TooMuch("a long product")
         found: Poly = {}
@@ -236,3 +237,12 @@ def _kept(terms: Poly) -> Poly:
     if len(found) > MOST_TERMS:
         raise TooMuch("a polynomial of many terms")
     return found
+
+
+def _length(poly: Poly) -> int:
+    """How many times the longest number of a polynomial is a short one."""
+    return 1 + max((_bits(n) for n in poly.values()), default=0) // _SHORT_BITS
+
+
+def _bits(number: Fraction) -> int:
+    return max(number.numerator.bit_length(), number.denominator.bit_length())
