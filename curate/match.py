@@ -77,7 +77,10 @@ def _copy(query: str, out: Path) -> None:
         db.execute(f"set temp_directory = {_text(out.with_suffix('.spill'))}")
         db.execute("set preserve_insertion_order = false")  # what is sorted stays so; nothing else is asked
         db.execute("set enable_progress_bar = false")
-        db.execute(f"copy ({query}) to {_text(out)} (format parquet, compression zstd)")
+        try:
+            db.execute(f"copy ({query}) to {_text(out)} (format parquet, compression zstd)")
+        except duckdb.IOException as e:
+            raise OSError(str(e)) from e  # a full or failing disk is told apart where all of them are
 
 
 def _text(value: Path) -> str:

@@ -165,7 +165,7 @@ class Pool:
                     if self._closed:  # the kill that close() sent is no verdict on the row
                         raise RunError("the worker pool was closed while rows were being worked on")
                     last = todo[len(values) - 1].number
-                    if values[-1] == KILLED and last not in killed:
+                    if isinstance(values[-1], Abstained) and values[-1] == KILLED and last not in killed:
                         killed.add(last)
                         values = values[:-1]
                     answered, todo = todo[: len(values)], todo[len(values) :]

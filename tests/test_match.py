@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from curate.match import match, new_rows
-from curate.parts import add_part, sink
+from curate.parts import add_part, disk_trouble, sink
 
 WRITES = {"said": pl.Struct({"text": pl.String, "n": pl.List(pl.Int64)})}
 N = 5_000
@@ -61,3 +61,9 @@ def test_without_any_answer_the_columns_are_there_and_null(keyed: Path, tmp_path
     rows = match(keyed, nothing, nothing, tmp_path / "out.parquet", WRITES).collect()
     assert dict(rows.schema) == {"i": pl.Int64, "key": pl.String, **WRITES, "why": pl.String}
     assert rows["said"].null_count() == rows["why"].null_count() == len(rows) == N
+
+
+def test_a_full_disk_is_said_as_everywhere(keyed: Path, tmp_path: Path) -> None:
+    with pytest.raises(OSError) as caught:
+        new_rows(keyed, tmp_path / "answers", Path("/dev/full"))
+    assert disk_trouble(caught.value, tmp_path).endswith("is full; free some space")

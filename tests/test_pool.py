@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pool_steps import Act, Length, Reads
+from pool_steps import Act, Length, Many, Reads
 
 from curate.errors import RunError
 from curate.pool import Abstained, Pool, WorkerTraceback
@@ -145,6 +145,10 @@ def test_an_answer_that_cannot_be_sent_is_a_bug(pool: Pool) -> None:
 
     with pytest.raises(RunError, match="step lock has a bug.*TypeError"):
         pool.run(Lock(), {"question": ""})
+
+
+def test_an_answer_may_be_an_array(pool: Pool) -> None:
+    assert list(pool.run(Many(), {"question": "q"})) == [0, 0, 0]
 
 
 def test_what_a_row_prints_does_not_disturb(pool: Pool) -> None:
