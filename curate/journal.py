@@ -1,4 +1,4 @@
-"""A completed model call is committed before anybody uses its answer, and kept until its row's is in a part.
+"""Every completed model call is on disk before anybody uses its answer, until its row's answer is in a part.
 
 One sqlite file a run (WAL, group commit: all calls that finished while the last commit was under way go into
 the next). After `kill -9` a long `ask` starts again and finds its earlier calls here. The ledger lives in the

@@ -20,9 +20,7 @@ import polars as pl
 
 from curate.errors import RunError
 
-ROWS_PER_GROUP = (
-    2_000  # small enough that a group of the longest traces fits in memory, and fixed, so bytes repeat
-)
+ROWS_PER_GROUP = 2_000  # so few that a group of the longest traces fits in memory; fixed, so bytes repeat
 SHA256_HEX = 64  # parts of earlier versions have shorter names, which say nothing of their bytes
 logger = logging.getLogger(__name__)
 

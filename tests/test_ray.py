@@ -29,8 +29,10 @@ from ray_steps import Measure, Shop, Talk, lines
 
 import curate
 from curate.engines import engine
+from curate.engines.fleet import Fleet
 from curate.engines.hf import HF
 from curate.engines.ray import Ray
+from curate.engines.ray_replica import Died, Door, Place
 from curate.engines.server import Server
 from curate.errors import CallFailed, EngineDown, MissingDependency, RunError, UserError
 from curate.filters.failed import Failed
@@ -260,3 +262,13 @@ def test_a_range_of_rows_is_a_slice(
     pl.DataFrame({"n": values}).write_parquet(path, row_group_size=7)
     assert [r["n"] for r in iter_rows(path, start, start + length)] == values[start : start + length]
     assert [r["n"] for r in iter_rows(path)] == values
+
+
+def test_a_replica_that_is_gone_sends_its_calls_to_the_others() -> None:
+    places = [Place("one", 4, gone=True, words="out of memory"), Place("other", 4)]
+    door = Door(None, lambda: None, b"", Fleet(places, 8))
+    with pytest.raises(Died, match="out of memory"):
+        asyncio.run(door.ask(places[0], "chat", []))
+    places[1].gone = True
+    with pytest.raises(EngineDown, match="no replica stays alive.*out of memory"):
+        asyncio.run(door.ask(places[0], "chat", []))

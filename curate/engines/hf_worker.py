@@ -17,9 +17,7 @@ _GATHER_S = 0.003  # what is asked within this time of the first request goes in
 _MASK_CELLS = 1 << 28  # rows x length x length of one attention mask
 _SHARE = 0.5  # of the memory that is free once the model is loaded, for the cache
 _TOKENS = 1 << 14  # of one batch that is scored, padding among them
-_NEAR = (
-    0.8  # a text joins a batch from this share of its longest on: more padding would cost more than a batch
-)
+_NEAR = 0.8  # of the longest of a batch: a shorter text would cost more in padding than a batch of its own
 _AHEAD = 512  # a row is let in where it has room for so many tokens, or for all it asks
 
 

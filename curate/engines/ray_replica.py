@@ -14,14 +14,8 @@ from curate.engines.fleet import Fleet
 from curate.errors import EngineDown
 from curate.host import import_from, unpickled
 
-PAUSES_S = (
-    0.0,
-    1.0,
-    2.0,
-    4.0,
-    8.0,
-    16.0,
-)  # before each attempt to start a replica; a GPU is freed after a while
+# Before each attempt to start a replica: a GPU is freed after a while.
+PAUSES_S = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
 LEAVE_S = 30.0  # after so long a replica is killed
 
 
@@ -83,9 +77,7 @@ class Door:
     pickled: bytes  # the engine
     fleet: Fleet[Place]
     users: int = 1
-    one: asyncio.Lock = field(
-        default_factory=asyncio.Lock
-    )  # held by the one call that replicas have died over
+    one: asyncio.Lock = field(default_factory=asyncio.Lock)  # held by a call that replicas have died over
 
     async def start(self) -> None:
         """Load all replicas at once. A reason why none can be loaded is the reason why the run stops."""
@@ -108,6 +100,8 @@ class Door:
         """The replica's answer. Raises Died where it has none because the replica died; another is made."""
         if place.starting is not None:
             await asyncio.shield(place.starting)
+        if place.gone and not all(other.gone for other in self.fleet.hosts):
+            raise Died(place.words)
         if place.gone:
             raise EngineDown(f"no replica stays alive; the last words of {place.url}: {place.words}")
         actor = place.actor
