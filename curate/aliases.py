@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from curate.schema import ROW, problem_id, trace_id
+from curate.schema import ROW, problem_id, to_json, trace_id
 from curate.talk import BadRow, Talk, is_talk, kind_of, read_turns
 from curate.text import split_thinking
 
@@ -25,6 +25,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
 """Our column, then the names it goes by elsewhere: the exact name is preferred, then the order here."""
 
 _NAMES = {name: (name, *ALIASES.get(name, ())) for name in ROW}
+_ANY_NAME = {name: frozenset(names) for name, names in _NAMES.items()}
 COLUMNS = tuple(name for name in ROW if name not in ("problem_id", "trace_id", "extra"))
 """What an input can give; the ids are computed and `extra` is the rest."""
 
@@ -35,6 +36,8 @@ FINISH = {
 }
 INTS = ("sample", "prompt_tokens", "output_tokens")
 LABELS = ("solution", "domain", "source", "source_id", "license", "parent_id", "model")
+_PLAIN = frozenset((*LABELS, *INTS, "finish"))
+_ANY_PLAIN = frozenset(name for target in _PLAIN for name in _NAMES[target])
 
 
 def to_rows(values: Mapping[str, Any], mapped: Mapping[str, Any], source: str | None) -> list[dict[str, Any]]:
@@ -89,6 +92,8 @@ def _take(rest: dict[str, Any], mapped: Mapping[str, Any], target: str) -> tuple
     """Remove our column from the input, under the first name that has a value; the name, and the value."""
     if target in mapped:
         return target, mapped[target]
+    if _ANY_NAME[target].isdisjoint(rest):
+        return target, None
     names = [name for name in _NAMES[target] if name in rest]
     for name in names:
         if rest[name] is not None and (name == target or _fits(target, rest[name])):
@@ -162,6 +167,8 @@ def _response(name: str, value: Any) -> str:
 
 def _fill_plain(row: dict[str, Any], rest: dict[str, Any], mapped: Mapping[str, Any]) -> None:
     """Labels and counts; a value that cannot be one stays in `rest`, and so goes to extra."""
+    if _ANY_PLAIN.isdisjoint(rest) and _PLAIN.isdisjoint(mapped):
+        return
     for target in LABELS:
         name, value = _take(rest, mapped, target)
         if value is None or isinstance(value, str):
@@ -224,27 +231,9 @@ def _check_text(row: dict[str, Any]) -> None:
         if isinstance(value, str):
             if "\0" in value:
                 raise BadRow(f"a NUL byte in {name}")
+            if value.isascii():
+                continue
             try:
                 value.encode()
             except UnicodeEncodeError:
                 raise BadRow(f"invalid UTF-8 or half a surrogate pair in {name}") from None
-
-
-def to_json(extra: dict[str, Any]) -> str:
-    """A JSON object in valid UTF-8, whatever it holds."""
-    try:
-        text = json.dumps(extra, ensure_ascii=False, allow_nan=False, default=str)
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(extra, default=str)
-    except ValueError:  # NaN and infinity are no JSON
-        return json.dumps(_finite(extra), default=str)
-    return text
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(k): _finite(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
-    return str(value) if isinstance(value, float) and value - value != 0 else value

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import polars as pl
 
 from curate import formats, hub
-from curate.aliases import COLUMNS, BadRow, to_json, to_rows
+from curate.aliases import COLUMNS, BadRow, to_rows
 from curate.errors import InputError, near
 from curate.formats import Record
 from curate.golds import unreadable_golds
@@ -23,7 +23,7 @@ from curate.named import values_of
 from curate.parts import whole
 from curate.pool import Pool
 from curate.rowfile import RowFile
-from curate.schema import DROPPED, ROW
+from curate.schema import DROPPED, ROW, to_json
 from curate.step import Verifier
 
 RAW_CHARS = 1000  # so much of an unreadable row is kept

@@ -78,3 +78,23 @@ def trace_id(row: Row) -> str:
     """The id of a trace: problem, origin and text. Two equal texts of one problem and sample share it."""
     names = ("problem_id", "parent_id", "source_id", "sample", "model", "thinking", "response")
     return content_hash("trace", *(row.get(name) for name in names))
+
+
+def to_json(extra: dict[str, Any]) -> str:
+    """A JSON object in valid UTF-8, whatever it holds."""
+    try:
+        text = json.dumps(extra, ensure_ascii=False, allow_nan=False, default=str)
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(extra, default=str)
+    except ValueError:  # NaN and infinity are no JSON
+        return json.dumps(_finite(extra), default=str)
+    return text
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return str(value) if isinstance(value, float) and value - value != 0 else value
