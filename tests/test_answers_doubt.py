@@ -59,3 +59,40 @@ def test_the_same_capitals_in_another_order_are_left_open() -> None:
 
 def test_a_subscript_of_nothing_is_no_bug() -> None:
     assert MathEqual().row(dict(response=r"\boxed{5_}", answer="5")).passed is False
+
+
+# What a careful reader takes for the answer, and what he does not: response | gold | verdict.
+READ = r"""The vertex is at (1, 2). | (1, 2) | True
+The vertex is at (1, 2). | 2 | False
+The train arrives at 3:45 PM. | 3:45 PM | True
+The train arrives at 3:45 PM. | 45 | False
+The ratio of boys to girls is 3:4. | 4 | False
+Therefore the odds are 5 to 3. | 5:3 | True
+The price fell from $5 to $3. | 3 | True
+It takes 3 hours and 45 minutes. | 3.75 hours | True
+Die Fläche beträgt 3,5 cm². | 3.5 | True
+Die Fläche beträgt 3,5 cm². | 5 | False
+Las soluciones son x = 2 y x = 3. | 2, 3 | True
+Las soluciones son x = 2 y x = 3. | 3 | False
+The solutions are x = 1, 2. | 2 | False
+所以 $x$ 的值为 $2$ 或 $-2$。 | \pm 2 | True
+所以 $x$ 的值为 $2$ 或 $-2$。 | -2 | False
+**Final Answer:** The value is $7$ when $n=3$. | 7 | True
+Mary has 12 apples, which is 3 more than Bob. | 12 | True
+Mary needs 12 more apples to reach 30. | 12 | True
+The answer is 5 times 3, which is 15. | 15 | True
+The answer is 5 times 3. | 5 | False
+The answer is negative 5. | -5 | True
+So she is at minus 5. | 5 | False
+The difference is 10 minus 4, or 6. | 6 | True
+Answer: 12 (since 3*4 = 12) | 12 | True
+Answer: \(\frac{5}{12}\) of the cake, which is about 41.7%. | 5/12 | True
+The answer is 4?? No wait, recount. So 5. | 4 | False
+So the answer is 3. Is the answer 4? No. | 3 | True
+Answer - 12 | 12 | True"""
+
+
+@pytest.mark.parametrize("line", READ.splitlines())
+def test_the_whole_value_is_read_where_nothing_marks_it(line: str) -> None:
+    response, gold, verdict = line.rsplit(" | ", 2)
+    assert MathEqual().row(dict(response=response, answer=gold)).passed is (verdict == "True")

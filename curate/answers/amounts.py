@@ -30,6 +30,14 @@ NUMBER = re.compile(
     r"(?<![\w.,\\^{])[-−]?\\?[$€£¥₹]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)\s?\\?%?"
     r"|(?<![\d\\^_])[-−]?\\?[$€£¥₹]?(?:\d+(?:\.\d+)?|\.\d+)(?:/\d+)?\s?\\?%?"
 )
+COMPOUND = re.compile(
+    r"\d{1,4}(?::\d{1,4}){1,3}(?:\s?[ap]\.?m\b\.?)?"  # 3:4, 3:45 PM
+    r"|(?<![\d.,(])[-−]?\d{1,3},\d{1,2}(?![\d,)]|\.\d)"  # 3,5
+    rf"|[(\[](?:{NUMBER.pattern})(?:,\s?(?:{NUMBER.pattern})){{1,5}}[)\]]"  # (1, 2)
+    r"|\d+ hours?,? (?:and )?\d+ minutes?(?:,? (?:and )?\d+ seconds?)?|\d+ minutes?,? (?:and )?\d+ seconds?"
+    r"|(?:(?<=is )|(?<=are ))\d+ to \d+(?=\W{0,4}\Z)|\d+ (?:feet|foot),? (?:and )?\d+ inch(?:es)?",
+    re.IGNORECASE,
+)
 COMMAND = re.compile(r"\\[a-zA-Z]+\s?|\$[^$\n]*\$")
 _SET_TEXT = re.compile(r"\\(?:text|mbox|mathrm|textbf|textit|operatorname|mathbf)\s?\{[^{}]*\}")
 _WORD = re.compile(r"[^\W\d_]{3,}")
@@ -89,7 +97,7 @@ _EMPHASIS = re.compile(r"\*\*([^*\n]{1,120})\*\*")
 _AMOUNT = re.compile(rf"(?:{NUMBER.pattern}){UNIT}(?:,? (?:and )?\d+(?:\.\d+)?{UNIT}(?<=[a-z]))?")
 _GOES_ON = re.compile(
     r"\s?[^\sA-Za-z.,;:!)]|\s(?:[a-zA-Z]\b(?!\s[a-z])|hundred|thousand|[mb]illion|trillion|dozen"
-    r"|squared|choose|mod|plus|minus"
+    r"|squared|cubed|factorial|choose|mod|plus|minus|times|multiplied|divided"
     r"|(?:to|out of|in|or|by|and|over|of) (?:the )?[-−$\\(]?\d)|[A-Za-z(]"
 )
 
@@ -106,12 +114,48 @@ _ABOUT = re.compile(
 _ASIDE = re.compile(r"(?<=\S)\s\((?=[^()]{0,60}[a-z]{3})[^()\d$\\]{1,80}\)\Z")
 
 
+AT = re.compile(r"\s(?:at|when|for|where|with|if)\s(?:\$|\\\()?[a-zA-Z]\w{0,3}\s?=")
+_REASON = re.compile(
+    r"[,;]?\s(?:because|since|given that|as (?:he|she|it|they|the|there)|if|assuming)\b"
+    r"(?!.{0,200}(?:\bis\b|=))",
+    re.I | re.S,
+)
+_COMPARED = re.compile(
+    r",\swhich (?:is|was|are|were)\s[^,.]{0,40}\b(?:more|less|fewer|greater|larger|smaller|times)\b"
+    r"[^,.]{0,40}\b(?:than|as)\b|\bmore(?: \w{1,20})? to (?:reach|complete|get to|meet)\b",
+    re.IGNORECASE,
+)
+ASIDES = (_REASON, AT, _COMPARED)  # clauses that say why, when, or beside what
+_NEGATIVE = re.compile(r"(?:\bnegative\s|(?:\A|(?<=is |be |at |to ))minus\s)(?=\$?\\?\d)", re.IGNORECASE)
+_WORKED = re.compile(
+    r"[^,=]{0,60}\b(?:times|plus|minus|of|multiplied by|divided by)\s[^,=]{1,60}?"
+    r",?\s(?:which (?:is|equals)|i\.e\.,?|that is,?|or|equals)\s(?=[-−$\\(]{0,3}\d)",
+    re.IGNORECASE,
+)
+
+
+def signed(text: str) -> str:
+    """With a sign where "negative" stands before a number, or "minus" as the first word."""
+    return _NEGATIVE.sub("-", text)
+
+
+_EXPLAINED = re.compile(
+    r"(?<=\S)\s\((?:since|because|as|where|i\.e\.,?|from)\s(?:[^()]|\([^()]{0,60}\)){1,160}\)\Z"
+    r"|(?<=[\w)}%$]),?\s(?:which (?:is|equals)|or|i\.e\.,?|that is,?) (?:about|approximately|roughly|around"
+    r"|nearly)\s[^\n]{1,80}\Z",
+    re.IGNORECASE,
+)
+
+
 def value_in(said: str) -> str | None:
     """The value inside an answer that is a sentence: emphasised, in mathematics, or its first number.
 
     What is no sentence is its own value; a sentence without a value has none.
     """
-    text = _ASIDE.sub("", said.strip().strip("*").strip())
+    text = _ASIDE.sub("", _EXPLAINED.sub("", signed(said.strip().strip("*").strip())))
+    text = _WORKED.sub("", text, count=1) if _WORKED.match(text) else text
+    if (where := AT.search(text)) and re.search(r"\d", text[: where.start()]):
+        text = text[: where.start()]
     if _ABOUT.search(text):
         return text
     if not natural_words(text):

@@ -77,21 +77,28 @@ _LABEL = re.compile(
 _WORDED = re.compile(r"\b(?:option|answer|choice)\s?\(?(\d{1,2})\b|\b(answer\d)\b", re.IGNORECASE)
 
 
+_CONCLUDES = re.compile(r"\W{0,4}(?:hence|therefore|thus|so|the answer)\b", re.IGNORECASE)
+_REASON = re.compile(r",?\s(?:because|since|whereas|while|unlike)\b|,\s(?:as|for)\b", re.IGNORECASE)
+
+
 def _named(text: str, options: Mapping[str, str], allowed: str) -> set[str]:
     """The labels a short text names: one label, a label with its option, an option's text, or "option B"."""
     short = plain(text).strip(" *")
     if short.casefold() in options:
         return {short.casefold()}
-    named = {letter.casefold() for letter in letters(text, allowed)}
+    *before, last = _BREAK.split(text.strip()) or [""]
+    concluded = chosen_in(last, allowed) if before and _CONCLUDES.match(last) else ()
+    named = {letter.casefold() for letter in concluded or letters(text, allowed)}
     if named:
         return named
     number = _LABEL.fullmatch(short)
     if number and number.group(1).casefold() in options:
         return {number.group(1).casefold()}
-    same = {label for label, option in options.items() if option == normal(text)}
-    if same:
-        return same
-    found = {letter.casefold() for letter in chosen_in(text[:600], allowed)}
+    for value in (text, text[:60].partition("=")[2]):
+        if same := {label for label, option in options.items() if option and option == normal(value)}:
+            return same
+    head = _REASON.split(text[:600], maxsplit=1)[0]
+    found = {letter.casefold() for letter in chosen_in(head, allowed) or chosen_in(text[:600], allowed)}
     found |= {(m.group(1) or m.group(2)).casefold() for m in _WORDED.finditer(short[:600])} & set(options)
     return found
 

@@ -52,6 +52,7 @@ _FULL = re.compile(
 def latin(text: str) -> str:
     """One spelling of letters: full-width, circled and bold ones are plain, thin brackets too."""
     text = unicodedata.normalize("NFKC", text) if not text.isascii() else text
+    text = re.sub(r"\[\[([A-Z])\]\]", r"[\1]", text)
     return text.translate(str.maketrans("【】〔〕「」『』［］，．：、", "()()()()[],.:,"))
 
 
@@ -126,9 +127,12 @@ _RULED_OUT = re.compile(
 )
 
 
+_ASKED = re.compile(r"\b(?:[Ii]s|[Cc]ould|[Cc]an|[Ww]ould)\s[^.?!\n]{1,80}\?(?=\s*\S)")
+
+
 def chosen_in(sentence: str, allowed: str = USUAL) -> set[str]:
     """The letters that a sentence chooses; of "A is wrong, so B" it is B."""
-    text = _RULED_OUT.sub(" ", latin(plain(sentence[:2000])))
+    text = _RULED_OUT.sub(" ", _ASKED.sub(" ", latin(plain(sentence[:2000]))))
     found: set[str] = set()
     for mention in _MENTION.finditer(text):
         name = next(g for g in mention.groups() if g)

@@ -56,7 +56,7 @@ ENGLISH = re.compile(
     r"|\b(?:correct|right|best|final) (?:choice|option|alternative|letter|statement"
     r"|figure)[*_]{0,3} ?(?:(?:is|would be|must be)\b|[:：])"
     r"|^[*_# ]{0,6}A[*_]{0,3} ?[:：][*_]{0,3}(?=\s)|\bans\b ?[:.=]|\bfinal answer\*{0,2}\s{0,3}\n"
-    r"|^[*_# ]{0,6}(?:(?:the|my) )?(?:final |correct )?answer[*_]{0,3}[ ]?\n)"
+    r"|^[*_# ]{0,6}(?:(?:the|my) )?(?:final |correct )?answer[*_]{0,3}[ ]?(?:\n|[-–—]+>?(?=\s)))"
     r"(?: ?(?:indeed|definitely|therefore|thus|simply|exactly|just|clearly|option)\b)?",
     re.IGNORECASE | re.MULTILINE,
 )

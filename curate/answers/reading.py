@@ -57,10 +57,11 @@ _REVISED = re.compile(
     r"\b(?:oops|correction\s?:|i (?:made|see|found) (?:a|an|my) (?:mistake|error)|i was wrong"
     r"|(?:this|that|which|it) (?:is|was|'s) (?:wrong|incorrect)"
     r"|that['’]s (?:wrong|incorrect)|actually,? (?:it|the answer|this) (?:is|should be)"
-    r"|(?:it|that|this|answer) should (?:actually |really )?be"
-    r"|\? no\b)|不对|错了|更正|应该是|ではなく|間違",
+    r"|(?:it|that|this|answer) should (?:actually |really )?be)"
+    r"|\?\s+no\b|不对|错了|更正|应该是|ではなく|間違",
     re.IGNORECASE,
 )
+_ASKED = re.compile(r"\b(?:is|are|was|could)\s[^.?!\n]{0,60}\d[^.?!\n]{0,20}\?\s+no\b", re.IGNORECASE)
 _TO = re.compile(
     r"(?:should (?:actually |really )?be|actually,? (?:it|the answer|this) is|no, (?:it|the answer) is"
     r"|answer is|更正为|应该是)"
@@ -74,7 +75,7 @@ def _revised(response: str, last: Found | None) -> Found | None:
     if last is None:
         return None
     after = response[max(0, last.end - 1) : last.end + 600]
-    if _REVISED.search(after) is None:
+    if _REVISED.search(_ASKED.sub(" ", after)) is None:
         return last
     told = list(_TO.finditer(after))
     if not told:

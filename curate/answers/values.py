@@ -8,7 +8,18 @@ from __future__ import annotations
 import re
 from collections import deque
 
-from curate.answers.amounts import COMMAND, MATHS, NUMBER, UNIT, inside, natural_words, right_side
+from curate.answers.amounts import (
+    ASIDES,
+    COMMAND,
+    COMPOUND,
+    MATHS,
+    NUMBER,
+    UNIT,
+    inside,
+    natural_words,
+    right_side,
+    signed,
+)  # fmt: skip
 from curate.answers.found import LONGEST, TAIL, Answer, Found
 from curate.answers.tidy import is_denied, is_rejected, is_undecided
 
@@ -35,20 +46,15 @@ _GLOSS = re.compile(
     r"(?<=\s)\((?:about|approximately|approx\.?|roughly|nearly|almost|or|i\.e\.,?|that is,?|which is|≈"
     r"|~|=)\s?[^()\n]{1,80}\)"
 )
+_AND = "and|or|und|oder|et|ou|y|o|e|и|или|和|或|与|及|以及|または|と"
+_FOREIGN = re.compile(r"\s(?:y|o|e)\s")
 _SERIES = re.compile(
     rf"(?:\b(?:are|is|be|were)|[:=])\s{{1,3}}((?:{NUMBER.pattern})(?:,\s?(?:{NUMBER.pattern})){{0,30}}"
-    rf",?\s?(?:and|or)\s(?:{NUMBER.pattern}))\W{{0,6}}\Z"
+    rf"(?:,?\s?(?:{_AND})\s|,\s)(?:{NUMBER.pattern}))\W{{0,6}}\Z"
 )
 _SENTENCE_END = re.compile(r"(?<=[^\s.!?])[.!?。！？]+(?=\s+[A-Z(*]|\s*\Z)|(?<=[。！？])|\n(?=\s*[A-Z*#\n])")
-_REASON = re.compile(
-    r"[,;]?\s(?:because|since|given that|as (?:he|she|it|they|the|there)|if|assuming)\b"
-    r"(?!.{0,200}(?:\bis\b|=))",
-    re.I | re.S,
-)
-_AT = re.compile(r"\s(?:at|when|for|where|with|if)\s(?:\$|\\\()?[a-zA-Z]\w{0,3}\s?=")
 _SOLVED = re.compile(
-    rf"\b([a-z]\w{{0,2}}\s?=\s?(?:{NUMBER.pattern})(?:(?:,|,?\s?(?:and"
-    rf"|or))\s[a-z]\w{{0,2}}\s?=\s?(?:{NUMBER.pattern})){{1,9}})\W{{0,6}}\Z"
+    rf"\b([a-z]\w{{0,2}}\s?=\s?(?:{NUMBER.pattern})(?:(?:,|,?\s?(?:{_AND}))\s[a-z]\w{{0,2}}\s?=\s?(?:{NUMBER.pattern})){{1,9}})\W{{0,6}}\Z"
 )
 _RESULT = re.compile(rf"=\s{{0,3}}(?:\*\*|\\\(|\$)?({NUMBER.pattern})")
 
@@ -58,7 +64,7 @@ def closing_value(response: str) -> Answer | None:
 
     A number counts as calculated where an equals sign stands before it; else the last number counts.
     """
-    tail = response[-TAIL:].rstrip()
+    tail = signed(response[-TAIL:].rstrip())
     emphasis = _LAST_BOLD.search(tail)
     if emphasis and not is_denied(tail, emphasis.start()):
         return Answer(right_side(emphasis.group(1).strip()), "last value")
@@ -70,17 +76,21 @@ def closing_value(response: str) -> Answer | None:
         return None
     if is_undecided(sentence):
         return Answer(sentence.strip()[-200:], "last value", several=True)
-    for aside in (_REASON, _AT):
+    for aside in ASIDES:
         reason = aside.search(sentence)
         head = last_value(sentence[: reason.start()]) if reason else None
         if reason and head:
             found, sentence = head, sentence[: reason.start()]
     series = _SERIES.search(sentence[-600:]) or _SOLVED.search(sentence[-600:])
     if series:
-        return Answer(series.group(1).strip(), "last value")
+        return Answer(_FOREIGN.sub(" and ", series.group(1).strip()), "last value")
+    if joined := _joined(sentence):
+        return Answer(joined, "last value")
     if NUMBER.fullmatch(found.text):
+        if larger := _surrounding(found.text, sentence):
+            return Answer(larger, "last value")
         return Answer(_calculated(tail, start, sentence) or found.text, "last value")
-    return Answer(_joined(sentence) or _solved(found.text, sentence), "last value")
+    return Answer(_solved(found.text, sentence), "last value")
 
 
 def _last_sentence(tail: str, at: int) -> tuple[int, str]:
@@ -88,6 +98,14 @@ def _last_sentence(tail: str, at: int) -> tuple[int, str]:
     cuts = [m.end() for m in _SENTENCE_END.finditer(tail)]
     start = max((c for c in cuts if c <= at), default=0)
     return start, tail[start : min((c for c in cuts if c > at), default=len(tail))]
+
+
+def _surrounding(number: str, sentence: str) -> str | None:
+    """The time, ratio, point or amount that the last number of a sentence is only a part of."""
+    found = deque(COMPOUND.finditer(sentence), maxlen=1)
+    if not found or number.strip() not in found[0].group() or NUMBER.search(sentence, found[0].end()):
+        return None
+    return None if is_denied(sentence, found[0].start()) else found[0].group()
 
 
 def _calculated(tail: str, start: int, sentence: str) -> str | None:
@@ -118,18 +136,21 @@ _SUPPOSED = re.compile(
     r"|it is (?:not true|false|untrue)\b)",
     re.IGNORECASE,
 )
-_BETWEEN = re.compile(r"\s?(?:,|;|,?\s?(?:and|or))\s?")
+_LINK = re.compile(rf"(?<=[$)\]])\s?(?:{_AND})\s?(?=[$\\])")
+_BETWEEN = re.compile(rf"\s?(?:[,;、，；]|,?\s?(?:{_AND}))\s?")
 
 
 def _joined(sentence: str) -> str | None:
     """The pieces of mathematics that end a sentence as one list: "$x = 3$ and $y = 4$"."""
     pieces = list(MATHS.finditer(sentence))
-    if len(pieces) < 2 or sentence[pieces[-1].end() :].strip(" .*\n"):
+    if len(pieces) < 2 or sentence[pieces[-1].end() :].strip(" .。*\n"):
         return None
     first = len(pieces) - 1
     while first and _BETWEEN.fullmatch(sentence[pieces[first - 1].end() : pieces[first].start()]):
         first -= 1
-    return sentence[pieces[first].start() : pieces[-1].end()] if first < len(pieces) - 1 else None
+    if first == len(pieces) - 1:
+        return None
+    return _LINK.sub(" and ", sentence[pieces[first].start() : pieces[-1].end()])
 
 
 _NAME = re.compile(

@@ -10,6 +10,7 @@ _MEASURE = re.compile(
     r"([-+]?\d[\d.,]*(?:\s?/\s?\d+)?)(\s*)((?:[A-Za-zµμΩ°](?:\^\{?-?\d\}?|\d(?!\d)|[²³])?[/*· .]?){1,40})"
 )
 _THOUSANDS = re.compile(r"\((\d{1,3}(?:,\d{3})*,0\d\d(?:,\d{3})*)\)")
+_CONTINENTAL = re.compile(r"(?<![\d.,(\[{])\d{1,3}(?:(?:\.\d{3}){1,9},\d{1,2}|(?:\.\d{3}){2,9})(?![\d.,])")
 _ORDINAL = re.compile(r"(\d{1,9})\s?(?:st|nd|rd|th|\^\s?\{?\s?\\?(?:text|mathrm)?\{?(?:st|nd|rd|th)\}{0,2})")
 _COUNTED = re.compile(r"(\$?[-+]?\d[\d.,]*\$?)\s*([\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]{1,8})")
 _COUNTERS = re.compile(
@@ -18,7 +19,9 @@ _COUNTERS = re.compile(
 
 
 def numeral(text: str) -> str:
-    """3rd as 3, and (1,000) as 1,000, since no second coordinate begins with a nought."""
+    """3rd as 3, and (1,000) as 1,000, since no second coordinate begins with a nought; 1.234,5 as 1234.5."""
+    if "." in text:
+        text = _CONTINENTAL.sub(lambda m: m.group().replace(".", "").replace(",", "."), text)
     found = _ORDINAL.fullmatch(text) or _THOUSANDS.fullmatch(text)
     return found[1] if found else text
 
