@@ -46,7 +46,7 @@ class TeacherReport:
 
     table: pl.DataFrame
     before: Evaluation
-    runs: Run
+    run: Run  # of all teachers
 
     @property
     def best(self) -> str:

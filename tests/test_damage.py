@@ -175,6 +175,7 @@ def test_answers_that_become_read_only_in_mid_run_are_kept_and_not_bought_again(
             command(server.url, problems, out), stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
         )
         while log.read_text().count("-") < 5:
+            assert process.poll() is None, "it ended before the disk refused"
             time.sleep(0.002)
         remount(answers, "ro")
         said = process.communicate()[1].replace("\r", "\n")
@@ -234,6 +235,7 @@ def test_two_runs_on_one_folder(tmp_path: Path, problems: Path) -> None:
             command(server.url, problems, out), stderr=subprocess.DEVNULL, env=ENVIRONMENT
         )
         while not log.read_text():
+            assert first.poll() is None, "it ended before the second could begin"
             time.sleep(0.002)
         code, said = run(server.url, problems, out)
         assert first.poll() is None and code == "2"

@@ -196,6 +196,30 @@ def test_a_shared_prompt_is_read_once_and_changes_no_score(here: HF, monkeypatch
         assert scores.logprob == pytest.approx(alone.logprob, abs=1e-4)
 
 
+def test_a_recurrent_model_reads_a_shared_prompt_for_each_text() -> None:
+    """The state of a recurrent layer stands at one place; several texts cannot go on from it."""
+    import torch
+    from transformers import Lfm2Config, Lfm2ForCausalLM
+
+    from curate.engines.hf_jobs import Scoring
+    from curate.engines.hf_score import plain_head, score
+
+    torch.manual_seed(0)
+    config = Lfm2Config(
+        vocab_size=97, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, layer_types=["conv", "full_attention"], eos_token_id=1, bos_token_id=2,
+    )  # fmt: skip
+    model = Lfm2ForCausalLM(config).eval()
+    jobs = [Scoring([5, 6, 7], text, [(0, 0)] * len(text), False, 0) for text in ([8, 9, 10], [11])]
+    score(model, plain_head(model), jobs)
+    for job in jobs:
+        ids = torch.tensor([job.ids + job.text_ids])
+        with torch.inference_mode():
+            chances = model(ids, use_cache=False).logits.log_softmax(-1)[0, 2:-1]
+        own = chances.gather(-1, torch.tensor(job.text_ids)[:, None])[:, 0]
+        assert list(job.future.result().logprob) == pytest.approx(own.tolist(), abs=1e-4)
+
+
 def test_logits_that_are_more_than_a_projection_are_the_models_own(tiny_model: Path) -> None:
     """A model that caps or scales its logits has no plain head."""
     import torch

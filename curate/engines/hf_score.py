@@ -57,7 +57,8 @@ def score(model: Any, head: Head | None, jobs: Sequence[Scoring]) -> None:
 def _whole(model: Any, head: Head, jobs: Sequence[Scoring]) -> Iterator[Measures]:
     """One forward pass for all texts, without their last tokens; what pads them stands where nobody looks."""
     one_prompt = len(jobs) > 1 and all(job.ids == jobs[0].ids for job in jobs)
-    hidden = (_after_one_prompt if one_prompt else _each_with_its_prompt)(model, jobs)
+    shared = one_prompt and _can_be_shared(model)
+    hidden = (_after_one_prompt if shared else _each_with_its_prompt)(model, jobs)
     for job, states in zip(jobs, hidden, strict=True):
         ids = torch.tensor(job.text_ids, device=states.device)
         step = max(1, _cells(model) // model.config.get_text_config().vocab_size)
@@ -73,6 +74,13 @@ def _each_with_its_prompt(model: Any, jobs: Sequence[Scoring]) -> list[torch.Ten
     rows = [job.ids + job.text_ids[:-1] for job in jobs]
     states = model.base_model(input_ids=_pad_right(rows, model.device), use_cache=False).last_hidden_state
     return [states[i, len(job.ids) - 1 : len(rows[i])] for i, job in enumerate(jobs)]
+
+
+def _can_be_shared(model: Any) -> bool:
+    """Whether several texts may go on from one prompt: not from the state of a recurrent layer."""
+    return all(
+        hasattr(layer, "batch_repeat_interleave") for layer in DynamicCache(config=model.config).layers
+    )
 
 
 def _after_one_prompt(model: Any, jobs: Sequence[Scoring]) -> list[torch.Tensor]:
