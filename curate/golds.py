@@ -32,10 +32,15 @@ def unreadable_golds(
 
     rows: a table with `question` and `answer`. Of the table: `rows` is how many rows have this gold (and this
     question, where a verifier reads it; else `question` is the first of them), `why` what each verifier said.
-    Raises UserError for a verifier whose golds are not answers (tests of a program).
+    Raises UserError for a verifier without `reflexive`: its golds are no answers (tests of a program), or
+    nobody has set it.
     """
-    if unlike := [v.name for v in verifiers if v.reflexive is None]:
-        raise UserError(f"a gold of {unlike[0]} is no answer, so it cannot be judged against itself")
+    if unlike := next((v for v in verifiers if v.reflexive is None), None):
+        raise UserError(
+            f"{unlike.name} does not say how a gold is written as a response that it must pass, so no gold "
+            "can be judged against itself; where a gold is an answer, set it in the class "
+            f"{type(unlike).__name__}, such as reflexive = r'\\boxed{{%s}}'"
+        )
     asked = any("question" in v.columns for v in verifiers)
     key, more = (["answer", "question"], []) if asked else (["answer"], [pl.col("question").first()])
     path = scratch / "golds.parquet"

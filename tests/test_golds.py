@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import logging
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def test_a_gold_that_one_of_several_verifiers_passes_is_in_order() -> None:
     assert found.filter(pl.col("answer").is_null())["why"][0].count("no_gold") == 3
 
 
-def test_a_verifier_whose_golds_are_no_answers_says_so() -> None:
+def test_a_verifier_that_does_not_say_how_a_gold_is_written_is_told_how_to() -> None:
     @dataclass(frozen=True)
     class Programs(Verifier):
         reads = ("response", "answer")
@@ -60,8 +61,16 @@ def test_a_verifier_whose_golds_are_no_answers_says_so() -> None:
         def row(self, row: Row) -> Verdict:
             return Verdict(True, "equal")
 
-    with pytest.raises(UserError, match="a gold of programs is no answer"):
+    with pytest.raises(UserError, match=r"programs does not say .* in the class Programs") as e:
         curate.read(ROWS).golds(Programs())
+    told = str(e.value).rpartition("such as reflexive = ")[2].rpartition("'")[0] + "'"
+
+    @dataclass(frozen=True)
+    class Taught(Programs):
+        reflexive = ast.literal_eval(told)  # the remedy, as the sentence words it
+
+    assert Taught.reflexive == Exact.reflexive
+    assert curate.read(ROWS).golds(Taught()).is_empty()
 
 
 def test_a_run_warns_once_for_all_and_keeps_the_list(
