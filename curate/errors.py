@@ -15,8 +15,13 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
+import sysconfig
 from collections.abc import Iterable
+from pathlib import Path
 from types import ModuleType
+
+_ROOMS = ("verifiers", "filters", "rewriters", "scores", "methods")
 
 
 class CurateError(Exception):
@@ -80,3 +85,20 @@ def require(module: str, install: str) -> ModuleType:
         if e.name is not None and e.name.split(".")[0] != module.split(".")[0]:
             raise
         raise MissingDependency(f"{module} is not installed; install it with: {install}") from None
+
+
+def place(trace: str) -> str:
+    """` (FILE, line N)`: where in a step, a recipe or a script of the user's the last call of a traceback is.
+
+    Python's own files, installed packages and our core are no such place; our rooms are. Empty if none is.
+    """
+    core = Path(__file__).resolve().parent
+    libraries = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
+    for file, line in reversed(re.findall(r'^ *File "([^"\n]+)", line (\d+)', trace, re.MULTILINE)):
+        path = Path(file)
+        if path.is_relative_to(core):
+            if path.relative_to(core).parts[0] in _ROOMS:
+                return f" ({file}, line {line})"
+        elif not file.startswith("<") and not any(path.is_relative_to(folder) for folder in libraries):
+            return f" ({file}, line {line})"
+    return ""

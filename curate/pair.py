@@ -8,7 +8,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import lru_cache
 from typing import Any
@@ -27,13 +27,18 @@ REMEMBERED = 4096  # verdicts
 LONGEST = 1 << 14  # bytes of a row; a longer one is judged each time
 
 
-def verdict_of(verifier: Step, given: Mapping[str, Any]) -> Verdict:
+def verdict_of(verifier: Step, unnamed: Sequence[Any], given: Mapping[str, Any]) -> Verdict:
     """The verdict on one row; columns that the verifier reads and nobody gave are null.
 
     Columns of a row that it does not read are let by, so that `verifier(**row)` works. A number is read as
-    its text, a list or an object as JSON. Raises UserError for a name that no row has, and for a verifier
-    that looks at a whole table.
+    its text, a list or an object as JSON. Raises UserError for values without a name, for a name that no
+    row has, and for a verifier that looks at a whole table.
     """
+    if unnamed:
+        named = ", ".join(f"{name}=…" for name in verifier.columns)
+        raise UserError(
+            f"which column is {str(unnamed[0])[:60]!r}? Call it by name: {verifier.name}({named})"
+        )
     if unknown := [name for name in given if name not in verifier.columns and name not in ROW]:
         raise UserError(f"no row has a column {unknown[0]!r}: {near(unknown[0], verifier.columns)}")
     row = {name: _as_read(name, given.get(name)) for name in verifier.columns}

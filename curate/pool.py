@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from curate.errors import RunError
+from curate.errors import RunError, place
 from curate.process import Abstained, Bug, Order, Process, started
 from curate.schema import Row
 from curate.step import Step, Verdict, Verifier
@@ -222,9 +222,12 @@ def settled(step: Step, value: Any) -> Any:
 
 
 def _run_error(step: Step, item: _Item, bug: Bug) -> RunError:
-    row_id = item.row.get("trace_id") or item.row.get("problem_id") or f"number {item.number}"
+    row = item.row.get("trace_id") or item.row.get("problem_id")
+    if not row:
+        column = next((c for c in ("question", *item.row) if item.row.get(c)), None)
+        row = f"with {column}={str(item.row[column])[:60]!r}" if column else f"number {item.number}"
     return RunError(
-        f"step {step.name} has a bug: row {row_id} raised {bug.kind}: {bug.text}; "
+        f"step {step.name} has a bug: row {row} raised {bug.kind}: {bug.text}{place(bug.trace)}; "
         f"of the row it reads {', '.join(step.columns) or 'no column'}"
     )
 

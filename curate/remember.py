@@ -13,13 +13,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from traceback import format_tb
 from typing import Any
 
 import polars as pl
 
 from curate.budget import Budget
 from curate.cluster import Cluster
-from curate.errors import BudgetSpent, CallFailed, CurateError, Interrupted, RunError, UserError
+from curate.errors import BudgetSpent, CallFailed, CurateError, Interrupted, RunError, UserError, place
 from curate.host import Done
 from curate.identity import engines, model_name, with_engines
 from curate.journal import Journal
@@ -239,8 +240,9 @@ async def _ask_some(step: Any, rows: Iterator[dict[str, Any]], writer: Writer) -
         except Exception as e:  # noqa: BLE001 - a bug in a step: named, with its row, and the run stops
             if disk_trouble(e, writer.folder):
                 raise
+            where = place("".join(format_tb(e.__traceback__)))
             raise RunError(
-                f"{step.name} failed on the row with {_shown(row)}: {type(e).__name__}: {e}"
+                f"{step.name} failed on the row with {_shown(row)}: {type(e).__name__}: {e}{where}"
             ) from e
 
 

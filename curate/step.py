@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, get_args
 
 import polars as pl
 
-from curate.errors import RunError
+from curate.errors import RunError, near
 from curate.fields import check_fields
 from curate.identity import describe
 from curate.schema import SPANS, VERDICT, content_hash
@@ -29,6 +29,7 @@ Why = Literal[
     "too_few_votes", "tie",  # a majority that is none
 ]  # fmt: skip
 """The closed vocabulary of a verdict's `why`; after it may follow `: ` and a short text."""
+WHYS = frozenset(get_args(Why))
 
 
 class Verdict(NamedTuple):
@@ -159,9 +160,7 @@ class Step:
         """The one body this step defines."""
         found = [b for b in ("expr", "row", "ask", "mark") if callable(getattr(type(self), b, None))]
         if len(found) != 1:
-            raise TypeError(
-                f"{type(self).__name__} must define one of expr, row, ask and mark; it has {found}"
-            )
+            raise TypeError(f"{type(self).__name__} must define one of expr, row, ask, mark; it has {found}")
         return found[0]  # type: ignore[return-value]
 
     @property
@@ -183,7 +182,7 @@ class Verifier(Step):
 
     reflexive: ClassVar[str | None] = None  # how a gold (%s) is written as a response, which must pass
 
-    def __call__(self, **row: Any) -> Verdict:
+    def __call__(self, *unnamed: Any, **row: Any) -> Verdict:
         """The verdict on one pair, under the same limits as in a run, from anywhere.
 
         >>> MathEqual()(response=r"so \boxed{1/2}", answer="0.5").passed
@@ -193,7 +192,7 @@ class Verifier(Step):
         """
         from curate.pair import verdict_of
 
-        return verdict_of(self, row)
+        return verdict_of(self, unnamed, row)
 
     @property
     def writes(self) -> dict[str, Any]:
@@ -202,6 +201,8 @@ class Verifier(Step):
     def pack(self, value: Verdict) -> dict[str, Any]:
         if not isinstance(value, Verdict):
             raise RunError(f"{self.name} answered {value!r}; a verifier answers a Verdict")
+        if (word := str(value.why).partition(":")[0]) not in WHYS:
+            raise RunError(f"{self.name} answered why={value.why!r}, not a word of Why; {near(word, WHYS)}")
         texts = {"why": _storable(value.why), "extracted": _storable(value.extracted)}
         return {self.name: value._asdict() | texts}
 
@@ -217,9 +218,7 @@ class Score(Step):
 
     def pack(self, value: Mapping[str, Any]) -> dict[str, Any]:
         if set(value) != set(self.writes):
-            raise RunError(
-                f"{self.name} answered the columns {sorted(value)}; it writes {sorted(self.writes)}"
-            )
+            raise RunError(f"{self.name} answered columns {sorted(value)}; it writes {sorted(self.writes)}")
         return dict(value)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from curate.engines import engine
+from curate.engines import KINDS, engine
 from curate.engines.hf import HF
 from curate.engines.scripted import Scripted
 from curate.engines.server import Server
@@ -59,6 +59,14 @@ class NoEngine:
 def test_a_wrong_name_is_a_sentence(spec: str, options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         engine(spec, **options)
+
+
+def test_the_error_the_list_and_the_page_name_the_same_kinds() -> None:
+    with pytest.raises(UserError) as said:
+        engine("gpt-4")
+    page = (Path(__file__).resolve().parent.parent / "docs" / "engines.md").read_text(encoding="utf-8")
+    for kind in KINDS:
+        assert repr(kind) in str(said.value) and f"| `{kind}:" in page
 
 
 def test_a_name_makes_an_engine() -> None:

@@ -95,6 +95,11 @@ def test_a_name_that_no_row_has_is_one_sentence() -> None:
         MathEqual()(respones="1", answer="1")
 
 
+def test_values_without_a_name_are_one_sentence() -> None:
+    with pytest.raises(UserError, match="Call it by name: math_equal\\(response=…, answer=…\\)"):
+        MathEqual()("4", "4")
+
+
 def test_past_its_time_it_abstains_and_is_asked_again() -> None:
     late = Slow(timeout_s=0.3)
     assert [late(response="30").why for _ in range(2)] == ["timeout: 0.3 s"] * 2

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import curate
+from curate.engines.scripted import Scripted
 from curate.errors import CallFailed, EngineDown, InputError, RunError, UserError
 from curate.filters.exact_duplicates import ExactDuplicates
 from curate.filters.truncated import Truncated
@@ -228,6 +229,27 @@ def test_a_bug_in_a_step_stops_the_run_by_name(tmp_path: Path) -> None:
 
     with pytest.raises(RunError, match=r"buggy.*respons"):
         curate.Pipeline(problems(2), [curate.Sample(Counting()), Buggy()]).run(tmp_path / "run")
+
+
+def test_a_why_that_is_no_word_of_the_vocabulary_stops_the_run(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Fancy(Verifier):
+        reads = ("response",)
+
+        def row(self, row: Any) -> Verdict:
+            return Verdict(True, "equals: nearly")
+
+    with pytest.raises(RunError, match="fancy answered why='equals: nearly'.* did you mean 'equal'"):
+        curate.Pipeline(problems(1), [curate.Sample(Counting(), n=1), Fancy()]).run(tmp_path / "run")
+
+
+def test_a_bug_in_a_script_names_its_file_and_line(tmp_path: Path) -> None:
+    def say(messages: Any) -> str:
+        return str(1 / 0)
+
+    line = say.__code__.co_firstlineno + 1
+    with pytest.raises(RunError, match=rf"question 0.*ZeroDivisionError.*\(.*test_run.py, line {line}\)"):
+        curate.Pipeline(problems(1), [curate.Sample(Scripted(script=say))]).run(tmp_path / "run")
 
 
 def test_a_function_that_loses_rows_is_named(tmp_path: Path) -> None:
