@@ -116,11 +116,8 @@ class Journal:
         loop = asyncio.get_running_loop()
         while self._pending:
             batch, self._pending = self._pending, []
-            error: sqlite3.Error | None = None
-            try:
-                await loop.run_in_executor(self._thread, self._insert, [call for call, _ in batch])
-            except sqlite3.Error as e:
-                error = e
+            insert = loop.run_in_executor(self._thread, self._insert, [call for call, _ in batch])
+            [error] = await asyncio.gather(insert, return_exceptions=True)  # whatever it is, nobody waits on
             for _, done in batch:
                 if not done.done():
                     done.set_exception(error) if error else done.set_result(None)

@@ -42,6 +42,13 @@ def test_a_group_larger_than_a_statement_is_kept_whole_and_in_order(journal: Jou
     assert journal.ledger()["calls"].to_list() == [len(calls)]
 
 
+def test_a_call_that_cannot_be_kept_is_an_error_and_no_wait(journal: Journal) -> None:
+    with pytest.raises(OverflowError):
+        keep(journal, call(1)._replace(prompt_tokens=1 << 80))
+    keep(journal, call(2))
+    assert set(journal.replies("sample")) == {"key 2"}
+
+
 def test_forgotten_are_the_calls_of_the_row_and_no_others_also_after_a_crash(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     with closing(Journal(path)) as journal:

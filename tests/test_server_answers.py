@@ -40,6 +40,17 @@ def test_tokens_of_several_choices_add_up_to_what_the_server_counted() -> None:
     assert [reply.output_tokens for reply in found] == [2, 5, 4]
 
 
+@pytest.mark.parametrize(
+    "usage", [[], {"prompt_tokens": "12", "completion_tokens": 1 << 99}, {"prompt_tokens": -1}]
+)
+def test_a_count_of_tokens_that_can_be_none_is_not_believed(usage: Any) -> None:
+    with told(
+        lambda nth, body: (200, {"choices": [{"message": {"content": "4"}}], "usage": usage})
+    ) as server:
+        reply = one(server.url)
+    assert (reply.text, reply.prompt_tokens, reply.output_tokens) == ("4", 0, 0)
+
+
 def test_log_probabilities_that_do_not_come_stop_the_run() -> None:
     with told(lambda nth, body: says("4")) as server:
         [found] = ask(server.url, {"logprobs": True})

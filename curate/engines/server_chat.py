@@ -55,7 +55,7 @@ def turns(
     choices = reply["choices"]
     texts = [_raw(c["message"], prefix) for c in choices]
     counts = _output_tokens(reply, texts)
-    asked = (reply.get("usage") or {}).get("prompt_tokens") or 0
+    asked = _used(reply, "prompt_tokens")
     out = []
     for choice, text, count in zip(choices, texts, counts, strict=True):
         reason = choice.get("finish_reason")
@@ -92,11 +92,18 @@ def _raw(message: dict[str, Any], prefix: str) -> str:
     return start + reasoning.strip() + (f"\n</think>\n\n{content.lstrip()}" if content else "")
 
 
+def _used(reply: dict[str, Any], what: str) -> int:
+    """A number of tokens, 0 where the server tells none, or what can be none."""
+    usage = reply.get("usage")
+    said = usage.get(what) if isinstance(usage, dict) else None
+    return said if isinstance(said, int) and 0 <= said < 1 << 40 else 0
+
+
 def _output_tokens(reply: dict[str, Any], texts: Sequence[str]) -> list[int]:
     """Per choice: what the server says, as many as log-probabilities, or the share of the sum by length."""
     choices = reply["choices"]
     said = [c.get("output_tokens") or len((c.get("logprobs") or {}).get("content") or ()) for c in choices]
-    total = (reply.get("usage") or {}).get("completion_tokens") or 0
+    total = _used(reply, "completion_tokens")
     if all(said) or not total:
         return said
     length, ends = sum(map(len, texts)) or 1, [0]

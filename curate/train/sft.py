@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from curate.errors import InputError, Interrupted, near
 from curate.train import checkpoint
@@ -28,9 +28,6 @@ from curate.train.optim import Kind, optimizers, schedule
 from curate.train.pack import alone, batches, pack, steps_per_epoch
 from curate.train.report import TrainReport, finished, identity_of, save
 from curate.train.tokens import Overflow, Tokens, tokenize
-
-if TYPE_CHECKING:
-    pass
 
 Dtype = Literal["float32", "bfloat16"]
 
