@@ -14,6 +14,7 @@ import polars as pl
 
 from curate.parts import count
 
+PART = "the part it is in"  # a column; where a key has two answers, that of the first part counts
 MEMORY = "1GB"  # what DuckDB may hold; the rest of a join or a sort lies in files beside its result
 
 
@@ -44,12 +45,12 @@ def match(keyed: Path, answers: Path, failures: Path, out: Path, writes: Mapping
     answered = [f"a.{_name(c)}" for c in columns]
     query = f"""
         select {", ".join([*answered, "f.why"])} from ({_keys(keyed)}) k
-        left join ({{0}} from ({_parts(answers, ["key", *columns])})) a using (key)
-        left join ({{0}} from ({_parts(failures, ["key", "why"])})) f using (key)
+        left join ({{0}} from ({_parts(answers, ["key", *columns, PART])}) {{1}}) a using (key)
+        left join ({{0}} from ({_parts(failures, ["key", "why", PART])}) {{1}}) f using (key)
         order by row"""
-    _copy(query.format("select *"), out)
+    _copy(query.format("select *", ""), out)
     if count(out) != count(keyed):  # a key with two answers: whoever wrote the second did not know the first
-        _copy(query.format("select distinct on (key) *"), out)
+        _copy(query.format("select distinct on (key) *", f"order by {_name(PART)}"), out)
     typed = [pl.col(c).cast(t) if columns else pl.lit(None, t).alias(c) for c, t in writes.items()]
     table = pl.scan_parquet(keyed).drop(list(writes), strict=False)
     return beside(table, pl.scan_parquet(out).select(*typed, pl.col("why").cast(pl.String)))
@@ -65,7 +66,8 @@ def _parts(folder: Path, columns: Sequence[str]) -> str:
     if not parts:
         return f"select {', '.join(f'null::varchar as {_name(c)}' for c in columns)} where false"
     return (
-        f"select {', '.join(map(_name, columns))} from read_parquet([{', '.join(_text(p) for p in parts)}])"
+        f"select {', '.join(map(_name, columns))} from read_parquet([{', '.join(_text(p) for p in parts)}],"
+        f" filename = '{PART}')"
     )
 
 

@@ -67,3 +67,12 @@ def test_a_full_disk_is_said_as_everywhere(keyed: Path, tmp_path: Path) -> None:
     with pytest.raises(OSError) as caught:
         new_rows(keyed, tmp_path / "answers", Path("/dev/full"))
     assert disk_trouble(caught.value, tmp_path).endswith("is full; free some space")
+
+
+def test_of_two_answers_to_a_key_the_same_one_counts_every_time(keyed: Path, tmp_path: Path) -> None:
+    for said in range(4):
+        rows = [{"key": f"k{i}", "said": {"text": str(said), "n": []}} for i in range(N // 2)]
+        add_part(tmp_path / "answers", rows, {"key": pl.String, **WRITES})
+    given = (keyed, tmp_path / "answers", tmp_path / "failures", tmp_path / "out.parquet", WRITES)
+    first, *others = (match(*given).collect() for _ in range(8))
+    assert len(first) == N and all(other.equals(first) for other in others)
