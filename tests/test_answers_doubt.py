@@ -89,10 +89,31 @@ Answer: 12 (since 3*4 = 12) | 12 | True
 Answer: \(\frac{5}{12}\) of the cake, which is about 41.7%. | 5/12 | True
 The answer is 4?? No wait, recount. So 5. | 4 | False
 So the answer is 3. Is the answer 4? No. | 3 | True
-Answer - 12 | 12 | True"""
+Answer - 12 | 12 | True
+The answer is 6. Correction: 8. | 8 | True
+The answer is 6. On second thought, 8. | 6 | False
+The answer is 6. Sorry, I meant 8. | 6 | False
+The answer is 6. Hmm, that doesn't seem right. 2*4 = 8. | 6 | False
+The answer is 6, wait, 8. | 8 | True
+A common mistake is \boxed{6}. The correct answer is 8. | 6 | False
+\boxed{\frac{1}{2}}. So the correct answer is $\frac{1}{2}$. | 1/2 | True
+\boxed{6}. I misread the problem; the answer is actually 7. | 7 | True
+The answer is the square root of 6. | 6 | False
+The answer is 6 less than 10. | 6 | False
+The answer is 6 per cent. | 0.06 | True
+The answer is unknown, maybe 6. | 6 | False
+Die Antwort ist 6 oder 8. | 6 | False
+Die Antwort ist weniger als 6. | 6 | False
+La respuesta es menos 6. | -6 | True
+Ответ: минус 6. | -6 | True"""
 
 
 @pytest.mark.parametrize("line", READ.splitlines())
 def test_the_whole_value_is_read_where_nothing_marks_it(line: str) -> None:
     response, gold, verdict = line.rsplit(" | ", 2)
     assert MathEqual().row(dict(response=response, answer=gold)).passed is (verdict == "True")
+
+
+@pytest.mark.parametrize("text", [r"|\begin{pmatrix}", r"\begin{vmatrix}\end{vmatrix}"])
+def test_an_empty_matrix_is_unreadable(text: str) -> None:
+    assert MathEqual().row(dict(response=r"\boxed{5}", answer=text)).why.startswith("gold_invalid")

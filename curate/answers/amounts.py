@@ -13,7 +13,7 @@ _UNITS = (
     r"|gallons?|quarts?"
     r"|pints?|cups?|s(?:ec(?:ond)?s?)?|min(?:ute)?s?|h(?:ou)?rs?|hours?|days?|weeks?|months?|years?"
     r"|km/h|m/s|mph"
-    r"|degrees?|radians?|percent|dollars?|cents?|euros?|[kM]?Pa|[kM]?J|[kM]?N|[kMG]?W|[kM]?V|[mk]?A"
+    r"|degrees?|radians?|per ?cent|dollars?|cents?|euros?|[kM]?Pa|[kM]?J|[kM]?N|[kMG]?W|[kM]?V|[mk]?A"
     r"|[kMG]?Hz|mol|K"
 )
 UNIT = (
@@ -98,7 +98,8 @@ _AMOUNT = re.compile(rf"(?:{NUMBER.pattern}){UNIT}(?:,? (?:and )?\d+(?:\.\d+)?{U
 _GOES_ON = re.compile(
     r"\s?[^\sA-Za-z.,;:!)]|\s(?:[a-zA-Z]\b(?!\s[a-z])|hundred|thousand|[mb]illion|trillion|dozen"
     r"|squared|cubed|factorial|choose|mod|plus|minus|times|multiplied|divided"
-    r"|(?:to|out of|in|or|by|and|over|of) (?:the )?[-−$\\(]?\d)|[A-Za-z(]"
+    r"|(?:to|out of|in|or|by|and|over|of|less than|more than|oder|und|ou|et|o|y|или|и) (?:the )?[-−$\\(]?\d)"
+    r"|[A-Za-z(]"
 )
 
 
@@ -107,6 +108,9 @@ _ABOUT = re.compile(
     r"|at (?:least|most)|no (?:more|less) than"
     r"|over|under|above|below|between|half|twice|thrice|double|triple"
     r"|(?:a|one) (?:third|quarter)|both\b.{1,80}\band)\b"
+    r"|\A(?:the )?(?:square|cubed?|cube)(?: root)?\s|\A(?:unknown|none|no)\b"
+    r"|\A(?:menor|mayor|menos|más) (?:que|de)\b|\A(?:weniger|mehr) als\b|\A(?:moins|plus) (?:de|que)\b"
+    r"|\A(?:меньше|больше|менее|более|大于|小于|至少|至多|不小于|不大于)"
     r"|\d (?:or|and) (?:more|less|fewer|above|below|up)\b|\d (?:squared|cubed)\b"
     r"|\d,? and (?:also )?[$\\(]{0,2}-?\d",
     re.IGNORECASE,
@@ -126,7 +130,10 @@ _COMPARED = re.compile(
     re.IGNORECASE,
 )
 ASIDES = (_REASON, AT, _COMPARED)  # clauses that say why, when, or beside what
-_NEGATIVE = re.compile(r"(?:\bnegative\s|(?:\A|(?<=is |be |at |to ))minus\s)(?=\$?\\?\d)", re.IGNORECASE)
+_NEGATIVE = re.compile(
+    r"(?:\bnegative\s|(?:\A|(?<=is |be |at |to ))(?:minus|menos|moins|meno|минус)\s)(?=\$?\\?\d)",
+    re.IGNORECASE,
+)
 _WORKED = re.compile(
     r"[^,=]{0,60}\b(?:times|plus|minus|of|multiplied by|divided by)\s[^,=]{1,60}?"
     r",?\s(?:which (?:is|equals)|i\.e\.,?|that is,?|or|equals)\s(?=[-−$\\(]{0,3}\d)",
@@ -139,6 +146,7 @@ def signed(text: str) -> str:
     return _NEGATIVE.sub("-", text)
 
 
+_CORRECTED = re.compile(r".{1,80},\s(?:no,? )?(?:wait|i mean|sorry|scratch that|make that)\b,?\s(?=\S)", re.I)
 _EXPLAINED = re.compile(
     r"(?<=\S)\s\((?:since|because|as|where|i\.e\.,?|from)\s(?:[^()]|\([^()]{0,60}\)){1,160}\)\Z"
     r"|(?<=[\w)}%$]),?\s(?:which (?:is|equals)|or|i\.e\.,?|that is,?) (?:about|approximately|roughly|around"
@@ -153,6 +161,7 @@ def value_in(said: str) -> str | None:
     What is no sentence is its own value; a sentence without a value has none.
     """
     text = _ASIDE.sub("", _EXPLAINED.sub("", signed(said.strip().strip("*").strip())))
+    text = _CORRECTED.sub("", text)
     text = _WORKED.sub("", text, count=1) if _WORKED.match(text) else text
     if (where := AT.search(text)) and re.search(r"\d", text[: where.start()]):
         text = text[: where.start()]
@@ -171,6 +180,8 @@ def value_in(said: str) -> str | None:
         return right_side(inside(chosen).strip())
     equal = list(_EQUALS.finditer(text))
     number = _AMOUNT.search(text, equal[-1].end() if equal else 0)
+    if number and re.match(r"\s(?:or|oder|ou|или)\s[$\\(]?-?\d", text[number.end() :]):
+        return text
     return number.group().strip() if number else None
 
 

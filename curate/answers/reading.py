@@ -55,16 +55,21 @@ def final_value(response: str) -> Answer | None:
 
 _REVISED = re.compile(
     r"\b(?:oops|correction\s?:|i (?:made|see|found) (?:a|an|my) (?:mistake|error)|i was wrong"
+    r"|on second thoughts?|i meant?\b(?! that)|scratch that|edit\s?:|(?:i|we) misread|, wait,|not? wait,?"
+    r"|does(?:n['’]t| not) (?:seem|look) right|answer is actually"
     r"|(?:this|that|which|it) (?:is|was|'s) (?:wrong|incorrect)"
     r"|that['’]s (?:wrong|incorrect)|actually,? (?:it|the answer|this) (?:is|should be)"
     r"|(?:it|that|this|answer) should (?:actually |really )?be)"
     r"|\?\s+no\b|不对|错了|更正|应该是|ではなく|間違",
     re.IGNORECASE,
 )
+_STATED = re.compile(
+    r"\bthe (?:correct|right) answer is[\s:*$\\(]{0,5}([-−]?\d[\d.,/]*(?<![.,]))(?![\w^{])", re.I
+)
 _ASKED = re.compile(r"\b(?:is|are|was|could)\s[^.?!\n]{0,60}\d[^.?!\n]{0,20}\?\s+no\b", re.IGNORECASE)
 _TO = re.compile(
     r"(?:should (?:actually |really )?be|actually,? (?:it|the answer|this) is|no, (?:it|the answer) is"
-    r"|answer is|更正为|应该是)"
+    r"|answer is(?: actually| now)?|correction\s?:|i meant?|edit\s?:|on second thoughts?,?|更正为|应该是)"
     r"[\s:：*$\\(]{0,5}([-−]?\d[\d.,/]*(?<![.,]))",
     re.IGNORECASE,
 )
@@ -76,8 +81,13 @@ def _revised(response: str, last: Found | None) -> Found | None:
         return None
     after = response[max(0, last.end - 1) : last.end + 600]
     if _REVISED.search(_ASKED.sub(" ", after)) is None:
-        return last
+        stated = _STATED.search(after) if last.where == "boxed" else None
+        if stated is None or stated.group(1) in last.text:
+            return last
+        return Found(last.start, last.end + stated.end(), stated.group(1), last.where)
     told = list(_TO.finditer(after))
+    if told and told[-1].group(1) == last.text.strip(" $"):
+        return last
     if not told:
         return last._replace(several=True)
     return Found(last.start, last.end + told[-1].end(), told[-1].group(1), last.where)

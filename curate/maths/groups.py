@@ -81,7 +81,7 @@ def absolute(p: Parser, closer: str) -> Node:
     with p.inside(bars=1):
         inner = p.sum()
     p.close(closer, "rvert", "rVert", "|", "||")
-    if inner.head == "rows":
+    if inner.head == "rows" and inner.args:
         return determinant(inner)
     name = {"rfloor": "floor", "rceil": "ceil"}.get(closer, "abs")
     return call(name, inner)
@@ -121,6 +121,8 @@ def environment(p: Parser) -> Node:
     if p.take().kind != "end":
         _name(p)
     full = tuple(Node("row", tuple(row)) for row in rows if row)
+    if not full:
+        raise Unreadable("nothing is in it")
     if name.rstrip("*") not in _MATRICES:
         return Node("list", tuple(row[0] if len(row) == 1 else Node("<>", tuple(row)) for row in rows if row))
     return determinant(Node("rows", full)) if name == "vmatrix" else Node("rows", full)
