@@ -14,7 +14,7 @@ versions in peers/overhead. µs and bytes a row are slopes between two sizes, so
 counted: 2,000 rows, and as many as fit into --seconds, for us N / 5 and N. Memory is the peak of the resident
 memory of the process and all it started. Throughput at 5 ms is that of the larger size, less what 2,000 rows
 took at 0 ms beyond their slope (the start). `ideal`: 256 / 5 ms. `bare`: a plain asyncio loop that keeps
-nothing. Ours and the bare loop are medians over --rounds.
+nothing. All are medians over --rounds.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def measured(given: argparse.Namespace) -> tuple[dict[str, Cost], dict[str, str]
             continue
         names[name] = f"{distribution} {version(python, distribution)}"
         try:
-            costs[name] = cost(python, name, fitting(python, name, given.seconds), 1)
+            costs[name] = cost(python, name, fitting(python, name, given.seconds), given.rounds)
         except RuntimeError as e:
             missing.append(f"{names[name]} did not do it: {e}")
     return costs, names, missing
@@ -220,7 +220,7 @@ def reference(most: int, sizes: list[int]) -> dict[int, str]:
 def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--rows", type=int, default=100_000, help="for us; peers get at most 100,000")
-    options.add_argument("--rounds", type=int, default=3, help="for us and the bare loop")
+    options.add_argument("--rounds", type=int, default=3, help="of everybody")
     options.add_argument("--seconds", type=float, default=40.0, help="about how long a peer may take")
     options.add_argument("--only", nargs="*", choices=list(PEERS), default=None, help="these peers alone")
     given = options.parse_args()
