@@ -108,7 +108,7 @@ def test_a_worker_that_is_killed_leaves_nothing() -> None:
     with Pool(1) as pool:
         assert pool.run(CodeTests(), row(RIGHT)).passed is True
         (worker,) = [p.process.pid for p in pool._all]
-        assert len(servants(worker)) == 1
+        assert servants(worker)  # so there is something that could be left
     assert gone(worker)
 
 
