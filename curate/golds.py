@@ -6,6 +6,7 @@ the pipeline passes it; the others may say that it is not for them.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -78,7 +79,7 @@ def report(
 
     The same golds under the same verifiers are not judged twice. pool: started where there is work.
     """
-    if not verifiers:
+    if not verifiers or warn_without_answers(rows):
         return
     asked = content_hash(revision, *(v.fingerprint for v in verifiers))
     if not kept.exists() or pl.read_parquet_metadata(kept).get("asked") != asked:
@@ -95,3 +96,19 @@ def report(
             f"{len(found):,} of {golds:,} gold answers do not pass against themselves ({kinds}){such}: "
             f"no trace can pass with them; they are listed in {kept}"
         )
+
+
+def warn_without_answers(rows: Path) -> bool:
+    """Whether no row has an answer, which most often is a column of another name: said in one sentence."""
+    table = pl.scan_parquet(rows)
+    if table.select(pl.col("answer").is_not_null().any()).collect().item():
+        return False
+    others = {
+        name for extra in table.select("extra").head(100).collect()["extra"] for name in json.loads(extra)
+    }
+    named = ", ".join(sorted(others - {"delimiters"})) or "none"
+    logger.warning(
+        "no row has an answer, so nothing can be judged against one; the input's columns are, besides those "
+        f"understood, {named}; name the column with answer=…, on the command line as FILE?answer=…"
+    )
+    return True

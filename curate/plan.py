@@ -15,6 +15,7 @@ from curate.budget import Prices
 from curate.columns import is_door, role, schema_after, step_name
 from curate.errors import UserError
 from curate.estimate import estimate
+from curate.golds import warn_without_answers
 from curate.journal import LEDGER, Journal
 from curate.parts import count
 from curate.pool import Pool
@@ -23,7 +24,7 @@ from curate.sample import Sample
 from curate.schema import ROW
 from curate.site import said_prices
 from curate.stages import Walk
-from curate.step import Step
+from curate.step import Step, Verifier
 
 if TYPE_CHECKING:
     from curate.pipeline import Pipeline
@@ -142,6 +143,8 @@ def make_plan(pipeline: Pipeline, out: Path, price: Prices = None) -> Plan:
         closing(Journal(Path(folder) / "journal.sqlite")) as journal,
     ):
         loaded = pipeline.problems.load(Path(folder))
+        if any(isinstance(s, Verifier) and s.reflexive for s in pipeline.steps):
+            warn_without_answers(loaded.rows)
         # a door opens only where nothing is new, so no pool is ever started
         memory = Memory(out, Path(folder), journal, Pool)
         walk = Walk(memory, loaded.rows, pl.scan_parquet(loaded.rows))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from functools import wraps
 from pathlib import Path
-from traceback import extract_tb
+from traceback import extract_tb, format_tb
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -19,7 +19,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Yaml
 
 import curate
-from curate.errors import CurateError, InputError, UserError, near
+from curate.errors import CurateError, InputError, UserError, near, place
 from curate.step import Verifier
 
 FLAGS = Parameter(negative=(), consume_multiple=True, accepts_keys=False)
@@ -33,7 +33,8 @@ def files(room: str) -> dict[str, Path]:
 
 
 def first_line(path: Path) -> str:
-    doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    with _in_one_sentence("file", path):
+        doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"), str(path))) or ""
     return doc.split("\n")[0]
 
 
@@ -42,9 +43,12 @@ def verifier(name: str) -> Verifier:
     known = files("verifiers")
     if name not in known:
         raise UserError(f"there is no verifier {name!r}; {near(name, known)}")
-    module = importlib.import_module(f"curate.verifiers.{name}")
-    found = next(v for v in vars(module).values() if inspect.isclass(v) and v.__module__ == module.__name__
-                 and issubclass(v, Verifier))  # fmt: skip
+    with _in_one_sentence("verifier", known[name]):
+        module = importlib.import_module(f"curate.verifiers.{name}")
+    found = next((v for v in vars(module).values() if inspect.isclass(v) and v.__module__ == module.__name__
+                 and issubclass(v, Verifier)), None)  # fmt: skip
+    if found is None:
+        raise InputError(f"{known[name]} defines no Verifier")
     if missing := [f.name for f in fields(found) if f.default is MISSING and f.default_factory is MISSING]:
         raise UserError(f"{name} needs {missing[0]}, so it has no defaults; use it from Python")
     return found()
@@ -61,7 +65,7 @@ def pipeline(verb: str, recipe: str, flags: tuple[str, ...], config: Path | None
         config=_values(config) if config else None,
     )
     sub.default(_as_command(_function(recipe)))
-    with _in_one_sentence(Path(recipe)):
+    with _in_one_sentence("recipe", Path(recipe)):
         made = sub(flags, exit_on_error=False, print_error=False)
     if made is not None and not isinstance(made, curate.Pipeline):  # None: the help was shown
         raise InputError(f"the recipe {recipe} answers a {type(made).__name__}; it has to answer a Pipeline")
@@ -69,21 +73,24 @@ def pipeline(verb: str, recipe: str, flags: tuple[str, ...], config: Path | None
 
 
 @contextmanager
-def _in_one_sentence(recipe: Path) -> Iterator[None]:
+def _in_one_sentence(kind: str, path: Path) -> Iterator[None]:
     """What goes wrong in a user's own file is told with its line; what has no line there is let by."""
+    own = path.absolute()
     try:
         yield
     except (CurateError, CycloptsError):
         raise
     except Exception as e:  # noqa: BLE001 - a user's own code may raise anything
-        lines = [f.lineno for f in extract_tb(e.__traceback__) if Path(f.filename) == recipe.absolute()]
-        if isinstance(e, SyntaxError) and e.filename and Path(e.filename) == recipe.absolute():
-            lines.append(e.lineno)
+        lines = [f.lineno for f in extract_tb(e.__traceback__) if Path(f.filename) == own]
+        where = place("".join(format_tb(e.__traceback__)))
+        if isinstance(e, SyntaxError) and e.filename:
+            where = f" ({e.filename}, line {e.lineno})"
+            lines += [e.lineno] if Path(e.filename) == own else []
         if not lines:
             raise
         said = e.msg if isinstance(e, SyntaxError) else str(e).strip()
-        what = f"{type(e).__name__}: {said}".rstrip(": ")
-        raise InputError(f"the recipe {recipe} fails in line {lines[-1]}: {what}") from e
+        what = f"{type(e).__name__}: {said}".rstrip(": ") + ("" if f"({own}," in where else where)
+        raise InputError(f"the {kind} {path} fails in line {lines[-1]}: {what}") from e
 
 
 def _as_command(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -124,7 +131,7 @@ def _function(recipe: str) -> Callable[..., Any]:
         assert spec and spec.loader
         module = importlib.util.module_from_spec(spec)
         sys.modules[path.stem] = module  # so that worker processes can find the steps it defines
-        with _in_one_sentence(path):
+        with _in_one_sentence("recipe", path):
             spec.loader.exec_module(module)
         name = "recipe"
     else:
@@ -133,7 +140,8 @@ def _function(recipe: str) -> Callable[..., Any]:
             raise UserError(
                 f"there is no method {recipe!r}; {near(recipe, methods)} A recipe may also be a .py file"
             )
-        module, name = importlib.import_module(f"curate.methods.{recipe}"), recipe
+        with _in_one_sentence("method", methods[recipe]):
+            module, name = importlib.import_module(f"curate.methods.{recipe}"), recipe
     if not callable(getattr(module, name, None)):
         raise InputError(f"{path} has no function {name!r}; a recipe is a function that returns a Pipeline")
     function: Callable[..., Any] = getattr(module, name)

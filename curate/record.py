@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 import platform
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +23,7 @@ from curate.step import Engine, Step
 if TYPE_CHECKING:
     from curate.pipeline import Pipeline
 
+logger = logging.getLogger(__name__)
 PACKAGES = ("torch", "transformers", "datasets", "polars", "duckdb", "math-verify", "sympy", "vllm", "ray")
 
 
@@ -109,3 +111,24 @@ def check_served(out: Path, engine: Engine) -> None:
         )
     if now != was:
         write_json(out / "served.json", known | {engine.fingerprint: {**was, **now}})
+
+
+def check_source(step: Step, answers: Path, adds: bool) -> None:
+    """Warn where answers of a step were written by another source of its class than the present one.
+
+    adds: answers are about to be added, so this source is noted beside them. A changed comment is a change;
+    a change in what the class calls is none. Nothing is asked again, and what has no source is not compared.
+    """
+    try:
+        now = content_hash(inspect.getsource(type(step)))
+    except (OSError, TypeError, SyntaxError):  # of a class made at a prompt, or in a file that changed since
+        return
+    path = answers / "sources.json"
+    known: list[str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    if set(known) - {now} and any(answers.glob("*.parquet")):
+        logger.warning(
+            f"the source of `{step.name}` changed since its answers were stored, and its version is still "
+            f"{step.version}; raise `version` to have them worked out again"
+        )
+    if adds and now not in known:
+        write_json(path, [*known, now])

@@ -30,7 +30,7 @@ from curate.match import match, new_rows
 from curate.parts import add_part, count, disk_trouble, iter_rows, set_aside_damaged, sink
 from curate.pool import Abstained, Pool, settled
 from curate.progress import Meter
-from curate.record import check_served
+from curate.record import check_served, check_source
 from curate.schema import content_hash
 from curate.step import Engine, Step
 
@@ -81,6 +81,7 @@ class Memory:
         """
         todo = self.todo(step, keyed)
         new, rows = count(todo), count(keyed)
+        check_source(step, self.answers(step), new > 0)
         writer = Writer(self, step, new, cached=rows - new)
         try:
             if new and step.body == "row":
@@ -93,11 +94,8 @@ class Memory:
             raise BudgetSpent(f"stopped in {step.name}: {e}") from None
         finally:
             writer.close()
-        if (
-            step.body == "ask"
-            and writer.failures_in_all == new > 0
-            and not any(self.answers(step).glob("*.parquet"))
-        ):
+        all_failed = step.body == "ask" and writer.failures_in_all == new > 0
+        if all_failed and not any(writer.folder.glob("*.parquet")):
             raise UserError(f"every call of {step.name} failed; the first said: {writer.first_failure}")
         path = self.scratch / f"{time.monotonic_ns()}.answers.parquet"
         return match(keyed, writer.folder, writer.failures, path, step.writes)

@@ -3,6 +3,7 @@ on."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import signal
 import socket
@@ -125,6 +126,41 @@ def test_an_error_in_a_recipe_file_names_its_line(
     (tmp_path / "mine.py").write_text(body)
     sentence = refused(capsys, "run", tmp_path / "mine.py", "--out", tmp_path / "run")
     assert sentence.startswith(f"curate: the recipe {tmp_path / 'mine.py'} fails in {said}"), sentence
+
+
+@pytest.mark.parametrize(
+    ("room", "body", "command", "said"),
+    [
+        ("methods", "def broken(:\n", "list methods", "file {} fails in line 1: SyntaxError: "),
+        ("verifiers", "\ndef broken(:\n", "list verifiers", "file {} fails in line 2: SyntaxError: "),
+        ("methods", "def broken(:\n", "run broken --out x", "method {} fails in line 1: SyntaxError: "),
+        ("methods", "x = 1\nnobody\n", "run broken --out x", "method {} fails in line 2: NameError: "),
+        (
+            "verifiers",
+            "nobody\n",
+            "golds x.jsonl --verifier broken",
+            "verifier {} fails in line 1: NameError: ",
+        ),
+    ],
+)
+def test_a_broken_file_of_a_room_is_one_sentence(
+    room: str,
+    body: str,
+    command: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (path := tmp_path / "broken.py").write_text(body)
+    package = importlib.import_module(f"curate.{room}")
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    known = curate.recipes.files
+    monkeypatch.setattr(curate.recipes, "files", lambda name: {**known(name), "broken": path})
+    monkeypatch.setattr(curate.looking, "files", lambda name: {**known(name), "broken": path})
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.jsonl").touch()
+    assert refused(capsys, *command.split()).startswith("curate: the " + said.format(path))
 
 
 def test_an_error_that_is_not_the_recipes_is_let_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,3 +126,18 @@ def test_a_gold_without_text_is_no_example(tmp_path: Path, caplog: pytest.LogCap
 def test_the_golds_of_real_problem_sets_can_be_read(data: Path, name: str) -> None:
     found = curate.read(data / "problems" / f"{name}.jsonl.gz").golds(Choice(), MathEqual(), Exact())
     assert found.is_empty(), found
+
+
+def test_a_gold_column_that_is_not_understood_is_said_by_plan_and_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = pl.DataFrame({"question": ["a", "b"], "golden": ["1", "2"], "response": ["1"] * 2})
+    pipeline = curate.Pipeline(rows, [MathEqual()])
+    for go in (pipeline.plan, pipeline.run):
+        caplog.clear()
+        go(tmp_path / "run")
+        [said] = [r.getMessage() for r in caplog.records]
+        assert said.startswith("no row has an answer") and ", golden; name the column with answer=" in said
+    caplog.clear()
+    curate.Pipeline(curate.read(rows, answer="golden"), [MathEqual()]).plan()
+    assert not caplog.records

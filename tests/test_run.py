@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import hashlib
+import importlib
 import json
 import threading
 from collections.abc import Callable, Sequence
@@ -241,6 +242,38 @@ def test_a_why_that_is_no_word_of_the_vocabulary_stops_the_run(tmp_path: Path) -
 
     with pytest.raises(RunError, match="fancy answered why='equals: nearly'.* did you mean 'equal'"):
         curate.Pipeline(problems(1), [curate.Sample(Counting(), n=1), Fancy()]).run(tmp_path / "run")
+
+
+STEP = """
+from dataclasses import dataclass
+from curate.step import Score
+
+@dataclass(frozen=True)
+class Mine(Score):
+    reads = ("question",)
+    writes = {"mine": int}
+
+    def row(self, row):
+        return {"mine": 1}
+"""
+
+
+def test_a_step_whose_source_changed_says_that_its_answers_are_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    said = []
+    for number, (source, rows) in enumerate([(STEP, 1), (STEP, 2), (STEP.replace("1}", "2}"), 2)]):
+        (tmp_path / f"mine_{number}.py").write_text(source)
+        step = importlib.import_module(f"mine_{number}").Mine()
+        caplog.clear()
+        run = curate.Pipeline(problems(rows), [step]).run(tmp_path / "run")
+        said.append([r.getMessage() for r in caplog.records])
+    assert said[:2] == [[], []] and run.traces.collect()["mine"].to_list() == [1, 1]
+    assert said[2] == [
+        "the source of `mine` changed since its answers were stored, and its version is still 1; "
+        "raise `version` to have them worked out again"
+    ]
 
 
 def test_a_bug_in_a_script_names_its_file_and_line(tmp_path: Path) -> None:
