@@ -122,7 +122,7 @@ def _question(rest: dict[str, Any], mapped: Mapping[str, Any], talk: Talk | None
         looked = ", ".join(("question", *ALIASES["question"], "messages", *ALIASES["messages"]))
         raise BadRow(
             f"no question: the columns are {', '.join(columns) or 'none'}, and I looked for {looked}; "
-            "name the column with question=…"
+            "name the column with question=…, on the command line as FILE?question=…"
         )
     if not isinstance(value, str):
         raise BadRow(f"the question ({name}) is {kind_of(value)}; name a text column with question=…")

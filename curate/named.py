@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import polars as pl
 
-from curate.errors import InputError
+from curate.aliases import COLUMNS
+from curate.errors import InputError, near
+
+
+def told(given: Any) -> tuple[Any, dict[str, str]]:
+    """An input and the columns it names itself: `FILE?question=query`; a path that exists is all path."""
+    if not isinstance(given, str) or "?" not in given or Path(given).exists():
+        return given, {}
+    base, _, query = given.partition("?")
+    columns = dict(parse_qsl(query, keep_blank_values=True))
+    for column in columns or [query]:
+        if column not in COLUMNS:
+            raise InputError(f"{given} names no column {column!r} to fill: {near(column, COLUMNS)}")
+    return base, columns
 
 
 def values_of(

@@ -19,7 +19,7 @@ from curate.errors import InputError, near
 from curate.formats import Record
 from curate.golds import unreadable_golds
 from curate.identity import describe
-from curate.named import values_of
+from curate.named import told, values_of
 from curate.parts import whole
 from curate.pool import Pool
 from curate.rowfile import RowFile
@@ -110,8 +110,9 @@ class Source:
         """Our rows, and with a `why` those that cannot be read, in the order of the input."""
         seen: set[str] = set()
         for given in self.inputs:
-            for label, where, records in self._streams(given, folder, digest):
-                for row in self._convert(label, where, records):
+            base, columns = told(given)
+            for label, where, records in self._streams(base, folder, digest):
+                for row in self._convert(label, where, records, {**columns, **self.columns}):
                     if self.problems is not None and row["problem_id"] not in seen and "why" not in row:
                         if len(seen) == self.problems:
                             return
@@ -143,13 +144,15 @@ class Source:
                     label = path.resolve().name if path.is_dir() else path.name.partition(".")[0]
                     yield label, str(file), formats.read_file(file)
 
-    def _convert(self, label: str | None, where: str, records: Iterable[Record]) -> Iterator[dict[str, Any]]:
-        used = {said for said in self.columns.values() if isinstance(said, str)}
+    def _convert(
+        self, label: str | None, where: str, records: Iterable[Record], columns: Mapping[str, str | pl.Expr]
+    ) -> Iterator[dict[str, Any]]:
+        used = {said for said in columns.values() if isinstance(said, str)}
         names: set[str] = set()
         for batch in formats.batches(records):
             rows = [record.values for record in batch if record.values is not None]
             names.update(name for row in rows for name in row)
-            mapped = iter(values_of(self.columns, rows, names, where))
+            mapped = iter(values_of(columns, rows, names, where))
             for record in batch:
                 if record.values is None:
                     yield _unreadable(label, where, record, record.why)
@@ -175,6 +178,7 @@ def read(
     JSON lines, CSV (both also as .gz and .zst) and parquet, a folder of them or of `datasets`, or a hub id.
     The usual column names are understood; others are given as our name = the input's name, or = an expression
     over the input's columns, row by row: `answer=pl.col("answer").str.split("#### ").list.last()`.
+    A source that is a text may name them itself, as a command line has to: `FILE?question=query`.
     Reads nothing yet.
 
     name: the configuration of a hub dataset, or a folder in a folder.
@@ -198,10 +202,10 @@ def _known(given: Input) -> str | pl.LazyFrame:
     """The input as it is kept; a file that is not there is an error now."""
     if isinstance(given, (pl.DataFrame, pl.LazyFrame)):
         return given.lazy()
-    path = Path(given)
+    path = Path(base := told(given)[0])
     if not path.exists():
         known_ending = formats.is_readable(path)
-        if isinstance(given, Path) or known_ending or path.parent.is_dir() or not HUB_ID.fullmatch(given):
+        if isinstance(given, Path) or known_ending or path.parent.is_dir() or not HUB_ID.fullmatch(base):
             raise formats.missing(path)
     elif path.is_file() and not formats.is_readable(path):
         next(formats.read_file(path))  # says which endings there are

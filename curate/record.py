@@ -16,6 +16,7 @@ from curate.columns import step_name
 from curate.engines.knock import another
 from curate.errors import EngineDown, InputError
 from curate.identity import describe, model_name
+from curate.named import told
 from curate.parts import write_json
 from curate.schema import content_hash
 from curate.step import Engine, Step
@@ -79,7 +80,8 @@ def check_recipe(pipeline: Pipeline, out: Path) -> None:
 def _same_source(source: dict[str, Any]) -> str:
     """What two runs on one folder must share: inputs, wherever one stands when naming them, and columns."""
     names = [
-        str(Path(s).resolve()) if isinstance(s, str) and Path(s).exists() else s for s in source["source"]
+        [str(Path(base).resolve()) if isinstance(base, str) and Path(base).exists() else base, columns]
+        for base, columns in map(told, source["source"])
     ]
     rest = {k: v for k, v in source.items() if k not in ("problems", "source", "bad_rows")}
     return content_hash(names, rest)

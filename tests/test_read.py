@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from curate import formats
 from curate.aliases import to_rows
 from curate.errors import InputError
+from curate.named import told
 from curate.read import Loaded, Source, read
 from curate.schema import DROPPED, ROW, problem_id, trace_id
 
@@ -649,3 +650,18 @@ def test_all_real_problems(data: Path, tmp_path: Path) -> None:
         frame.null_count().select("question", "answer", "source_id", "license", "source").row(0) == (0,) * 5
     )
     assert frame["trace_id"].null_count() == frame.height and frame["source"].n_unique() == 17
+
+
+def test_a_source_that_is_a_text_names_its_columns(tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_text('{"query": "a", "right": "1", "answer": "0"}\n')
+    spec = f"{tmp_path / 'p.jsonl'}?question=query&answer=right"
+    loaded = pl.read_parquet(read(spec).load(tmp_path / "one").rows)
+    assert loaded.select("question", "answer").rows() == [("a", "1")]
+    both = pl.read_parquet(read([spec, spec.partition("&")[0]]).load(tmp_path / "two").rows)
+    assert both["answer"].to_list() == ["1", "0"], "each input has columns of its own"
+    with pytest.raises(InputError, match="no column 'anser'.* did you mean 'answer'"):
+        read(spec.replace("&answer", "&anser"))
+    with pytest.raises(InputError, match="has no column 'quer'"):
+        read(spec.replace("=query", "=quer")).load(tmp_path / "three")
+    (tmp_path / "odd.jsonl?question=query").mkdir()
+    assert told(odd := str(tmp_path / "odd.jsonl?question=query")) == (odd, {})
