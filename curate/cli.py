@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
 
 import curate
 from curate import after, looking
@@ -155,6 +155,10 @@ def main(argv: list[str] | None = None) -> None:
     except CurateError as e:
         print(f"curate: {e}", file=sys.stderr)
         sys.exit(e.exit_code)
+    except MissingArgumentError as e:
+        named = str(e).replace("requires an argument", "is missing, or has no value")
+        print(f"curate: {named}", file=sys.stderr)
+        sys.exit(2)
     except CycloptsError as e:
         print(f"curate: {e}", file=sys.stderr)
         sys.exit(2)

@@ -301,6 +301,7 @@ def test_an_unknown_method_engine_room_and_flag(
     assert "'hf'" in refused(capsys, *ask, "--teacher", "hff:model")
     assert "filters" in refused(capsys, "list", "filter")
     assert "--n" in refused(capsys, "run", recipe, "--problems", problems, "--nn", "3", *out)
+    assert "--out is missing" in refused(capsys, "run", recipe, "--problems", problems)
     assert "no file" in refused(capsys, "run", recipe, "--config", tmp_path / "no.yaml", *out)
     assert "no finished run" in refused(capsys, "look", tmp_path / "nothing")
 
