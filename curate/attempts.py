@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, ClassVar
 
@@ -32,7 +32,7 @@ class Attempts(Sample):
     """
 
     engine: tuple[Engine, ...]  # type: ignore[assignment]
-    verifier: Verifier = None  # type: ignore[assignment]
+    verifier: Verifier = field(kw_only=True)
     n: int = 8
     not_identity: ClassVar[tuple[str, ...]] = ()
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from curate.errors import RunError
 from curate.parts import count
 
 PART = "the part it is in"  # a column; where a key has two answers, that of the first part counts
@@ -78,11 +79,19 @@ def _copy(query: str, out: Path) -> None:
         db.execute(f"set memory_limit = '{MEMORY}'")
         db.execute(f"set temp_directory = {_text(out.with_suffix('.spill'))}")
         db.execute("set preserve_insertion_order = false")  # what is sorted stays so; nothing else is asked
-        db.execute("set enable_progress_bar = false")
+        if db.execute("select current_setting('enable_progress_bar')").fetchall()[0][0]:
+            db.execute(
+                "set enable_progress_bar = false"
+            )  # a notebook without ipywidgets refuses it, and has none
         try:
             db.execute(f"copy ({query}) to {_text(out)} (format parquet, compression zstd)")
         except duckdb.IOException as e:
             raise OSError(str(e)) from e  # a full or failing disk is told apart where all of them are
+        except duckdb.OutOfMemoryException as e:
+            raise RunError(
+                f"matching rows with answers needs more than {MEMORY} of memory, for which the disk of "
+                f"{out.parent} has no room; free some space and run the command again: every answer is kept"
+            ) from e
 
 
 def _text(value: Path) -> str:

@@ -17,11 +17,11 @@ class Quota(Filter):
     """`per` names the columns within whose values is counted: ("domain",), ("domain", "model"), or any that a
     function has added, such as a difficulty. Each combination of values, null among them, keeps k rows.
 
-    counts: other quotas than k for some values, where `per` is a single column: {"math": 400, "code": 100}; a
-    quota of 0 keeps none. Which rows stay is drawn by seed, problem_id and trace_id, not by the order of
-    rows; raising a quota keeps what it kept. by: keep those with the highest score instead, null and NaN
-    last, ties by the same draw. Rows of problems that nobody has answered yet count, so that it may stand
-    before `Sample`.
+    counts: other quotas than k for some values, where `per` is a single column: {"math": 400, "code": 100};
+    a quota of 0 keeps none, so with k=0 only what is listed stays. Which rows stay is drawn by seed,
+    problem_id and trace_id, not by the order of rows; raising a quota keeps what it kept. by: keep those
+    with the highest score instead, null and NaN last, ties by the same draw. Rows of problems that nobody
+    has answered yet count, so that it may stand before `Sample`.
     """
 
     per: tuple[str, ...]
@@ -53,9 +53,11 @@ class Quota(Filter):
             raise UserError(
                 f"counts={dict(self.counts)} names values of one column; per={self.per} are several"
             )
-        low = [n for n in (self.k, *(self.counts or {}).values()) if n is not None and n < 0]
-        if low or self.k == 0:
-            raise UserError(f"a quota of {low[0] if low else 0} rows keeps nothing; give 1 or more")
+        numbers = [n for n in (self.k, *(self.counts or {}).values()) if n is not None]
+        if min(numbers) < 0:
+            raise UserError(f"a quota of {min(numbers)} rows cannot be; give 0 or more")
+        if self.k == 0 == max(numbers):
+            raise UserError("k=0 keeps nothing; give 1 or more, or counts of the values that stay")
 
     @property
     def columns(self) -> tuple[str, ...]:

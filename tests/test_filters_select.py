@@ -124,6 +124,8 @@ def test_a_quota_of_some_values_leaves_the_others_alone() -> None:
     kept = {r["trace_id"] for r in table} - goes(Quota(("domain",), counts={"math": 2}), table, **kinds)
     assert len(kept) == 6 and {"t6", "t7", "t8", "t9"} <= kept
     assert len(goes(Quota(("domain",), k=1, counts={"math": 0}), table, **kinds)) == 9
+    kept = {r["trace_id"] for r in table} - goes(Quota(("domain",), k=0, counts={"code": 9}), table, **kinds)
+    assert kept == {"t6", "t7", "t8", "t9"}, "only what is listed"
     drawn = [frozenset(goes(Quota(("domain",), k=3, seed=seed), table, **kinds)) for seed in range(6)]
     assert len(set(drawn)) > 1
 
@@ -163,5 +165,8 @@ def test_settings_that_select_nothing_are_refused() -> None:
         Quota(("domain",))
     with pytest.raises(UserError, match="names values of one column"):
         Quota(("domain", "model"), counts={"math": 1})
-    with pytest.raises(UserError, match="a quota of 0 rows"):
-        Quota(("domain",), k=0)
+    for counts in (None, {"math": 0}):
+        with pytest.raises(UserError, match=r"k=0 keeps nothing; .* counts of the values that stay"):
+            Quota(("domain",), k=0, counts=counts)
+    with pytest.raises(UserError, match="a quota of -1 rows cannot be; give 0 or more"):
+        Quota(("domain",), k=5, counts={"math": -1})

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from curate.errors import RunError
 from curate.match import match, new_rows
 from curate.parts import add_part, disk_trouble, sink
 
@@ -67,6 +68,15 @@ def test_a_full_disk_is_said_as_everywhere(keyed: Path, tmp_path: Path) -> None:
     with pytest.raises(OSError) as caught:
         new_rows(keyed, tmp_path / "answers", Path("/dev/full"))
     assert disk_trouble(caught.value, tmp_path).endswith("is full; free some space")
+
+
+def test_a_join_for_which_memory_and_disk_do_not_suffice_is_one_sentence(
+    keyed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curate.match.MEMORY", "300KB")
+    said = f"more than 300KB of memory, for which the disk of {tmp_path} has no room; free some space"
+    with pytest.raises(RunError, match=said):
+        new_rows(keyed, tmp_path / "answers", tmp_path / "out.parquet")
 
 
 def test_of_two_answers_to_a_key_the_same_one_counts_every_time(keyed: Path, tmp_path: Path) -> None:

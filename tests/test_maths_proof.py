@@ -42,6 +42,17 @@ EQUAL = [
     (r"\binom{n}{2}", r"\frac{n(n-1)}{2}"),
     (r"\frac{(n+2)!}{n!}", "n^2+3n+2"),
 ]  # fmt: skip
+UNREFUTED = {  # of these the proof can say yes, and never no
+    r"\frac{1}{\sqrt{x+1}-\sqrt{x}}",
+    r"\sin^2 x+\cos^2 x",
+    r"\sin 2x",
+    r"\sin(x+y)",
+    r"\tan^2 x+1",
+    r"\cosh^2 x-\sinh^2 x",
+    r"\log_2 10",
+    r"\binom{n}{2}",
+    r"\frac{(n+2)!}{n!}",
+}
 NOT_PROVED = [(r"\arctan 1", r"\frac{\pi}{4}"), (r"\ln(x^2+2x+1)", r"2\ln(x+1)")]
 
 
@@ -56,9 +67,9 @@ def test_an_identity_is_proved_both_ways(a: str, b: str) -> None:
 
 
 @pytest.mark.parametrize(("a", "b"), EQUAL)
-def test_an_identity_that_is_off_by_a_little_is_not(a: str, b: str) -> None:
+def test_an_identity_that_is_off_by_a_little_is_refuted_where_it_can_be(a: str, b: str) -> None:
     off = canon(add(tree(b), num(10) if "x" in a else power(num(10), num(-300))))
-    assert proved(tree(a), off) is not True
+    assert proved(tree(a), off) is (None if a in UNREFUTED else False)
 
 
 @pytest.mark.parametrize(("a", "b"), NOT_PROVED)

@@ -114,6 +114,8 @@ def test_what_cannot_be_told_apart_or_asked_is_refused() -> None:
         Attempts(one, verifier=MathEqual())
     with pytest.raises(UserError, match="two teachers are called 'honest'"):
         Attempts((one, one), verifier=MathEqual())
+    with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'verifier'"):
+        Attempts((one, other))  # type: ignore[call-arg]
     with pytest.raises(UserError, match="give one that needs no model"):
         Attempts((one, other), verifier=Judge(one))
     with pytest.raises(UserError, match="n=0 attempts"):
