@@ -7,8 +7,8 @@ from typing import Any, Literal, Protocol
 
 import torch
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
+from curate.engines.hf_cache import RoomyLayer, roomy_cache
 from curate.engines.hf_jobs import Draw, Drawn
 from curate.engines.hf_sampling import Knobs, pick
 from curate.engines.sampling import cut_at
@@ -23,7 +23,7 @@ class Batch:
     def __init__(self, model: Any, tokenizer: Any, ends: frozenset[int], rows: Sequence[Draw]) -> None:
         self.model, self.tokenizer, self.ends = model, tokenizer, ends
         self.rows = list(rows)
-        self.cache: Any = DynamicCache(config=model.config)
+        self.cache: Any = roomy_cache(model.config)
         self.feed, self.mask = pad_left([r.ids for r in self.rows], model.device)
         self.at = (self.mask.cumsum(-1) - 1).clamp(min=0)
         self._turn()
@@ -66,7 +66,7 @@ class Batch:
     @property
     def can_join(self) -> bool:
         """Whether two batches of this model can be made one: not where a layer remembers only a window."""
-        return all(type(layer) is DynamicLayer for layer in self.cache.layers)
+        return all(isinstance(layer, RoomyLayer) for layer in self.cache.layers)
 
     def join(self, other: Batch) -> None:
         """Take the rows of another batch that has drawn its first token."""
@@ -94,16 +94,21 @@ class Batch:
         self.knobs = Knobs.of([r.sampling for r in self.rows], [r.seed for r in self.rows], self.model.device)
 
     def _keep(self, stay: list[int]) -> None:
-        self.rows = [self.rows[i] for i in stay]
-        if not stay:
+        """Only these rows; the last of them move to where others have left."""
+        left = set(range(len(stay))).difference(stay)
+        order = [stay.pop() if i in left else i for i in range(len(stay))]
+        self.rows = [self.rows[i] for i in order]
+        if not order:
             return
-        index = torch.tensor(stay, device=self.mask.device)
-        self.cache.reorder_cache(index)
+        index = torch.tensor(order, device=self.mask.device)
         self.mask, self.feed, self.at = self.mask[index], self.feed[index], self.at[index]
-        unused = int(self.mask.any(0).int().argmax())
-        if unused and self.can_join:  # columns on the left that only the rows that left had needed
+        if not self.can_join:
+            self.cache.reorder_cache(index)
+        else:
+            unused = int(self.mask.any(0).int().argmax())  # columns that only the rows that left had needed
             self.mask = self.mask[:, unused:]
             for layer in self.cache.layers:
+                layer.keep(order)
                 layer.keys, layer.values = layer.keys[:, :, unused:], layer.values[:, :, unused:]
         self._turn()
 
