@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from served import work
 
 from curate.engines.hf import HF
@@ -141,10 +143,10 @@ def reference(model: Path, prompt: str, text: str) -> Any:
     return after, logits.log_softmax(-1)
 
 
-@pytest.mark.parametrize("cells", [1, 5000, 1 << 26])
+@pytest.mark.parametrize(("cells", "tile"), [(1, (1, 7)), (5000, (5, 100)), (1 << 26, (256, 2048))])
 @pytest.mark.parametrize("is_plain", [True, False])
 def test_scores_are_those_of_a_plain_forward_pass(
-    tiny_model: Path, cells: int, is_plain: bool, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, cells: int, tile: tuple[int, int], is_plain: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a batch of unequal prompts and texts, projected whole or in pieces, by its head or by the model."""
     import torch
@@ -152,6 +154,7 @@ def test_scores_are_those_of_a_plain_forward_pass(
     from curate.engines import hf_score
 
     monkeypatch.setattr(hf_score, "_CELLS", {"cpu": cells})
+    monkeypatch.setattr(hf_score, "_TILE", {"cpu": tile})
     if not is_plain:
         monkeypatch.setattr(hf_score, "plain_head", lambda model: None)
     here = HF(str(tiny_model), dtype="float32")
@@ -176,6 +179,26 @@ def test_scores_are_those_of_a_plain_forward_pass(
         pytest.approx(v, abs=1e-4) for v in best.values.tolist()
     ]
     assert scores.entropy is not None and found[0].entropy is None and found[0].top is None
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(0, 12), st.integers(0, 2**31))
+def test_the_tiles_of_a_vocabulary_change_no_measure(widths: list[int], top_k: int, seed: int) -> None:
+    import torch
+
+    from curate.engines.hf_score import _measure
+
+    dice = torch.Generator().manual_seed(seed)
+    logits = 30 * torch.randn(4, sum(widths), generator=dice)
+    logits[torch.rand(logits.shape, generator=dice) < 0.2] = -torch.inf  # a model may rule tokens out
+    ids = torch.randint(sum(widths), (4,), generator=dice)
+    logits[range(4), ids] = 1.0
+    whole = torch.distributions.Categorical(logits=logits)
+    own, entropy, values, names = _measure(logits.split(widths, dim=-1), ids, True, top_k)
+    assert torch.allclose(own, whole.log_prob(ids), atol=1e-4)
+    assert torch.allclose(entropy, whole.entropy(), atol=1e-4)
+    best = logits.log_softmax(-1).topk(min(top_k, sum(widths)), dim=-1).values
+    assert torch.allclose(values, best, atol=1e-4)
+    assert torch.allclose(logits.log_softmax(-1).gather(-1, names), best, atol=1e-4)
 
 
 def test_a_shared_prompt_is_read_once_and_changes_no_score(here: HF, monkeypatch: pytest.MonkeyPatch) -> None:

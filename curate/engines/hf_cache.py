@@ -61,7 +61,7 @@ def _append(
         room = None
     if room is None or begin + tokens + new.shape[-2] > room.shape[-2]:
         room, begin = new.new_empty((*new.shape[:-2], tokens + new.shape[-2] + _AHEAD, new.shape[-1])), 0
-        if tokens:
+        if held is not None and tokens:
             room[..., :tokens, :] = held
     end = begin + tokens + new.shape[-2]
     room[: len(new), :, begin + tokens : end] = new

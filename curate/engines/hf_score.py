@@ -1,13 +1,14 @@
 """Teacher-forced log-probabilities of a batch of texts; memory does not grow with length x vocabulary.
 
 The hidden states of whole texts are few bytes; only they are held at once, and are projected onto the
-vocabulary a stretch at a time. A model whose logits are more than that projection (scaled, capped) is asked
-for them itself, piece by piece behind its cache.
+vocabulary a tile at a time: some tokens by some of the vocabulary, which a processor's cache holds. A model
+whose logits are more than that projection (scaled, capped) is asked for them itself, piece by piece behind
+its cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -17,7 +18,8 @@ from curate.engines.hf_decode import forward, pad_left
 from curate.engines.hf_jobs import Scoring
 from curate.step import TokenScores
 
-_CELLS = {"cpu": 1 << 22, "cuda": 1 << 26}  # logits held at once: 16 MiB, which a cache holds, and 256 MiB
+_TILE = {"cpu": (256, 2048), "cuda": (2048, 1 << 15)}  # tokens, and of the vocabulary: 2 MiB and 256 MiB
+_CELLS = {"cpu": 1 << 22, "cuda": 1 << 26}  # logits that a model itself gives at once, where it has to
 
 Head = Callable[[torch.Tensor], torch.Tensor]
 Measures = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
@@ -61,12 +63,22 @@ def _whole(model: Any, head: Head, jobs: Sequence[Scoring]) -> Iterator[Measures
     hidden = (_after_one_prompt if shared else _each_with_its_prompt)(model, jobs)
     for job, states in zip(jobs, hidden, strict=True):
         ids = torch.tensor(job.text_ids, device=states.device)
-        step = max(1, _cells(model) // model.config.get_text_config().vocab_size)
+        step, wide = _TILE["cuda" if states.device.type == "cuda" else "cpu"]
         pieces = [
-            _measure(head(states[i : i + step]), ids[i : i + step], job.entropy, job.top_k)
+            _measure(_tiles(head, states[i : i + step], wide), ids[i : i + step], job.entropy, job.top_k)
             for i in range(0, len(ids), step)
         ]
         yield tuple(torch.cat(p).cpu() for p in zip(*pieces, strict=True))  # type: ignore[misc]
+
+
+def _tiles(head: Head, states: torch.Tensor, wide: int) -> Iterator[torch.Tensor]:
+    """The logits of [tokens, width] states, so many columns of the vocabulary at a time where that can be."""
+    if type(head) is not torch.nn.Linear:
+        yield head(states)
+        return
+    for first in range(0, head.out_features, wide):
+        bias = None if head.bias is None else head.bias[first : first + wide]
+        yield torch.nn.functional.linear(states, head.weight[first : first + wide], bias)
 
 
 def _each_with_its_prompt(model: Any, jobs: Sequence[Scoring]) -> list[torch.Tensor]:
@@ -122,29 +134,45 @@ def _stretches(model: Any, jobs: Sequence[Scoring]) -> Iterator[Measures]:
     cache = DynamicCache(config=model.config)
     at = (mask.cumsum(-1) - 1).clamp(min=0)
     logits = forward(model, cache, prompt, mask, at, keep=1)
-    stride = max(1, _cells(model) // (len(jobs) * logits.shape[-1]))
+    cells = _CELLS["cuda" if model.device.type == "cuda" else "cpu"]
+    stride = max(1, cells // (len(jobs) * logits.shape[-1]))
     entropy, top_k = any(job.entropy for job in jobs), max(job.top_k for job in jobs)
-    yield _measure(logits, text[:, :1], entropy, top_k)
+    yield _measure([logits], text[:, :1], entropy, top_k)
     for begin in range(0, text.shape[1] - 1, stride):
         piece = text[:, begin : min(begin + stride, text.shape[1] - 1)]
         mask = torch.cat([mask, torch.ones_like(piece)], dim=-1)
         at = at[:, -1:] + torch.arange(1, piece.shape[1] + 1, device=at.device)
         logits = forward(model, cache, piece, mask, at, keep=piece.shape[1])
-        yield _measure(logits, text[:, begin + 1 : begin + 1 + piece.shape[1]], entropy, top_k)
+        yield _measure([logits], text[:, begin + 1 : begin + 1 + piece.shape[1]], entropy, top_k)
 
 
-def _cells(model: Any) -> int:
-    return _CELLS["cuda" if model.device.type == "cuda" else "cpu"]
+def _measure(tiles: Iterable[torch.Tensor], ids: torch.Tensor, entropy: bool, top_k: int) -> Measures:
+    """In nats, in float32: the given ids, the whole distribution, its most probable tokens.
 
-
-def _measure(logits: torch.Tensor, ids: torch.Tensor, entropy: bool, top_k: int) -> Measures:
-    """In nats, in float32: the given ids, the whole distribution, its most probable tokens."""
-    logits = logits.float()
-    total = logits.logsumexp(-1)
-    own = logits.gather(-1, ids.unsqueeze(-1)).squeeze(-1) - total
-    best = logits.topk(min(top_k, logits.shape[-1]), dim=-1)
+    tiles: logits [..., some of the vocabulary], one after the other. The entropy of the whole is that of the
+    choice among tiles, and the mean of those within them.
+    """
+    own, first = torch.full(ids.shape, -torch.inf, device=ids.device), 0
+    totals, within, values, names = [], [], [], []
+    for tile in tiles:
+        logits, width = tile.float(), tile.shape[-1]
+        at = (ids - first).clamp(0, width - 1)
+        here = (ids >= first) & (ids < first + width)
+        own = torch.where(here, logits.gather(-1, at.unsqueeze(-1)).squeeze(-1), own)
+        totals.append(logits.logsumexp(-1))
+        if entropy:
+            chances = logits - totals[-1].unsqueeze(-1)
+            within.append(-(chances.exp() * chances).nan_to_num(0.0).sum(-1))
+        best = logits.topk(min(top_k, width), dim=-1)
+        values.append(best.values)
+        names.append(best.indices + first)
+        first += width
+    each = torch.stack(totals)
+    total = each.logsumexp(0)
     spread = torch.zeros_like(own)
     if entropy:
-        chances = logits - total.unsqueeze(-1)
-        spread = -(chances.exp() * chances).nan_to_num(0.0).sum(-1)
-    return own, spread, best.values - total.unsqueeze(-1), best.indices
+        share = each - total
+        spread = (share.exp() * (torch.stack(within) - share)).nan_to_num(0.0).sum(0)
+    top = torch.cat(values, -1).topk(min(top_k, first), dim=-1)
+    found = torch.cat(names, -1).gather(-1, top.indices)
+    return own - total, spread, top.values - total.unsqueeze(-1), found

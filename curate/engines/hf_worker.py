@@ -16,7 +16,7 @@ from curate.errors import CallFailed
 _GATHER_S = 0.003  # what is asked within this time of the first request goes into the first batch
 _MASK_CELLS = 1 << 28  # rows x length x length of one attention mask
 _SHARE = 0.5  # of the memory that is free once the model is loaded, for the cache
-_TOKENS = 1 << 14  # of one batch that is scored, padding among them
+_TOKENS = {"cpu": 1 << 11, "cuda": 1 << 14}  # of a batch that is scored, with padding: enough to be busy
 _NEAR = 0.8  # of the longest of a batch: a shorter text would cost more in padding than a batch of its own
 _AHEAD = 512  # a row is let in where it has room for so many tokens, or for all it asks
 
@@ -51,7 +51,8 @@ class Worker(threading.Thread):
     def run(self) -> None:
         try:
             checkpoint = self._load()
-            self._size = self._batch_size or (256 if checkpoint.model.device.type == "cuda" else 128)
+            kind = "cuda" if checkpoint.model.device.type == "cuda" else "cpu"
+            self._size, self._tokens = self._batch_size or (256 if kind == "cuda" else 128), _TOKENS[kind]
             self._room = int(_SHARE * _free_bytes(checkpoint.model.device)) // cache_bytes(checkpoint.model)
         except BaseException as e:  # noqa: BLE001  the one who opens the engine is in another thread
             self.loaded.set_exception(e)
@@ -135,7 +136,7 @@ class Worker(threading.Thread):
             if not able:
                 return []
             if scorings:
-                taken: list[Job] = [*_alike(scorings, most)]
+                taken: list[Job] = [*_alike(scorings, most, self._tokens)]
             else:
                 able = sorted(able, key=lambda j: -len(j.ids))[:most]
                 width = max(min(job.longest, len(job.ids) + _AHEAD) for job in able)
@@ -145,14 +146,14 @@ class Worker(threading.Thread):
             return taken
 
 
-def _alike(jobs: Sequence[Scoring], most: int) -> list[Scoring]:
+def _alike(jobs: Sequence[Scoring], most: int, tokens: int) -> list[Scoring]:
     """The longest, with others of nearly its length; where a prompt is long, those that share it."""
     first = max(jobs, key=lambda job: job.longest)
     found = [job for job in jobs if job.ids == first.ids]
     if len(found) == 1 or 2 * len(first.ids) < max(len(job.text_ids) for job in found):
         found = [job for job in jobs if job.longest >= _NEAR * first.longest]
     found.sort(key=lambda job: -job.longest)
-    return found[: max(1, min(most, _TOKENS // first.longest))]
+    return found[: max(1, min(most, tokens // first.longest))]
 
 
 def cache_bytes(model: Any) -> int:
