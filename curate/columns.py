@@ -72,15 +72,16 @@ def _step_schema(step: Step, frame: pl.LazyFrame, have: list[str]) -> pl.LazyFra
             f"{step.name} reads the column {missing[0]!r}, which no step before it writes; "
             f"{_meant(missing[0], have)}the columns there are: {', '.join(have)}"
         )
-    if isinstance(step, Rewriter) and step.owners:
-        return frame.with_columns(spans=pl.lit(None, SPANS))
-    if isinstance(step, (Rewriter, Sample)):
+    if isinstance(step, Sample):
         return frame
     if edited := set(step.writes) & set(ROW):
         raise InputError(f"{step.name} writes {edited.pop()!r}, a column of the row; no text is ever edited")
     if step.body == "expr":
         return expression(step, frame).drop("why", strict=False)
-    return frame.with_columns(pl.lit(None, dtype=t).alias(c) for c, t in step.writes.items())
+    new = {c: t for c, t in step.writes.items() if not (isinstance(step, Rewriter) and c == "child")}
+    if isinstance(step, Rewriter) and step.owners:
+        new["spans"] = SPANS
+    return frame.with_columns(pl.lit(None, dtype=t).alias(c) for c, t in new.items())
 
 
 def _function_schema(function: Function, frame: pl.LazyFrame) -> pl.LazyFrame:

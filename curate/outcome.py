@@ -23,9 +23,11 @@ def outcome(
         return pl.concat([before.filter(pl.col("trace_id").is_not_null()), born]), [problems]
     if isinstance(step, Rewriter):
         has_child = pl.col("child").is_not_null()
-        parents = ok.filter(has_child).drop("child")
+        more = [c for c in step.writes if c != "child"]  # of the search, not of the text: of the child, too
+        parents = ok.filter(has_child).drop("child", *more)
         parents = parents.with_columns(dropped_by=pl.lit(step.name), why=pl.lit("rewritten"))
-        names = list(before.collect_schema())
+        names = list(dict.fromkeys([*before.collect_schema(), *more]))
+        measured = measured - set(more)
         if step.owners:
             return _children(_owned(ok), list(dict.fromkeys([*names, "spans"])), measured), [parents]
         return _children(ok, names, {*measured, *({"spans"} & set(names))}), [parents]

@@ -131,7 +131,7 @@ def _public(value: Any) -> Any:
 
 
 def _columns(schema: Mapping[str, Any], form: str) -> list[pl.Expr]:
-    """The form's own columns, the row's, each verdict flat, and whatever steps and users added."""
+    """The form's own columns, the row's, each verdict flat, and what was added, but no log of a search."""
     if missing := [c for c in (*KEPT, "messages") if c not in schema]:
         raise InputError(f"the table to publish has no column {missing[0]!r}; it has {', '.join(schema)}")
     kept = [pl.col(c).cast(ROW[c]) for c in KEPT]
@@ -139,7 +139,7 @@ def _columns(schema: Mapping[str, Any], form: str) -> list[pl.Expr]:
         c for c, t in schema.items() if isinstance(t, pl.Struct) and set(t.fields) == set(VERDICT.fields)
     ]
     flat = [pl.col(v).struct.field(f.name).alias(f"{v}_{f.name}") for v in verdicts for f in VERDICT.fields]
-    rest = [pl.col(c) for c in schema if c not in ROW and c not in verdicts]
+    rest = [pl.col(c) for c in schema if not (c in ROW or c in verdicts or c.endswith("_events"))]
     columns = [*_turns(form), *kept, *flat, *rest]
     names = [c.meta.output_name() for c in columns]
     if twice := [n for n in names if names.count(n) > 1]:

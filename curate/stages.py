@@ -19,7 +19,7 @@ from curate.parts import count, sink
 from curate.remember import Memory, with_key
 from curate.sample import Sample
 from curate.schema import ROW
-from curate.step import Filter, Score, Step, Verifier
+from curate.step import Filter, Rewriter, Score, Step, Verifier
 
 CONTENT = ("problem_id", "trace_id", "parent_id", "question", "answer", "thinking", "response")
 FUNNEL: dict[str, Any] = {
@@ -179,6 +179,8 @@ class Walk:
             born = _rows(step.births(ok)) + _rows(failed) if several else count(keyed)
         else:
             born = sum(map(_rows, aside))
+        if isinstance(step, Rewriter):
+            self.measured |= set(step.writes) - {"child"}
         self._then(step, live, pl.concat([*aside, failed], how="diagonal_relaxed"), born)
 
 

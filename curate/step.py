@@ -242,7 +242,7 @@ class Rewriter(Step):
         texts = {"thinking": pl.String, "response": pl.String, "output_tokens": pl.Int64}
         return {"child": pl.Struct(texts | ({"spans": SPANS} if self.owners else {}))}
 
-    def pack(self, value: Text | None) -> dict[str, Any]:
+    def pack(self, value: Any) -> dict[str, Any]:
         if not isinstance(value, Text | None):
             raise RunError(f"{self.name} answered {value!r}; a rewriter answers a Text, or None")
         known = self.writes["child"].to_schema()
