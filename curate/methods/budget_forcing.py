@@ -1,0 +1,154 @@
+"""Right traces whose thinking ends early and whose answer, given from there, is right as well.
+
+High, Medium and Low of ThinkDial (arXiv 2508.18773), where the mode stands in the system prompt, and the two
+budgets of Elastic Reasoning (arXiv 2505.05315). Shares and budgets are as published; the system prompts, and
+the sentences that end the thinking, are in our own words; how a join is found coherent is not published.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import polars as pl
+
+from curate.columns import Function
+from curate.engines import engine
+from curate.filters.failed import Failed
+from curate.filters.not_rewritten import NotRewritten
+from curate.filters.truncated import Truncated
+from curate.pipeline import Pipeline
+from curate.read import Source, read
+from curate.rewriters.budget_forcing import MODES, BudgetForcing
+from curate.run import Run
+from curate.scores.token_logprobs import TokenLogprobs
+from curate.step import Engine, Step
+from curate.verifiers.math_equal import MathEqual
+
+STEP = "budget_forcing"
+SYSTEM = {  # by the mode; not those of the paper, but of the same three meanings
+    "high": "Take all the time you need. Think as long as it helps, and check your work before you answer.",
+    "medium": "You have enough time, but none to waste. Think economically, then answer.",
+    "low": "You have almost no time. Think as little as you can, and answer at once.",
+}
+
+
+def budget_forcing(
+    traces: list[str] | Source,
+    teacher: str | Engine,
+    *,
+    mode: Literal["mixed", "high", "medium", "low", "elastic"] = "mixed",
+    medium: float = 0.5,
+    low: float = 0.25,
+    thinking_tokens: int = 1024,
+    answer_tokens: int = 1024,
+    boundary: Literal["token", "sentence", "step"] = "token",
+    count: Literal["words", "tokens"] = "words",
+    max_leaks: int = 0,
+    max_tokens: int | None = None,
+    seed: int = 0,
+    bad_rows: Literal["error", "set_aside"] = "error",
+) -> Pipeline:
+    """Stored traces → the right ones, cut to a mode's budget where the answer from there is right.
+
+    Parameters
+    ----------
+    traces
+        files, folders or hub ids with question, gold answer and response; or a Source
+    teacher
+        the engine that answers from the cut: hf:PATH, server:URL?model=NAME, or an Engine
+    mode
+        high, medium, low; mixed: each problem in one of these three; elastic: two budgets in tokens. Runs of
+        several modes may share a folder
+    medium
+        the share of the thinking that is kept in this mode
+    low
+        the share of the thinking that is kept in this mode; 0 makes it empty
+    thinking_tokens
+        elastic: the longest thinking
+    answer_tokens
+        elastic: the longest answer
+    boundary
+        where the thinking may be cut: anywhere (token), or at the end of a sentence or a step
+    count
+        in what the thinking is measured: words, or the teacher's tokens, for which it has to score each trace
+    max_leaks
+        words of thinking that a new answer may hold, such as "wait" and "let me check"
+    max_tokens
+        the longest answer in the other modes; without it, what the model's context allows
+    seed
+        of the modes that problems get
+    bad_rows
+        what becomes of rows that cannot be read: stop at the first, or set them aside with their line numbers
+    """
+    asked = engine(teacher, max_tokens=max_tokens) if isinstance(teacher, str) else teacher
+    judged = [MathEqual(), Failed("math_equal", abstained="drop")]
+    steps: list[Step | Function] = [Truncated(), *judged]
+    steps += [TokenLogprobs(asked, of="teacher")] if count == "tokens" else []
+    forced = BudgetForcing(
+        asked,
+        MathEqual(),
+        mode=mode,
+        medium=medium,
+        low=low,
+        thinking_tokens=thinking_tokens,
+        answer_tokens=answer_tokens,
+        boundary=boundary,
+        of="teacher" if count == "tokens" else None,
+        max_leaks=max_leaks,
+        seed=seed,
+    )
+    steps += [forced, NotRewritten(STEP), *judged]
+    return Pipeline(traces if isinstance(traces, Source) else read(traces, bad_rows=bad_rows), steps)
+
+
+def mode_rows(run: Run, *, balance: bool = True) -> pl.DataFrame:
+    """The kept traces as training rows: `mode`, and `messages` that begin with the mode's system prompt.
+
+    balance: as many rows of each mode as of the rarest, the first by the hash of their traces. Elastic traces
+    have no system prompt: their budget is the engine's business.
+    """
+    rows = run.traces.filter(pl.col(STEP).is_not_null()).collect()
+    rows = rows.with_columns(mode=pl.col(STEP).struct.field("mode")).sort("trace_id")
+    if balance and len(rows):
+        least = rows.group_by("mode").len()["len"].min()
+        rows = rows.filter(pl.int_range(pl.len()).over("mode") < least)
+    asked = pl.struct(role=pl.lit("user"), content="question")
+    told = pl.struct(role=pl.lit("system"), content=pl.col("mode").replace_strict(SYSTEM, default=None))
+    messages = pl.when(pl.col("mode").is_in(MODES)).then(pl.concat_list(told, asked)).otherwise(
+        pl.concat_list(asked)
+    )  # fmt: skip
+    return rows.with_columns(messages=messages)
+
+
+def report(run: Run) -> pl.DataFrame:
+    """A line for each mode: how many traces, how many of them are kept, and how much of their thinking.
+
+    kept: traces that are there at the end, children or as they were; keep_rate says how much of the answer
+    the beginning of the thinking decides. thinking_ratio: the mean share of the parents' thinking that the
+    kept children have, for those that were cut. leak_rate: the share of the new answers with words of
+    thinking. reasons: why there is no child, and how often.
+    """
+    live = run.traces.with_columns(dropped_by=pl.lit(None, pl.String))
+    rows = pl.concat([live, run.dropped], how="diagonal_relaxed").filter(pl.col(STEP).is_not_null())
+    rows = rows.filter((pl.col("dropped_by") == STEP).not_().fill_null(True))
+    record = ("mode", "why", "tokens", "kept", "closed", "leaks")
+    flat = rows.select("dropped_by", *(pl.col(STEP).struct.field(f) for f in record)).collect()
+    return pl.DataFrame(
+        [_line(mode[0], part) for mode, part in flat.sort("mode").group_by("mode", maintain_order=True)]
+    )
+
+
+def _line(mode: Any, rows: pl.DataFrame) -> dict[str, Any]:
+    kept = rows.filter(pl.col("dropped_by").is_null())
+    cut = kept.filter(pl.col("closed").not_())
+    reasons = rows["why"].drop_nulls().str.split(":").list.first().value_counts(sort=True)
+    return {
+        "mode": mode,
+        "traces": len(rows),
+        "kept": len(kept),
+        "keep_rate": len(kept) / len(rows),
+        "cut": len(cut),
+        "thinking_ratio": (cut["kept"] / cut["tokens"]).mean() if len(cut) else None,
+        "leak_rate": (rows["leaks"].drop_nulls() > 0).mean(),
+        "reasons": reasons.rename({"why": "reason"}).to_dicts(),
+    }
