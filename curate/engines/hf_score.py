@@ -89,10 +89,12 @@ def _each_with_its_prompt(model: Any, jobs: Sequence[Scoring]) -> list[torch.Ten
 
 
 def _can_be_shared(model: Any) -> bool:
-    """Whether several texts may go on from one prompt: not from the state of a recurrent layer."""
-    return all(
-        hasattr(layer, "batch_repeat_interleave") for layer in DynamicCache(config=model.config).layers
-    )
+    """Whether several texts may go on from one prompt: not from the state of a recurrent layer.
+
+    Such a layer may have keys and values as well, which alone can be repeated.
+    """
+    layers = DynamicCache(config=model.config).layers
+    return all(hasattr(x, "batch_repeat_interleave") and not hasattr(x, "conv_states") for x in layers)
 
 
 def _after_one_prompt(model: Any, jobs: Sequence[Scoring]) -> list[torch.Tensor]:
