@@ -3,7 +3,7 @@
 The hidden states of whole texts are few bytes; only they are held at once, and are projected onto the
 vocabulary a tile at a time: some tokens by some of the vocabulary, which a processor's cache holds. A model
 whose logits are more than that projection (scaled, capped) is asked for them itself, piece by piece behind
-its cache.
+its cache; only one that is recurrent as well gives those of a whole text at once.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def plain_head(model: Any) -> Head | None:
 def score(model: Any, head: Head | None, jobs: Sequence[Scoring]) -> None:
     """Answer every job. head: what `plain_head` says of the model."""
     with torch.inference_mode():
-        found = _in_pieces(model, jobs) if head is None else _whole(model, head, jobs)
+        own = _in_pieces if _goes_on(model) else _one_by_one
+        found = own(model, jobs) if head is None else _whole(model, head, jobs)
         for job, measures in zip(jobs, found, strict=True):
             logprob, entropy, values, ids = (m.tolist() for m in measures)
             top = tuple(tuple(zip(i, v, strict=True)) for i, v in zip(ids, values, strict=True))
@@ -59,7 +60,7 @@ def score(model: Any, head: Head | None, jobs: Sequence[Scoring]) -> None:
 def _whole(model: Any, head: Head, jobs: Sequence[Scoring]) -> Iterator[Measures]:
     """One forward pass for all texts, without their last tokens; what pads them stands where nobody looks."""
     one_prompt = len(jobs) > 1 and all(job.ids == jobs[0].ids for job in jobs)
-    shared = one_prompt and _can_be_shared(model)
+    shared = one_prompt and _goes_on(model)
     hidden = (_after_one_prompt if shared else _each_with_its_prompt)(model, jobs)
     for job, states in zip(jobs, hidden, strict=True):
         ids = torch.tensor(job.text_ids, device=states.device)
@@ -88,10 +89,10 @@ def _each_with_its_prompt(model: Any, jobs: Sequence[Scoring]) -> list[torch.Ten
     return [states[i, len(job.ids) - 1 : len(rows[i])] for i, job in enumerate(jobs)]
 
 
-def _can_be_shared(model: Any) -> bool:
-    """Whether several texts may go on from one prompt: not from the state of a recurrent layer.
+def _goes_on(model: Any) -> bool:
+    """Whether any number of texts and tokens may go on from a cache: not from the state of a recurrent layer.
 
-    Such a layer may have keys and values as well, which alone can be repeated.
+    It cannot be repeated, and some models go on from it by one token alone. Keys and values may stand beside.
     """
     layers = DynamicCache(config=model.config).layers
     return all(hasattr(x, "batch_repeat_interleave") and not hasattr(x, "conv_states") for x in layers)
@@ -114,6 +115,15 @@ def _after_one_prompt(model: Any, jobs: Sequence[Scoring]) -> list[torch.Tensor]
 def _pad_right(rows: Sequence[Sequence[int]], device: torch.device) -> torch.Tensor:
     width = max(map(len, rows))
     return torch.tensor([[*row, *[0] * (width - len(row))] for row in rows], device=device)
+
+
+def _one_by_one(model: Any, jobs: Sequence[Scoring]) -> Iterator[Measures]:
+    """From one forward pass over each text, which holds all of its logits: right for any model."""
+    for job in jobs:
+        ids = torch.tensor([job.ids + job.text_ids], device=model.device)
+        logits = model(input_ids=ids[:, :-1], use_cache=False).logits[0, len(job.ids) - 1 :]
+        measures = _measure([logits], ids[0, len(job.ids) :], job.entropy, job.top_k)
+        yield tuple(m.cpu() for m in measures)  # type: ignore[misc]
 
 
 def _in_pieces(model: Any, jobs: Sequence[Scoring]) -> Iterator[Measures]:
