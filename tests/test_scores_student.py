@@ -75,6 +75,25 @@ def test_the_statement_of_the_answer_is_cut_and_the_way_to_it_is_not() -> None:
     assert first_statement("", "33") is None
 
 
+def test_of_two_ways_to_write_the_answer_the_likelier_counts(tmp_path: Path) -> None:
+    """Only a trace that passed has a say in how the answer may be written."""
+    likely = {r"\boxed{1/2}": 0.2, r"\boxed{0.5}": 0.9, r"\boxed{3/4}": 0.4, r"\boxed{0.75}": 0.3}
+
+    def chances(messages: Any, text: str) -> list[tuple[str, float]]:
+        return [(text, math.log(likely.get(text, 0.5)))]
+
+    said = [(r"\boxed{0.5}", "1/2"), (r"\boxed{0.75}", "3/4"), (r"\boxed{7}", "1/2"), (r"\boxed{1/2}", "1/2")]
+    rows = pl.DataFrame(said, schema=["response", "answer"], orient="row")
+    rows = rows.with_columns(question=pl.Series([*"abcd"]), thinking=pl.lit("so 0.5.\n\nYes = 1/2"))
+    engine: Any = Scripted(script=["-"], chances=chances)
+    steps = [MathEqual(), Comprehension(engine, verdict="math_equal")]
+    found = curate.Pipeline(curate.read(rows), steps).run(tmp_path / "run").traces.collect()
+    assert found["student_answer_form"].to_list() == ["trace", "gold", "gold", "gold"]
+    assert found["student_comprehension"].to_list() == pytest.approx([0.9, 0.4, 0.2, 0.2])
+    assert found["student_leaks_answer"].to_list() == [True, False, True, True]
+    assert "student_answer_form" not in Comprehension(engine).writes
+
+
 def test_one_problem_has_no_other_reasoning() -> None:
     frame = pl.LazyFrame({"problem_id": ["p", "p"], "trace_id": ["a", None], "thinking": ["x", None],
                           "response": ["1", None]})  # fmt: skip

@@ -32,12 +32,15 @@ class Comprehension(Score):
     mean, never less; both 0 to 1. _bare: the geometric mean without any reasoning. _shuffled (only where
     `control` is given): after another problem's reasoning. Reasoning that helps lies above both controls.
     {of}_answer_length: tokens of the answer, 1 or more: probabilities of short answers are larger.
-    {of}_leaks_answer: whether the reasoning states the gold answer. {of}_comprehension_fingerprint: whose
-    opinion it is. All are null where there is no gold answer, _shuffled also where the control is null.
+    {of}_leaks_answer: whether the reasoning states the answer. {of}_comprehension_fingerprint: whose opinion
+    it is. {of}_answer_form (only where `verdict` is given): "gold" or "trace", whose way of writing the
+    answer these are about. All are null where there is no gold answer, _shuffled where the control is, too.
 
     leak: reasoning that states the answer is followed by anybody; "cut" reads it up to the step that does
     (inferred), "keep" reads all of it, as published. form: how the answer is written; {answer} stands in it.
     control: the column with another problem's reasoning, as `another_reasoning` adds it ("other_reasoning").
+    verdict: a verifier's column, such as "math_equal"; where it passed, the answer is scored as the trace
+    wrote it, too (0.5 for 1/2), and the likelier of the two counts.
     """
 
     engine: Engine
@@ -45,6 +48,7 @@ class Comprehension(Score):
     leak: Literal["cut", "keep"] = "cut"
     form: str = r"\boxed{{answer}}"
     control: str | None = None
+    verdict: str | None = None
     reads = ("question", "messages", "thinking", "response", "answer")
     replies = (r"\boxed{4}",)
     examples = (
@@ -79,7 +83,7 @@ class Comprehension(Score):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return (*self.reads, *([self.control] if self.control else []))
+        return (*self.reads, *(c for c in (self.control, self.verdict) if c))
 
     @property
     def writes(self) -> dict[str, Any]:
@@ -91,6 +95,7 @@ class Comprehension(Score):
             f"{self.of}_answer_length": pl.Int64,
             f"{self.of}_leaks_answer": pl.Boolean,
             f"{name}_fingerprint": pl.String,
+            **({f"{self.of}_answer_form": pl.String} if self.verdict else {}),
         }
 
     async def ask(self, row: Row) -> Mapping[str, Any]:
@@ -98,17 +103,26 @@ class Comprehension(Score):
         if not answer:
             return dict.fromkeys(self.writes)
         reasoning = row["response"] or "" if row["thinking"] is None else row["thinking"]
-        stated = first_statement(reasoning, answer)
+        forms = self._forms(row, answer)
+        stated = min((s for f in forms if (s := first_statement(reasoning, f)) is not None), default=None)
         if stated is not None and self.leak == "cut":
             reasoning = reasoning[:stated]
-        chances = await self._chances(row, answer, reasoning)
-        bare = await self._chances(row, answer, "")
+        found = {f: await self._chances(row, f, reasoning) for f in forms}
+        answer = max(found, key=lambda f: geometric(found[f]))  # of equal ones the gold's, which is the first
+        chances, bare = found[answer], await self._chances(row, answer, "")
         values: list[Any] = [geometric(chances), sum(map(math.exp, chances)) / len(chances), geometric(bare)]
         if self.control:
             other = row[self.control]
             values.append(None if other is None else geometric(await self._chances(row, answer, other)))
         values += [len(chances), stated is not None, self.engine.fingerprint]
+        values += [forms[answer]] if self.verdict else []
         return dict(zip(self.writes, values, strict=True))
+
+    def _forms(self, row: Row, gold: str) -> dict[str, str]:
+        """The ways to write the answer, each with whose it is."""
+        judged = row[self.verdict] if self.verdict else None
+        own = (judged["extracted"] or "").strip() if judged and judged["passed"] else ""
+        return {gold: "gold"} | ({own: "trace"} if own and own != gold else {})
 
     async def _chances(self, row: Row, answer: str, reasoning: str) -> list[float]:
         """The log-probabilities of the answer's tokens after this reasoning, cut with what is around them."""
