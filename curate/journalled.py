@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from curate.budget import Budget
-from curate.errors import CallFailed
+from curate.errors import CallFailed, EngineDown
 from curate.journal import Call, Journal
 from curate.schema import content_hash
 from curate.step import Completion, Engine, Message, TokenScores
@@ -48,6 +48,13 @@ class Journalled:
         """The tag with which the model's chat template itself begins the thinking, where the engine knows."""
         ask = getattr(self.engine, "opened", None)
         return await ask(messages) if ask else ""
+
+    async def count_tokens(self, text: str) -> int:
+        """How many tokens a text is, where the engine can tell."""
+        ask = getattr(self.engine, "count_tokens", None)
+        if ask is None:
+            raise EngineDown(f"{self.model!r} counts no tokens; measure in steps, or ask another engine.")
+        return int(await ask(text))
 
     async def chat(
         self, messages: Sequence[Message], *, seed: int | None = None, **options: Any

@@ -17,6 +17,10 @@ TRANSITIONS = (
 """Words that open a new thought (Retro-Search, arXiv:2504.04383; recalled, not confirmed)."""
 
 
+Delimiter = Literal["blank", "line", "sentence"]
+"""What steps end with: a blank line, a line, or a sentence."""
+
+
 class Piece(NamedTuple):
     """Character offsets [start, end) of one piece."""
 
@@ -35,7 +39,9 @@ _NO_STOP = re.compile(
     r"(?:\b(?:e\.g|i\.e|cf|vs|etc|al|Dr|Mr|Mrs|Ms|Prof|St|No|Nos|Eqs?|Figs?|Sec|Thm|Lem|Prop|Def|approx|resp"
     r"|w\.r\.t|a\.k\.a|[ap]\.m|U\.S)|(?<![\w.])[A-Z]|(?:^|\n)[ \t]*\(?(?:\d{1,3}|[a-z]))\Z"
 )
-_BLANK, _LINE = re.compile(r"\n[^\S\n]*\n\s*"), re.compile(r"\n\s*")
+_GAPS: dict[Delimiter, re.Pattern[str]] = {
+    "blank": re.compile(r"\n[^\S\n]*\n\s*"), "line": re.compile(r"\n\s*")
+}  # fmt: skip
 
 
 def sentences(text: str) -> list[Piece]:
@@ -51,19 +57,31 @@ def sentences(text: str) -> list[Piece]:
     return _tiles(text, cuts)
 
 
-def steps(text: str) -> list[Piece]:
-    """Paragraphs, up to a blank line; lines where none is blank; sentences where there is one line."""
-    for gap in (_BLANK, _LINE):
-        pieces = _tiles(text, [found.end() for found in _outside(text, gap)])
-        if len(pieces) > 1:
+def delimiter(text: str) -> Delimiter:
+    """A blank line where one cuts the text, else a line, else a sentence."""
+    return next((gap for gap in _GAPS if len(_cut(text, gap)) > 1), "sentence")
+
+
+def steps(text: str, by: Delimiter | None = None) -> list[Piece]:
+    """Paragraphs, up to a blank line; lines where none is blank; sentences where there is one line.
+
+    by: what they end with, whatever the text holds; so two versions of a text are measured alike.
+    """
+    for gap in _GAPS if by is None else ():
+        if len(pieces := _cut(text, gap)) > 1:
             return pieces
-    return sentences(text)
+    return _cut(text, by) if by in _GAPS else sentences(text)
+
+
+def _cut(text: str, by: Delimiter) -> list[Piece]:
+    return _tiles(text, [found.end() for found in _outside(text, _GAPS[by])])
 
 
 def thoughts(
     text: str,
     transitions: Sequence[str] = TRANSITIONS,
     where: Literal["step_start", "near_start"] = "step_start",
+    by: Delimiter | None = None,
 ) -> list[Piece]:
     """Steps joined into thoughts: a new one begins at a step that opens with a transition.
 
@@ -74,7 +92,7 @@ def thoughts(
     opens = re.compile(rf"[\W_]{{0,4}}(?:{words})(?!\w)")
     near = re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
     cuts = []
-    for start, end in steps(text)[1:]:
+    for start, end in steps(text, by)[1:]:
         step = text[start : min(end, start + 40)]
         if opens.match(step) if where == "step_start" else near.search(step[:20]):
             cuts.append(start)

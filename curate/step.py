@@ -55,7 +55,7 @@ class Completion:
     """One answer of a model, the begun turn (`prefix`) included in `thinking` and `response`.
 
     text: what the model itself wrote, raw, after the prefix. logprobs: one natural logarithm per output
-    token.
+    token. stopped: the stop string it ended before, "" where it ended by itself, None: not told.
     """
 
     thinking: str | None
@@ -65,6 +65,7 @@ class Completion:
     prompt_tokens: int
     output_tokens: int
     logprobs: tuple[float, ...] | None = None
+    stopped: str | None = None
 
 
 @dataclass(frozen=True)
@@ -233,7 +234,7 @@ class Filter(Step):
 
 @dataclass(frozen=True)
 class Rewriter(Step):
-    """Bears a child trace, or None where the trace stays as it is. The parent is set aside as "rewritten"."""
+    """Bears a child trace, or None where the trace stays. The parent is set aside as "rewritten"."""
 
     owners: ClassVar[bool] = False  # whether children have the column `spans`: who wrote which characters
 

@@ -192,6 +192,27 @@ def test_a_stop_string_ends_the_text_before_it(make: Any) -> None:
     assert cut.output_tokens <= free.output_tokens
 
 
+@pytest.mark.parametrize("make", ONE_SEED_EACH, indirect=True)
+def test_it_is_told_which_stop_string_it_was_or_that_it_was_none(make: Any) -> None:
+    [[free]] = ask(make(), {"seed": 5})
+    stop = free.text[len(free.text) // 2 :][:3]
+    calls = [{"seed": 5, "stop": stops} for stops in ([stop, "never said"], ["never said", stop], ["never"])]
+    found = [
+        reply.stopped for [reply] in ask(make(), *calls, {"seed": 5, "max_tokens": 1, "stop": ["never"]})
+    ]
+    assert found == [stop, stop, "", ""]
+
+
+@pytest.mark.parametrize("make", ONE_SEED_EACH, indirect=True)
+def test_tokens_are_counted(make: Any) -> None:
+    async def work(engine: Any) -> list[int]:
+        async with engine:
+            return [await engine.count_tokens(text) for text in ("", "So", "So it is, it is.")]
+
+    none, one, more = asyncio.run(work(make()))
+    assert none == 0 < one < more
+
+
 def test_a_banned_string_is_not_said(make: Any) -> None:
     [[free]] = ask(make(), {"seed": 5})
     word = max(re.findall(r"\w+", free.text), key=len)

@@ -16,7 +16,7 @@ from conftest import ROOT
 FLOORS = {
     "ground": "schema text pieces chunks errors answers maths talk votes together injection instructions",
     "first": "identity fields step engines pool process worker parts progress budget journal journalled loop "
-    "pair golds turns sandbox judging cluster host rewriting difficulty",
+    "pair golds turns sandbox judging cluster host rewriting difficulty rollout revision",
     "annexe": "publish card shards train losses rewards",
     "verifiers": "verifiers",
     "filters": "filters",

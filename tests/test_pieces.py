@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.pieces import Piece, sentences, steps, thoughts
+from curate.pieces import Piece, delimiter, sentences, steps, thoughts
 
 SPLITTERS: list[Callable[[str], list[Piece]]] = [
     sentences,
@@ -37,6 +37,23 @@ def test_the_pieces_tile_the_text(split: Callable[[str], list[Piece]], text: str
         x.end == y.start for x, y in zip(pieces, pieces[1:], strict=False)
     )
     assert all(text[a:b].strip() for a, b in pieces) or len(pieces) == 1
+
+
+@given(text=TEXTS)
+def test_steps_end_with_what_the_text_has_unless_they_are_told_to(text: str) -> None:
+    assert steps(text, delimiter(text)) == steps(text)
+    assert steps(text, "sentence") == sentences(text)
+    assert {p.start for p in thoughts(text, by="line")} <= {p.start for p in steps(text, "line")} | {0}
+
+
+def test_a_text_is_measured_by_what_it_is_told() -> None:
+    text = "One. Two\nthree\n\nfour"
+    assert [cut(lambda t, by=by: steps(t, by), text) for by in ("blank", "line", "sentence")] == [  # type: ignore[misc]
+        ["One. Two\nthree\n\n", "four"],
+        ["One. Two\n", "three\n\n", "four"],
+        ["One. ", "Two\nthree\n\n", "four"],
+    ]
+    assert (delimiter(text), delimiter("a\nb"), delimiter("a. B")) == ("blank", "line", "sentence")
 
 
 @given(text=TEXTS)

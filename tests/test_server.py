@@ -15,7 +15,7 @@ import pytest
 from served import Answer, ask, free_port, one, says, told
 
 from curate.engines import retry
-from curate.errors import CallFailed, EngineDown
+from curate.errors import CallFailed, EngineDown, TooLong
 from curate.step import user
 
 
@@ -142,7 +142,7 @@ def test_requests_that_are_all_rejected_stop_the_run() -> None:
 def test_prompts_that_are_too_long_never_stop_the_run() -> None:
     with told(lambda nth, body: (400, "maximum context length is 9 tokens")) as server:
         found = ask(server.url, *[{}] * 6, give_up_after=3, concurrency=1)
-    assert [type(e) for e in found] == [CallFailed] * 6
+    assert [type(e) for e in found] == [TooLong] * 6
 
 
 def test_failures_in_a_row_stop_the_run_and_one_success_forgives() -> None:

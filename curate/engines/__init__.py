@@ -25,8 +25,12 @@ def engine(spec: str, **options: Any) -> Engine:
     """The engine that `spec` names: KIND:WHAT, or an import path MODULE:CLASS of your own.
 
     Options are the fields of the engine: temperature, max_tokens, and so on. They may also stand in the spec,
-    where a command line has no other place for them: `hf:PATH?temperature=0.6&max_tokens=512`.
+    where a command line has no other place for them: `hf:PATH?temperature=0.6&max_tokens=512`. A server may
+    be written `http://localhost:8000/v1#MODEL`, too.
     """
+    if spec.startswith(("http://", "https://")):
+        url, _, model = spec.partition("#")
+        spec = f"server:{url}?model={model}" if model else f"server:{url}"
     spec, _, query = spec.partition("?")
     options = {**{k: _value(v) for k, v in parse_qsl(query, keep_blank_values=True)}, **options}
     kind, colon, what = spec.partition(":")

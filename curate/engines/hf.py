@@ -142,6 +142,10 @@ class HF(Sampled):
         """The tag with which the chat template itself begins the thinking of the next turn, if it does."""
         return self._opened().checkpoint.render(messages, "")[1]
 
+    async def count_tokens(self, text: str) -> int:
+        """How many tokens a text is by itself."""
+        return len(self._opened().checkpoint.ids(text))
+
     @property
     def checkpoint(self) -> Checkpoint:
         """What is loaded, for who serves it: its tokenizer and chat template."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from curate.engines.hf_jobs import Drawn
 from curate.engines.sampling import completion, opening, opens, sample_seed
-from curate.errors import CallFailed, UserError
+from curate.errors import TooLong, UserError
 from curate.step import Completion, Message
 
 _CONTENT = (
@@ -119,7 +119,7 @@ class Checkpoint:
             return 1 << 62
         if self.context - tokens < wanted:
             room = f"the context of {self.name!r} holds {self.context}"
-            raise CallFailed(f"{what} has {tokens} tokens and {room}: shorten it, or take another model.")
+            raise TooLong(f"{what} has {tokens} tokens and {room}: shorten it, or take another model.")
         return self.context - tokens
 
     async def turns(
@@ -148,6 +148,7 @@ class Checkpoint:
                 prompt_tokens=len(ids),
                 output_tokens=d.output_tokens,
                 logprobs=d.logprobs if logprobs else None,
+                stopped=d.stopped,
             )
             for d in drawn
         ]

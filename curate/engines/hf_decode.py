@@ -11,7 +11,7 @@ from transformers import DynamicCache
 from curate.engines.hf_cache import RoomyLayer, roomy_cache
 from curate.engines.hf_jobs import Draw, Drawn
 from curate.engines.hf_sampling import Knobs, pick
-from curate.engines.sampling import cut_at
+from curate.engines.sampling import cut_at, stop_in
 from curate.errors import CallFailed
 
 _SEAM = 4  # prompt tokens decoded along with new ones: what a token looks like may depend on those before it
@@ -126,14 +126,15 @@ class Batch:
         """Answer the row if it has come to its end."""
         ended = row.new[-1] in self.ends
         ids = row.new[:-1] if ended else row.new
-        stopped = None
+        stopped, at = None, ""
         if row.stop and not ended and self._stops(row):
-            stopped = cut_at(self._text(row, ids, whole=True), row.stop)
+            said = self._text(row, ids, whole=True)
+            stopped, at = cut_at(said, row.stop), stop_in(said, row.stop)
         if not ended and stopped is None and len(row.new) < row.limit:
             return False
         text = self._text(row, ids, whole=True) if stopped is None else stopped
         finish: Literal["stop", "length"] = "stop" if ended or stopped is not None else "length"
-        row.answer(Drawn(text, finish, len(row.new), tuple(row.logprobs)))
+        row.answer(Drawn(text, finish, len(row.new), tuple(row.logprobs), at))
         return True
 
     def _stops(self, row: Draw) -> bool:

@@ -12,12 +12,16 @@ from curate.step import TokenScores
 
 
 class Drawn(NamedTuple):
-    """A finished sample. `logprobs` are the model's own, before temperature, cuts and bans."""
+    """A finished sample. `logprobs` are the model's own, before temperature, cuts and bans.
+
+    stopped: the stop string it ended before; "" where it ended otherwise.
+    """
 
     text: str
     finish: Literal["stop", "length"]
     output_tokens: int
     logprobs: tuple[float, ...]
+    stopped: str
 
 
 @dataclass(eq=False)

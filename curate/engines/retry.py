@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from curate.engines.fleet import Fleet, Host
-from curate.errors import CallFailed, EngineDown
+from curate.errors import CallFailed, EngineDown, TooLong
 
 if TYPE_CHECKING:
     import httpx
@@ -67,10 +67,11 @@ class Breaker:
     def invalid(self, url: str, status: int, words: str) -> NoReturn:
         """The server cannot serve this request. A prompt that is too long says nothing about the others."""
         sentence = f"the server at {url} rejects the request with {status}: {short(words)}"
-        if not _TOO_LONG.search(words):
-            self.failed += 1
-            if not self.answered and self.failed >= self.give_up_after:
-                self.down(f"{sentence}; so it did {self.failed} times in a row.")
+        if _TOO_LONG.search(words):
+            raise TooLong(sentence)
+        self.failed += 1
+        if not self.answered and self.failed >= self.give_up_after:
+            self.down(f"{sentence}; so it did {self.failed} times in a row.")
         raise CallFailed(sentence)
 
     def gave_up(self, sentence: str, *, gone: bool) -> NoReturn:

@@ -107,6 +107,11 @@ def cut_at(text: str, stop: Sequence[str]) -> str | None:
     return text[: min(found)] if found else None
 
 
+def stop_in(text: str, stop: Sequence[str]) -> str:
+    """The stop string at which `cut_at` cuts; "" where there is none."""
+    return min(((at, s) for s in stop if (at := text.find(s)) >= 0), default=(0, ""))[1]
+
+
 def completion(
     text: str,
     finish: Literal["stop", "length"],
@@ -116,10 +121,12 @@ def completion(
     prompt_tokens: int,
     output_tokens: int,
     logprobs: tuple[float, ...] | None = None,
+    stopped: str | None = None,
 ) -> Completion:
     """Split the whole turn. `opened` is the tag with which the chat template began it, if any."""
     turn = prefix + text
     if opened and not opens(turn):
         turn = opened + turn
     split = split_thinking(turn)
-    return Completion(split.thought, split.response, text, finish, prompt_tokens, output_tokens, logprobs)
+    counts = prompt_tokens, output_tokens
+    return Completion(split.thought, split.response, text, finish, *counts, logprobs, stopped)

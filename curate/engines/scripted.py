@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, is_dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from curate.engines.sampling import Sampled, completion, cut_at, sample_seed
+from curate.engines.sampling import Sampled, completion, cut_at, sample_seed, stop_in
 from curate.errors import UserError
 from curate.identity import describe as describe_value
 from curate.schema import content_hash
@@ -85,7 +85,7 @@ class Scripted(Sampled):
         replies = []
         for i in range(n):
             given = {"seed": sample_seed(first, i), "prefix": prefix, **vars(how)}
-            text, finish = _cut(self._say(messages, given), stop, ban, how.max_tokens)
+            text, finish, stopped = _cut(self._say(messages, given), stop, ban, how.max_tokens)
             words = _words(text)
             replies.append(
                 completion(
@@ -96,6 +96,7 @@ class Scripted(Sampled):
                     prompt_tokens=asked,
                     output_tokens=words,
                     logprobs=(0.0,) * words if logprobs else None,
+                    stopped=stopped,
                 )
             )
         return replies
@@ -111,6 +112,10 @@ class Scripted(Sampled):
         ends = list(itertools.accumulate(len(piece) for piece, _ in pairs))
         ids = tuple(zlib.crc32(piece.encode("utf-8", "surrogatepass")) for piece, _ in pairs)
         return TokenScores(ids, tuple([0, *ends[:-1]][: len(ends)]), tuple(ends), tuple(p for _, p in pairs))
+
+    async def count_tokens(self, text: str) -> int:
+        """How many words a text is by itself."""
+        return _words(text)
 
     def _sure(self, messages: Sequence[Message], text: str, prefix: str) -> list[tuple[str, float]]:
         turns = self.script if not callable(self.script) else [self._say(messages, {"seed": 0, "prefix": ""})]
@@ -141,8 +146,8 @@ def _words(text: str) -> int:
 
 def _cut(
     text: str, stop: Sequence[str], ban: Sequence[str], max_tokens: int | None
-) -> tuple[str, Literal["stop", "length"]]:
-    """The text as a model under these constraints would have said it, and why it ended there."""
+) -> tuple[str, Literal["stop", "length"], str]:
+    """The text as a model under these constraints would have said it, and why and at what it ended there."""
     while any(b in text for b in ban if b):
         for b in ban:
             text = text.replace(b, "") if b else text
@@ -150,8 +155,8 @@ def _cut(
     kept = text if max_tokens is None else "".join(words[:max_tokens])
     stopped = cut_at(kept, stop)
     if stopped is not None:
-        return stopped, "stop"
-    return kept, "stop" if kept == text else "length"
+        return stopped, "stop", stop_in(kept, stop)
+    return kept, "stop" if kept == text else "length", ""
 
 
 def _source(script: Any) -> Any:

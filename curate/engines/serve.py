@@ -85,11 +85,8 @@ async def _chat(engine: HF, body: dict[str, Any]) -> dict[str, Any]:
     _check(body, _CHAT)
     messages, prefix = list(body["messages"]), ""
     if body.get("continue_final_message"):
-        if (
-            not messages
-            or messages[-1].get("role") != "assistant"
-            or body.get("add_generation_prompt", False)
-        ):
+        last = messages[-1].get("role") if messages else None
+        if last != "assistant" or body.get("add_generation_prompt", False):
             raise InputError(
                 "continue_final_message needs an assistant message last, and no generation prompt"
             )
@@ -113,6 +110,7 @@ async def _chat(engine: HF, body: dict[str, Any]) -> dict[str, Any]:
             "index": i,
             "message": {"role": "assistant", "content": c.text},
             "finish_reason": c.finish,
+            "stop_reason": c.stopped or None,
             "logprobs": None if c.logprobs is None else {"content": [{"logprob": x} for x in c.logprobs]},
             "output_tokens": c.output_tokens,
             "opened": opened,

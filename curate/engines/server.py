@@ -166,6 +166,11 @@ class Server(Sampled):
             self._scoring(messages), self.model, messages, text, prefix=prefix, top_k=top_k
         )
 
+    async def count_tokens(self, text: str) -> int:
+        """How many tokens a text is by itself, on servers that tell (vLLM's, `curate.engines.serve`)."""
+        post = partial(self._post, "", lacks=server_score.lacks)
+        return len(await server_score.tokens(post, self.model, text))
+
     async def opened(self, messages: Sequence[Message]) -> str:
         """The tag with which the chat template itself begins the thinking of the next turn, if it does."""
         return opening(await server_score.rendered(self._scoring(messages), self.model, messages))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from curate.engines.sampling import Sampling, completion, cut_at, opens
+from curate.engines.sampling import Sampling, completion, cut_at, opens, stop_in
 from curate.errors import CallFailed, EngineDown
 from curate.step import Completion, Message
 
@@ -61,18 +61,28 @@ def turns(
         reason = choice.get("finish_reason")
         if reason == "content_filter":
             raise CallFailed(f"the server at {url} withheld the answer: content_filter")
+        cut = cut_at(text, stop)  # some servers keep the stop string
         out.append(
             completion(
-                text if (cut := cut_at(text, stop)) is None else cut,  # some servers keep the stop string
+                text if cut is None else cut,
                 "length" if reason == "length" else "stop",
                 prefix=prefix,
                 opened=choice.get("opened") or "",
                 prompt_tokens=asked,
                 output_tokens=count,
                 logprobs=_logprobs(url, choice) if logprobs else None,
+                stopped=_stopped(choice, stop) if cut is None else stop_in(text, stop),
             )
         )
     return out
+
+
+def _stopped(choice: dict[str, Any], stop: Sequence[str]) -> str | None:
+    """The stop string that the server names (vLLM, SGLang), "" where none; None where it tells nothing."""
+    told = [choice[name] for name in ("stop_reason", "matched_stop") if name in choice]
+    if choice.get("finish_reason") == "length" or not stop:
+        return ""
+    return next((s for s in told if s in stop), "") if told else None
 
 
 def _logprobs(url: str, choice: dict[str, Any]) -> tuple[float, ...]:

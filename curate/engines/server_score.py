@@ -41,10 +41,10 @@ async def score(
     prompt = await rendered(post, model, messages)
     opened = opening(prompt)  # the begun turn stands where the model would write it, as with `hf`
     prompt = (prompt[: -len(opened)] if opened and opens(prefix) else prompt) + prefix
-    before = await _tokens(post, model, prompt)
-    whole = await _tokens(post, model, prompt + text)
+    before = await tokens(post, model, prompt)
+    whole = await tokens(post, model, prompt + text)
     if whole[: len(before)] != before:
-        whole = before + await _tokens(post, model, text)
+        whole = before + await tokens(post, model, text)
     ids = whole[len(before) :]
     if not ids:
         return TokenScores((), (), (), (), None, () if top_k else None)
@@ -71,7 +71,8 @@ async def rendered(post: Post, model: str, messages: Sequence[Message]) -> str:
     return str((await post("/detokenize", {"model": model, "tokens": tokens}))["prompt"])
 
 
-async def _tokens(post: Post, model: str, text: str) -> list[int]:
+async def tokens(post: Post, model: str, text: str) -> list[int]:
+    """The tokens of a text by itself."""
     found = await post("/tokenize", {"model": model, "prompt": text, "add_special_tokens": False})
     return list(found["tokens"])
 

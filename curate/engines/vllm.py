@@ -176,6 +176,10 @@ class VLLM(Sampled):
         """The tag with which the chat template itself begins the thinking of the next turn, if it does."""
         return self._opened().checkpoint.render(messages, "")[1]
 
+    async def count_tokens(self, text: str) -> int:
+        """How many tokens a text is by itself."""
+        return len(self._opened().checkpoint.ids(text))
+
     async def _ask(self, ids: list[int], **asked: Any) -> Any:
         """vLLM's whole answer to one request."""
         from vllm import SamplingParams

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from curate.engines.hf_jobs import Drawn
-from curate.engines.sampling import cut_at, sample_seed
+from curate.engines.sampling import cut_at, sample_seed, stop_in
 
 _SEAM = 4  # prompt tokens decoded along with new ones: what a token looks like may depend on those before it
 _NEVER = -1e9  # added to a logit
@@ -65,7 +65,9 @@ class Draw:
             refused = set()
         stopped = cut_at(text, self.stop) if turn else said.text if said.finish_reason == "stop" else None
         finish: Literal["stop", "length"] = "stop" if ended or stopped is not None else "length"
-        return Drawn(text if stopped is None else stopped, finish, len(new), tuple(own))
+        hit = said.stop_reason if isinstance(said.stop_reason, str) else ""
+        at = stop_in(text, self.stop) if turn else hit
+        return Drawn(text if stopped is None else stopped, finish, len(new), tuple(own), at)
 
     def _good(self, before: list[int], new: list[int]) -> int | None:
         """How many of the new tokens may stay: those before the one that completes a ban; None for all."""

@@ -1,0 +1,124 @@
+"""What a search in many traces at once costs: beside plain sampling, and beside one trace at a time.
+
+    python benchmarks/retro_search.py [small]
+
+The demo's teacher samples traces of the demo's problems and revises those that are right (`retro_search`),
+all on the `hf` engine in one run. Seconds are those of the ledger: from when the model was loaded to the
+last answer of the step, with all that it verified, journalled and stored on the way.
+
+- tokens a second of the search beside those of `Sample`, which is plain batched generation of about as many;
+- the same with a window of 2, which asks for more than it needs, so that nobody waits;
+- the same search with one trace at a time, on every so manieth of the traces, without journal and store.
+
+Every trace of the last must be found equal, up to the rounding of bfloat16. Medians of three rounds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as the command line does, before anything loads torch
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+import polars as pl  # noqa: E402
+from busy_engine import facts  # noqa: E402
+from peers.report import table  # noqa: E402
+
+import curate  # noqa: E402
+from curate.demo import WORLD  # noqa: E402
+from curate.engines.hf import HF  # noqa: E402
+from curate.methods.retro_search import retro_search  # noqa: E402
+from curate.rewriters.retro_search import RetroSearch  # noqa: E402
+from curate.run import Run  # noqa: E402
+
+TEACHER = HF(str(WORLD / "teacher"), max_tokens=200, temperature=0.6, top_p=0.95)
+
+
+def searched(folder: Path, problems: int, window: int) -> Run:
+    source = curate.read(WORLD / "problems.jsonl").head(problems)
+    return retro_search(source, TEACHER, window=window, max_tokens=200).run(folder)
+
+
+def rate(run: Run, step: str) -> tuple[float, int]:
+    """Output tokens a second of a step, and how many they were."""
+    line = run.ledger.row(by_predicate=pl.col("step") == step, named=True)
+    return line["output_tokens"] / line["seconds"], line["output_tokens"]
+
+
+def alone(run: Run, every: int) -> tuple[float, float, float]:
+    """One trace after the other: tokens a second, seconds a trace, and the share found equal."""
+    both = pl.concat([run.traces, run.dropped], how="diagonal_relaxed").collect()
+    parents = both.filter(pl.col("retro").is_null() & (pl.col("why") == "rewritten"))
+    stayed = both.filter(pl.col("retro").struct.field("status") == "kept")
+    rows = (
+        pl.concat([parents, stayed], how="diagonal_relaxed").sort("trace_id").gather_every(every).to_dicts()
+    )
+    children = {r["parent_id"]: r["thinking"] for r in both.drop_nulls("parent_id").to_dicts()}
+    step = next(s for s in retro_search("x", TEACHER, max_tokens=200).steps if isinstance(s, RetroSearch))
+
+    async def go() -> tuple[float, list[Any]]:
+        async with TEACHER:
+            begin = time.perf_counter()
+            return begin, [await step.ask({c: row[c] for c in step.columns}) for row in rows]
+
+    begin, found = asyncio.run(go())
+    seconds = time.perf_counter() - begin
+    same = [
+        (f.child.thinking if f.child else None) == children.get(row["trace_id"])
+        for f, row in zip(found, rows, strict=True)
+    ]
+    tokens = sum(f.retro["rollout_tokens"] for f in found)
+    return tokens / seconds, seconds / len(rows), sum(same) / len(rows)
+
+
+def once(problems: int, every: int) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        run = searched(Path(folder) / "run", problems, 0)
+        ahead = searched(Path(folder) / "ahead", problems, 2)
+        single, a_trace, same = alone(run, every)
+        line = run.ledger.row(by_predicate=pl.col("step") == "retro_search", named=True)
+        retro = pl.concat([run.traces, run.dropped], how="diagonal_relaxed").collect()["retro"].drop_nulls()
+        tried = retro.struct.field("rollouts").fill_null(0)
+        at_work = int((tried > 0).sum())
+        return {
+            "traces searched": at_work,
+            "rollouts": int(tried.sum()),
+            "accepted": int(retro.struct.field("accepted").fill_null(0).sum()),
+            "sampling, tokens/s": rate(run, "sample")[0],
+            "search, tokens/s": rate(run, "retro_search")[0],
+            "search / sampling, %": 100 * rate(run, "retro_search")[0] / rate(run, "sample")[0],
+            "window 2, tokens/s": rate(ahead, "retro_search")[0],
+            "window 2, seconds / seconds": rate_of_seconds(ahead, run),
+            "window 2, tokens / tokens": rate(ahead, "retro_search")[1] / rate(run, "retro_search")[1],
+            "one at a time, tokens/s": single,
+            "one at a time / at once, seconds": a_trace * at_work / line["seconds"],
+            "found equal, %": 100 * same,
+        }
+
+
+def rate_of_seconds(one: Run, other: Run) -> float:
+    """How long the search took in one run, as a multiple of the other."""
+    a, b = (r.ledger.row(by_predicate=pl.col("step") == "retro_search", named=True) for r in (one, other))
+    return float(a["seconds"] / b["seconds"])
+
+
+def main() -> int:
+    small = sys.argv[1:] == ["small"]
+    problems, every, rounds = (60, 8, 1) if small else (500, 12, 3)
+    print(facts() + "\n", flush=True)
+    found = [once(problems, every) for _ in range(rounds)]
+    middle = {name: statistics.median(f[name] for f in found) for name in found[0]}
+    print(table(["", "median"], [[name, value] for name, value in middle.items()]))
+    return 0 if middle["found equal, %"] > 80 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

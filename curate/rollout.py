@@ -1,0 +1,182 @@
+"""A begun turn is continued: its first step under a ban, the rest free, in slices that may be the last.
+
+Nothing here judges the answer. A slice ends at a number of tokens that hangs on the text alone, so whether
+somebody stops after it or not, the slices are the same, and so is what is said in them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from curate.errors import TooLong
+from curate.pieces import Delimiter
+from curate.schema import content_hash
+from curate.step import Completion, Engine, Message
+from curate.text import split_thinking
+
+CLOSINGS = {"<think>": "</think>", "<thinking>": "</thinking>", "<|begin_of_thought|>": "<|end_of_thought|>"}
+STEP_ENDS: dict[Delimiter, str] = {"blank": "\n\n", "line": "\n", "sentence": ". "}
+SHORTEST_LOOP = 200  # characters that a loop has at least
+LONGEST_UNIT = 600  # characters that are looked at as what is repeated
+_TAGS = re.compile(r"</?think(?:ing)?>|<\|(?:begin|end)_of_thought\|>")
+
+End = Literal["stop", "length", "dominated", "loop", "unclosed", "other_tags", "no_step", "no_room"]
+"""Why a rollout ended: by itself; at its longest; because it could not win any more; it said one thing again
+and again; its turn was over in the midst of thinking; it has a think tag too many; no draw of the first step
+kept the ban; the model's context does not hold the turn so far."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How rollouts of one trace are asked.
+
+    opening: the tag that begins the thinking. ban: what the first step may not hold. repeats: how often one
+    thing in a row is a loop. redraws: of a first step in which the ban was not kept.
+    """
+
+    engine: Engine
+    messages: Sequence[Message]
+    opening: str
+    ban: tuple[str, ...]
+    by: Delimiter
+    max_tokens: int
+    redraws: int
+    repeats: int
+
+    @property
+    def closing(self) -> str:
+        return CLOSINGS[self.opening.strip()]
+
+    @cached_property
+    def banned(self) -> re.Pattern[str]:
+        """A banned string as a word of its own, wherever it stands."""
+        words = "|".join(map(re.escape, sorted(self.ban, key=len, reverse=True)))
+        return re.compile(rf"(?<!\w)(?:{words})(?!\w)")
+
+
+@dataclass
+class Rollout:
+    """What a model made of a begun turn. text: all that it wrote, raw; first: as much of it as was banned.
+
+    discarded: draws in which the ban was not kept, or that were only white space; what they cost is in
+    discarded_tokens, and in output_tokens.
+    """
+
+    text: str = ""
+    first: str = ""
+    end: End = "length"
+    calls: int = 0
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    discarded: int = 0
+    discarded_tokens: int = 0
+    drawn: int = 0  # output tokens, without discarded ones
+
+    def paid(self, reply: Completion) -> None:
+        self.calls += 1
+        self.prompt_tokens += reply.prompt_tokens
+        self.output_tokens += reply.output_tokens
+        self.drawn += reply.output_tokens
+
+    def discard(self) -> None:
+        self.discarded += 1
+        self.discarded_tokens += self.drawn
+        self.text, self.drawn = "", 0
+
+
+def thinking_of(text: str, closing: str) -> str:
+    """The part of a continued turn that is thinking; all of it where it is not closed."""
+    return text.partition(closing)[0]
+
+
+def response_of(text: str, closing: str) -> str:
+    """What a continued turn says behind its thinking."""
+    at = text.find(closing)
+    return "" if at < 0 else split_thinking(text[at:]).response
+
+
+async def roll(
+    way: Way,
+    begun: str,
+    slice_tokens: int,
+    lost: Callable[[str], Awaitable[bool]],
+    seed: Sequence[object],
+) -> Rollout:
+    """Go on with the thinking `begun`, which ends where a step does.
+
+    The first step holds no banned string: one that does is drawn again. It is over at the end of a step, of
+    the thinking or of the turn; what follows is free. lost(thinking of the rollout so far): whether to stop.
+    slice_tokens: after how many tokens that is first asked; then after twice as many, and so on.
+    """
+    made, free, limit = Rollout(), False, slice_tokens
+    while True:
+        left = way.max_tokens - made.drawn
+        try:
+            reply = await _call(way, begun + made.text, free, min(limit, left), (*seed, made.calls))
+        except TooLong:
+            made.end = "no_room"
+            return made
+        made.paid(reply)
+        made.text += reply.text
+        if not free:
+            made.first = thinking_of(made.text, way.closing)
+            if way.banned.search(made.first) or not (made.first.strip() or reply.stopped == way.closing):
+                made.discard()
+                limit = slice_tokens
+                if made.discarded > way.redraws:
+                    made.end = "no_step"
+                    return made
+                continue
+        full = reply.finish == "length" and 2 * reply.output_tokens < min(limit, left)  # is the context
+        over = reply.finish == "stop" and (free or reply.stopped == "")
+        if reply.finish == "stop" and not over:
+            made.text += STEP_ENDS[way.by] if reply.stopped is None else reply.stopped
+            free = True
+        elif reply.finish == "length":
+            limit *= 2
+        end = _ended(way, made) if over else "length" if full else await _early(way, made, lost)
+        if end is not None:
+            made.end = end
+            return made
+
+
+async def _call(way: Way, begun: str, free: bool, limit: int, seed: Sequence[object]) -> Completion:
+    [reply] = await way.engine.chat(
+        way.messages,
+        prefix=way.opening + begun,
+        stop=() if free else (STEP_ENDS[way.by], way.closing),
+        ban=() if free else way.ban,
+        seed=int(content_hash("rollout", *seed)[:12], 16),
+        max_tokens=limit,
+    )
+    return reply
+
+
+async def _early(way: Way, made: Rollout, lost: Callable[[str], Awaitable[bool]]) -> End | None:
+    """Why a rollout that has not ended itself ends here, if it does."""
+    if loops(made.text, way.repeats):
+        return "loop"
+    if await lost(thinking_of(made.text, way.closing)):
+        return "dominated"
+    return "length" if made.drawn >= way.max_tokens else None
+
+
+def _ended(way: Way, made: Rollout) -> End:
+    tags = _TAGS.findall(made.text)
+    if tags == [way.closing]:
+        return "stop"
+    return "other_tags" if tags else "unclosed"
+
+
+def loops(text: str, repeats: int) -> bool:
+    """Whether a text ends with one thing said so many times in a row, over 200 characters or more."""
+    for size in range(1, min(LONGEST_UNIT, len(text) // repeats) + 1):
+        times = max(repeats, -(-SHORTEST_LOOP // size))
+        unit = text[-size:]
+        if text.endswith(unit * 2) and text.endswith(unit * times):
+            return True
+    return False
