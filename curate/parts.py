@@ -10,7 +10,7 @@ import logging
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 
 import polars as pl
 
-from curate.errors import RunError
+from curate.errors import InputError, RunError
 
 ROWS_PER_GROUP = 2_000  # so few that a group of the longest traces fits in memory; fixed, so bytes repeat
 SHA256_HEX = 64  # parts of earlier versions have shorter names, which say nothing of their bytes
@@ -46,6 +46,19 @@ def write_json(path: Path, value: Any) -> None:
     """`value` as indented JSON, whole or not at all."""
     with whole(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, is_whole: Callable[[Any], bool], remedy: str) -> Any:
+    """What `write_json` wrote there. InputError where somebody else has; remedy says what to do then."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"there is no {path}; {remedy}") from None
+    except ValueError as e:  # of JSON, and of UTF-8
+        raise InputError(f"{path} is damaged ({e}); {remedy}") from None
+    if not is_whole(found):
+        raise InputError(f"{path} is damaged (it holds {str(found)[:40]}); {remedy}")
+    return found
 
 
 def sink(frame: pl.LazyFrame, path: Path) -> pl.LazyFrame:

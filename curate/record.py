@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import logging
 import platform
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from curate.engines.knock import another
 from curate.errors import EngineDown, InputError
 from curate.identity import describe, model_name
 from curate.named import told
-from curate.parts import write_json
+from curate.parts import read_json, write_json
 from curate.schema import content_hash
 from curate.step import Engine, Step
 
@@ -57,12 +56,27 @@ def _recorded(step: Any) -> dict[str, Any]:
     return {"function": step_name(step), "source": source}
 
 
+def is_recipe(found: Any) -> bool:
+    """Whether this has what `recipe` makes."""
+    match found:
+        case {"source": {"source": list()}, "steps": list(steps)}:
+            return all(
+                isinstance(s, dict) and isinstance(s.get("step", s.get("function")), str) for s in steps
+            )
+    return False
+
+
 def check_recipe(pipeline: Pipeline, out: Path) -> None:
     """A folder goes on with its own recipe: fields and steps may change, the source may not."""
+    served(out)  # read at the end as well: that it is damaged is said before anything is paid for
     path = out / "begun.json"
     if not path.exists():
         return
-    begun = json.loads(path.read_text(encoding="utf-8"))
+    begun = read_json(
+        path,
+        is_recipe,
+        "choose another folder, or delete it if the answers beside it are this recipe's: they are kept",
+    )
     was, names = begun["source"], {s.get("step", s.get("function")) for s in begun["steps"]}
     if names and pipeline.steps and not names & {step_name(s) for s in pipeline.steps}:
         raise InputError(
@@ -94,8 +108,15 @@ def _short(source: dict[str, Any]) -> str:
 def served(out: Path) -> dict[str, dict[str, Any]]:
     """engine's fingerprint → what its server said of the model beyond its name."""
     path = out / "served.json"
-    found: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not path.exists():
+        return {}
+    remedy = "delete it if the same models are served as before: every answer is kept"
+    found: dict[str, dict[str, Any]] = read_json(path, _of_objects, remedy)
     return found
+
+
+def _of_objects(found: Any) -> bool:
+    return isinstance(found, dict) and all(isinstance(value, dict) for value in found.values())
 
 
 def check_served(out: Path, engine: Engine) -> None:
@@ -126,7 +147,8 @@ def check_source(step: Step, answers: Path, adds: bool) -> None:
     except (OSError, TypeError, SyntaxError):  # of a class made at a prompt, or in a file that changed since
         return
     path = answers / "sources.json"
-    known: list[str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    remedy = "delete it: every answer is kept, and only the source that wrote them is no longer compared"
+    known: list[str] = read_json(path, _of_texts, remedy) if path.exists() else []
     if set(known) - {now} and any(answers.glob("*.parquet")):
         logger.warning(
             f"the source of `{step.name}` changed since its answers were stored, and its version is still "
@@ -134,3 +156,7 @@ def check_source(step: Step, answers: Path, adds: bool) -> None:
         )
     if adds and now not in known:
         write_json(path, [*known, now])
+
+
+def _of_texts(found: Any) -> bool:
+    return isinstance(found, list) and all(isinstance(value, str) for value in found)

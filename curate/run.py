@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ import polars as pl
 from curate import golds
 from curate.budget import Budget, Prices
 from curate.errors import InputError, RunError, UserError
-from curate.parts import count, disk_trouble_in_one_sentence, sink, whole, write_json
-from curate.record import served
+from curate.parts import count, disk_trouble_in_one_sentence, read_json, sink, whole, write_json
+from curate.record import is_recipe, served
 from curate.schema import DROPPED, ROW
 from curate.site import Site, at_work, write_ledger
 from curate.stages import FUNNEL
@@ -56,7 +55,8 @@ class Run:
     @property
     def recipe(self) -> dict[str, Any]:
         """recipe.json, parsed."""
-        found: dict[str, Any] = json.loads((self.folder / "recipe.json").read_text(encoding="utf-8"))
+        remedy = "run the pipeline into the folder again: that writes it anew, and costs nothing"
+        found: dict[str, Any] = read_json(self.folder / "recipe.json", is_recipe, remedy)
         return found
 
     def funnel(self) -> Funnel:

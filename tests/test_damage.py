@@ -6,6 +6,7 @@ Every command is a process of its own, and so is the server; the recipe is that 
 from __future__ import annotations
 
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -18,7 +19,12 @@ import pytest
 from conftest import ROOT
 from served import ENVIRONMENT, free_port, shop
 
+import curate
+from curate.engines.scripted import Scripted
+from curate.errors import InputError
 from curate.journal import LEDGER, Journal, damage
+from curate.parts import write_json
+from curate.run import Run
 
 RECIPE = ROOT / "benchmarks" / "mixed" / "recipe.py"
 TABLES = ("live.parquet", "dropped.parquet")
@@ -133,6 +139,59 @@ def test_a_sound_journal_is_not_damaged(tmp_path: Path) -> None:
     assert journal.ledger().equals(table)
     journal.close()
     assert damage(tmp_path / "journal.sqlite") == ""
+
+
+@pytest.fixture(scope="module")
+def finished(problems: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with all the records there are; copy it before you harm it."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    road(problems).run(out)
+    write_json(out / "served.json", {"fingerprint": {"id": "m"}})
+    return out
+
+
+def road(problems: Path) -> curate.Pipeline:
+    return curate.Pipeline(curate.read(problems), [curate.Sample(Scripted(script=lambda m: "1"), n=1)])
+
+
+RECORDS = {
+    "begun.json": "choose another folder, or delete it if",
+    "served.json": "delete it if the same models are served as before",
+    "answers/sample-*/sources.json": "delete it: every answer is kept",
+    "recipe.json": "run the pipeline into the folder again",
+}
+
+
+@pytest.mark.parametrize("record", RECORDS)
+@pytest.mark.parametrize(
+    "holds", [b"", b"{", b"\xff\xfe", b"null", b"7", b'{"source": 1, "steps": [1]}', b'["a", 1]', None]
+)
+def test_a_damaged_record_is_one_sentence_and_its_remedy_helps(
+    record: str, holds: bytes | None, tmp_path: Path, problems: Path, finished: Path
+) -> None:
+    out = Path(shutil.copytree(finished, tmp_path / "run"))
+    [path] = out.glob(record)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2] if holds is None else holds)
+    before = {p: p.read_bytes() for p in out.rglob("*.parquet")}
+    with pytest.raises(InputError) as e:
+        assert record == "recipe.json" or road(problems).run(out)
+        assert Run(out).recipe
+    said = str(e.value)
+    assert said.startswith(f"{path} is damaged (") and said.count("\n") == 0 and RECORDS[record] in said
+    assert before == {p: p.read_bytes() for p in before}
+    if record != "recipe.json":
+        path.unlink()
+    again = road(problems).run(out)
+    assert again.ledger["rows_paid"].to_list() == [8], "nothing is asked again"
+    assert again.recipe["steps"] == Run(finished).recipe["steps"] and again.traces.collect().height == 8
+
+
+def test_a_command_says_a_damaged_record_and_no_more(tmp_path: Path, problems: Path, finished: Path) -> None:
+    out = Path(shutil.copytree(finished, tmp_path / "run"))
+    half(out / "begun.json")
+    code, said = run("http://127.0.0.1:1/v1", problems, out)
+    assert code == "2" and said.startswith(f"{out / 'begun.json'} is damaged (")
 
 
 @pytest.fixture
