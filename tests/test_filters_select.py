@@ -95,6 +95,46 @@ def test_problems_come_whole_and_few_at_a_time() -> None:
         assert [p["trace_id"].to_list() for p in parts] == [["3", "6", "9"], ["2", "5", "8"], ["4", "7"]]
 
 
+def in_one_go(frame: pl.LazyFrame) -> list[pl.DataFrame]:
+    """What by_problem answers, of a table that fits into memory."""
+    traces = frame.filter(pl.col("trace_id").is_not_null() & pl.col("problem_id").is_not_null()).collect()
+    held = traces.sort("problem_id", "trace_id", "row")
+    return held.partition_by("problem_id", maintain_order=True) if len(held) else []
+
+
+@given(
+    st.lists(st.tuples(st.one_of(st.none(), st.text(max_size=2)), st.sampled_from("tuv"), st.booleans())),
+    st.integers(0, 80),
+    st.integers(1, 4),
+)
+@settings(deadline=None, max_examples=20)
+def test_however_few_are_held_they_are_the_same(rows: list[Any], more: int, most: int) -> None:
+    rows += [(f"p{i * 37 % 80}", "tuv"[j], False) for i in range(more) for j in range(i % 3)]
+    table = [
+        (number, problem, None if unsolved else trace, f"{problem} {number}")
+        for number, (problem, trace, unsolved) in enumerate(rows)
+    ]
+    kinds = {"row": pl.UInt32, "problem_id": pl.String, "trace_id": pl.String, "text": pl.String}
+    frame = pl.LazyFrame(table, schema=kinds, orient="row")
+    found, expected = list(by_problem(frame, most)), in_one_go(frame)
+    assert len(found) == len(expected)
+    assert all(a.equals(b) and a.schema == b.schema for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("problems", [20, 2_000])
+def test_a_table_is_read_as_often_whatever_its_size(problems: int) -> None:
+    reads = []
+
+    def counted(frame: pl.DataFrame) -> pl.DataFrame:
+        reads.append(len(frame))
+        return frame
+
+    table = pl.DataFrame({"row": range(problems), "problem_id": [f"p{i}" for i in range(problems)]})
+    frame = table.with_columns(trace_id=pl.lit("t")).lazy().map_batches(counted)
+    assert sum(1 for _ in by_problem(frame, most=10)) == problems
+    assert reads == [problems] * 2
+
+
 @given(
     st.lists(st.tuples(st.sampled_from(["math", "code", None]), st.sampled_from("tu"))),
     st.integers(1, 3),
