@@ -92,7 +92,8 @@ class Walk:
         rows, columns = self.live.with_row_index("row"), step.writes or {"why": pl.String}
         marks = step.mark(rows.select("row", *step.columns))  # type: ignore[attr-defined]
         path = self.memory.scratch / f"{self.number:03d}.marks.parquet"
-        dtypes = {"row": pl.UInt32, **columns}
+        dtypes = pl.Schema({"row": pl.UInt32, **columns})
+        _check_marks(step, marks.collect_schema(), dtypes)
         sink(marks.select(pl.col(c).cast(t) for c, t in dtypes.items()), path).collect()
         rows = rows.drop(list(columns), strict=False)
         marked = rows.join(pl.scan_parquet(path), on="row", how="left", maintain_order="left").drop("row")
@@ -191,6 +192,19 @@ def _rows(frame: pl.LazyFrame) -> int:
 def _content(frame: pl.LazyFrame) -> pl.LazyFrame:
     """How many rows there are, and a sum that changes with their ids and texts but not with their order."""
     return frame.select(rows=pl.len(), content=(pl.struct(CONTENT).hash() // 2**24).sum())
+
+
+def _check_marks(step: Step, found: pl.Schema, dtypes: pl.Schema) -> None:
+    """A cast would cut off what stands behind the point, and say nothing."""
+    for column, dtype in dtypes.items():
+        if column not in found:
+            names = ", ".join(dtypes)
+            raise RunError(f"{step.name} answered no column {column!r}; its mark has to answer {names}")
+        if found[column].is_float() and dtype.is_integer():
+            raise RunError(
+                f"{step.name} answered {found[column]} in the column {column!r}, whose type is {dtype}; its "
+                "mark has to answer that"
+            )
 
 
 def _check_function(name: str, before: tuple[int, int], after: tuple[int, int]) -> None:

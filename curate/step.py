@@ -16,6 +16,7 @@ import polars as pl
 
 from curate.errors import RunError, near
 from curate.fields import check_fields
+from curate.fits import checked, storable
 from curate.identity import describe
 from curate.schema import SPANS, VERDICT, content_hash
 
@@ -200,17 +201,13 @@ class Verifier(Step):
         return {self.name: VERDICT}
 
     def pack(self, value: Verdict) -> dict[str, Any]:
+        name = self.name
         if not isinstance(value, Verdict):
-            raise RunError(f"{self.name} answered {value!r}; a verifier answers a Verdict")
+            raise RunError(f"{name} answered {value!r}; a verifier answers a Verdict")
         if (word := str(value.why).partition(":")[0]) not in WHYS:
-            raise RunError(f"{self.name} answered why={value.why!r}, not a word of Why; {near(word, WHYS)}")
-        texts = {"why": _storable(value.why), "extracted": _storable(value.extracted)}
-        return {self.name: value._asdict() | texts}
-
-
-def _storable(text: str | None) -> str | None:
-    """Half of a surrogate pair, which JSON can smuggle in and no file can hold, becomes a question mark."""
-    return None if text is None else text.encode("utf-8", "replace").decode("utf-8")
+            raise RunError(f"{name} answered why={value.why!r}, not a word of Why; {near(word, WHYS)}")
+        fields = {field: storable(said) for field, said in value._asdict().items()}
+        return checked(name, {name: VERDICT}, {name: fields})
 
 
 @dataclass(frozen=True)
@@ -218,9 +215,13 @@ class Score(Step):
     """Adds measured columns. Never drops, never edits. A body answers {column: value}."""
 
     def pack(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise RunError(f"{self.name} answered {value!r}; a score answers a dictionary of its columns")
         if set(value) != set(self.writes):
-            raise RunError(f"{self.name} answered columns {sorted(value)}; it writes {sorted(self.writes)}")
-        return dict(value)
+            raise RunError(
+                f"{self.name} answered columns {sorted(map(str, value))}; it writes {sorted(self.writes)}"
+            )
+        return checked(self.name, self.writes, value)
 
 
 @dataclass(frozen=True)
@@ -247,4 +248,5 @@ class Rewriter(Step):
         if not isinstance(value, Text | None):
             raise RunError(f"{self.name} answered {value!r}; a rewriter answers a Text, or None")
         known = self.writes["child"].to_schema()
-        return {"child": None if value is None else {f: getattr(value, f) for f in known}}
+        child = None if value is None else {f: getattr(value, f) for f in known}
+        return checked(self.name, self.writes, {"child": child})
