@@ -104,6 +104,14 @@ class Journal:
             self._ids.setdefault((step, row), []).append(number)
         return {key: reply for _, _, key, reply in found}
 
+    def rows(self, step: str) -> list[str]:
+        """The rows of one step that have calls here."""
+        query = "select distinct row from calls where step = ?"
+        return [
+            row
+            for (row,) in self._thread.submit(lambda: self._db.execute(query, (step,)).fetchall()).result()
+        ]
+
     async def keep(self, call: Call) -> None:
         """Returns once the call and what it cost are committed. Until then it counts as in flight."""
         done = asyncio.get_running_loop().create_future()

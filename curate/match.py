@@ -40,6 +40,15 @@ def new_rows(keyed: Path, answers: Path, out: Path) -> pl.LazyFrame:
     return beside(pl.scan_parquet(keyed), pl.scan_parquet(out)).filter("new").drop("new")
 
 
+def answered(answers: Path, keys: Sequence[str]) -> list[str]:
+    """Those of a few keys that somebody has answered."""
+    parts = sorted(answers.glob("*.parquet"))
+    if not keys or not parts:
+        return []
+    known = pl.concat([pl.scan_parquet(part).select("key") for part in parts])
+    return known.filter(pl.col("key").is_in(keys)).collect(engine="streaming")["key"].to_list()
+
+
 def match(keyed: Path, answers: Path, failures: Path, out: Path, writes: Mapping[str, Any]) -> pl.LazyFrame:
     """The keyed rows with `writes`, of their key's answer, and `why`, where its call failed; else null."""
     columns = list(writes) if any(answers.glob("*.parquet")) else []

@@ -26,7 +26,7 @@ from curate.identity import engines, model_name, with_engines
 from curate.journal import Journal
 from curate.journalled import Journalled, begin_row
 from curate.loop import run_async
-from curate.match import match, new_rows
+from curate.match import answered, match, new_rows
 from curate.parts import add_part, count, disk_trouble, iter_rows, set_aside_damaged, sink
 from curate.pool import Abstained, Pool, settled
 from curate.progress import Meter
@@ -206,6 +206,8 @@ async def _ask_all(memory: Memory, step: Step, todo: Path, writer: Writer) -> No
     """Ask for every row, as many at once as the engines take; an error that is not one row's stops it all."""
     async with AsyncExitStack() as doors:
         known, budget, opened = writer.journal.replies(step.name), memory.budget, {}
+        # A kill between a part and the journal leaves calls that nobody will ask for.
+        writer.journal.forget(step.name, answered(writer.folder, writer.journal.rows(step.name)))
         for name, engine in engines(step).items():
             inner = await doors.enter_async_context(engine)
             check_served(memory.folder, inner)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 import curate
@@ -136,3 +137,22 @@ def test_an_engine_never_waits_for_the_disk_nor_has_more_calls_than_it_takes(
     assert run.traces.collect().height == engine.seen[0] == 12
     assert all(waited), "the third call began only after the first two were on disk"
     assert engine.seen[2] == 2
+
+
+def test_calls_of_rows_that_are_answered_are_forgotten_when_a_door_opens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(problems: int) -> curate.run.Run:
+        rows = pl.DataFrame({"question": [f"question {i}" for i in range(problems)]})
+        return curate.Pipeline(curate.read(rows), [curate.Sample(Narrow(), n=2)]).run(tmp_path)
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Journal, "forget", lambda *_: None)  # after the part was written, before this
+        run(3)
+    with closing(Journal(tmp_path / "journal.sqlite")) as journal:
+        assert len(journal.replies("sample")) == 6
+        keep(journal, call(1, row="of a row that is not answered"))
+    run(4)
+    with closing(Journal(tmp_path / "journal.sqlite")) as journal:
+        assert set(journal.replies("sample")) == {"key 1"}
+        assert journal.ledger()["calls"].sum() == 8 + 1, "nothing was bought twice for that"
