@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from functools import wraps
 from pathlib import Path
-from traceback import extract_tb, format_tb
+from traceback import StackSummary, extract_tb
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -74,23 +74,39 @@ def pipeline(verb: str, recipe: str, flags: tuple[str, ...], config: Path | None
 
 @contextmanager
 def _in_one_sentence(kind: str, path: Path) -> Iterator[None]:
-    """What goes wrong in a user's own file is told with its line; what has no line there is let by."""
+    """What goes wrong in a user's own file is told with its line; what has no line there is let by.
+
+    Where it is one of our own files that raised it, that one is named too: the bug may be ours.
+    """
     own = path.absolute()
     try:
         yield
     except (CurateError, CycloptsError):
         raise
     except Exception as e:  # noqa: BLE001 - a user's own code may raise anything
-        lines = [f.lineno for f in extract_tb(e.__traceback__) if Path(f.filename) == own]
-        where = place("".join(format_tb(e.__traceback__)))
-        if isinstance(e, SyntaxError) and e.filename:
-            where = f" ({e.filename}, line {e.lineno})"
-            lines += [e.lineno] if Path(e.filename) == own else []
+        frames = extract_tb(e.__traceback__)
+        lines = [f.lineno for f in frames if Path(f.filename) == own]
+        said = e.msg if isinstance(e, SyntaxError) else str(e).strip()
+        what = f"{type(e).__name__}: {said}".rstrip(": ")
+        if isinstance(e, SyntaxError) and (Path(e.filename) == own if e.filename else not lines):
+            lines += [e.lineno or 1]
+        elif isinstance(e, SyntaxError):
+            what += f" ({e.filename}, line {e.lineno})"
+        elif lines:
+            what += _deeper(own, frames)
         if not lines:
             raise
-        said = e.msg if isinstance(e, SyntaxError) else str(e).strip()
-        what = f"{type(e).__name__}: {said}".rstrip(": ") + ("" if f"({own}," in where else where)
         raise InputError(f"the {kind} {path} fails in line {lines[-1]}: {what}") from e
+
+
+def _deeper(own: Path, frames: StackSummary) -> str:
+    """Where below the file `own` it was raised, unless in a library: in another of theirs, or in ours."""
+    if (where := place("".join(frames.format()))) and f"({own}," not in where:
+        return where
+    after = max(i for i, f in enumerate(frames) if Path(f.filename) == own) + 1
+    core = Path(curate.__file__).parent
+    ours = [f for f in frames[after:] if Path(f.filename).is_relative_to(core)]
+    return f" (raised in {ours[-1].filename}, line {ours[-1].lineno})" if ours else ""
 
 
 def _as_command(function: Callable[..., Any]) -> Callable[..., Any]:

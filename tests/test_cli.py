@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import signal
 import socket
 import sqlite3
@@ -119,8 +120,9 @@ def test_run_plan_look_sql_and_list(
         ("LIMITS = {}\n\ndef recipe():\n    return LIMITS['n']\n", "line 4: KeyError: 'n'"),
         ("def recipe():\n    assert False\n", "line 2: AssertionError"),
         ("import polars as pl\n\ndef recipe():\n    return pl.col(1)\n", "line 4: TypeError: "),
+        ("x = '\0'\n", "line 1: SyntaxError: source code string cannot contain null bytes"),
     ],
-    ids=["import", "syntax", "key", "assert", "library"],
+    ids=["import", "syntax", "key", "assert", "library", "null"],
 )
 def test_an_error_in_a_recipe_file_names_its_line(
     body: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -128,6 +130,23 @@ def test_an_error_in_a_recipe_file_names_its_line(
     (tmp_path / "mine.py").write_text(body)
     sentence = refused(capsys, "run", tmp_path / "mine.py", "--out", tmp_path / "run")
     assert sentence.startswith(f"curate: the recipe {tmp_path / 'mine.py'} fails in {said}"), sentence
+
+
+def test_a_file_below_the_recipe_that_raised_it_is_named_too_be_it_theirs_or_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    mine, other = tmp_path / "mine.py", tmp_path / "other_of_mine.py"
+    other.write_text("def half(x):\n    return x / 2\n")
+    for call, ends in (
+        ("other_of_mine.half('x')", rf" \({other}, line 2\)"),
+        ("curate.read(5)", r" \(raised in .*/curate/\w+\.py, line \d+\)"),
+        ("len(5)", r"has no len\(\)"),
+    ):
+        mine.write_text(f"import curate, other_of_mine\n\ndef recipe():\n    return {call}\n")
+        said = refused(capsys, "plan", mine)
+        assert said.startswith(f"curate: the recipe {mine} fails in line 4: TypeError: ")
+        assert re.search(f"{ends}$", said), said
 
 
 @pytest.mark.parametrize(
