@@ -30,6 +30,7 @@ from curate.scores.perplexity import Perplexity
 from curate.scores.token_logprobs import TokenLogprobs
 from curate.step import Engine
 from curate.train import train
+from curate.train.optim import Kind
 
 COLUMNS = "teacher rows verified_rate own_accuracy tokens perplexity entropy before after gain seeds"
 
@@ -79,7 +80,7 @@ class Smoke:
     learning_rate: float = 2e-5
     batch_size: int = 8
     max_length: int | None = None
-    optimizer: Any = "adamw"
+    optimizer: Kind = "adamw"
     seeds: int = 3
     k: int = 1
     max_tokens: int | None = None

@@ -11,9 +11,10 @@ import pytest
 
 import curate
 from curate.engines.scripted import Scripted
-from curate.errors import UserError
+from curate.errors import EngineDown, UserError
 from curate.methods.data_efficient import data_efficient
 from curate.teacher_report import Smoke, teacher_report
+from curate.train import train
 
 WORLD = Path(curate.__file__).parent / "demo_world"
 
@@ -119,3 +120,52 @@ def test_the_teacher_whose_student_gains_most_comes_first(tiny_model: Path, tmp_
     ]
     assert 0 < first["verified_rate"] < 1 == second["verified_rate"]
     assert str(made).index("brief") < str(made).index("verbose")
+
+
+@pytest.mark.slow
+def test_a_report_that_was_interrupted_goes_on(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = pl.DataFrame({"question": [f"What is {i} + {7 - i}?" for i in range(6)], "answer": ["7"] * 6})
+    asked: list[str] = []
+    trained: list[str] = []
+    stops = {"tutor": 2, "train": 2}  # the call that fails: of a teacher, and of the training
+
+    def stop(what: str, number: int) -> None:
+        if number == stops.get(what):
+            del stops[what]
+            raise EngineDown(f"{what} is down")
+
+    def sure(messages: Any) -> str:
+        asked.append("sure")
+        return r"so it is \boxed{7}"
+
+    def tutored(messages: Any) -> str:
+        asked.append("tutored")
+        stop("tutor", asked.count("tutored"))
+        return r"it must be \boxed{7}"
+
+    def counted(data: Path, **options: Any) -> Any:
+        trained.append(str(options["output_dir"]))
+        stop("train", len(trained))
+        return train(data, **options)
+
+    def report() -> Any:
+        teachers: Any = tuple(Scripted(model=f.__name__, script=f) for f in (sure, tutored))
+        smoke = Smoke(steps=2, seeds=1, max_tokens=8)
+        problems = curate.read(rows.head(4)), teachers, tiny_model, curate.read(rows.tail(2))
+        return teacher_report(*problems, out=tmp_path, smoke=smoke)
+
+    monkeypatch.setattr("curate.teacher_report.train", counted)
+    with pytest.raises(EngineDown, match="tutor is down"):
+        report()
+    with pytest.raises(EngineDown, match="train is down"):
+        report()
+    answers = len(asked)
+    made = report()
+    first, second = dict.fromkeys(trained)
+    assert trained == [first, second, first, second] and Path(first).name == "seed-0"
+    assert set(made.table["teacher"]) == {"sure", "tutored"} and made.table["rows"].to_list() == [4, 4]
+    models = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("model.safetensors")}
+    assert report().table.equals(made.table) and len(asked) == answers, "no teacher was asked again"
+    assert models == {path: path.stat().st_mtime_ns for path in models} and len(models) == 2
