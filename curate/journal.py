@@ -107,10 +107,8 @@ class Journal:
     def rows(self, step: str) -> list[str]:
         """The rows of one step that have calls here."""
         query = "select distinct row from calls where step = ?"
-        return [
-            row
-            for (row,) in self._thread.submit(lambda: self._db.execute(query, (step,)).fetchall()).result()
-        ]
+        found = self._thread.submit(lambda: self._db.execute(query, (step,)).fetchall()).result()
+        return [row for (row,) in found]
 
     async def keep(self, call: Call) -> None:
         """Returns once the call and what it cost are committed. Until then it counts as in flight."""
@@ -119,6 +117,11 @@ class Journal:
         if self._committer is None or self._committer.done():
             self._committer = asyncio.create_task(self._commit_pending())  # its own: no row's end may end it
         await done
+
+    async def settled(self) -> None:
+        """Returns once every completed call is committed, also those whose row has been given up."""
+        if self._committer is not None:
+            await asyncio.wait([self._committer])
 
     async def _commit_pending(self) -> None:
         loop = asyncio.get_running_loop()

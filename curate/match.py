@@ -41,7 +41,7 @@ def new_rows(keyed: Path, answers: Path, out: Path) -> pl.LazyFrame:
 
 
 def answered(answers: Path, keys: Sequence[str]) -> list[str]:
-    """Those of a few keys that somebody has answered."""
+    """Those of a few keys that somebody has answered; after a kill the journal may still have their calls."""
     parts = sorted(answers.glob("*.parquet"))
     if not keys or not parts:
         return []

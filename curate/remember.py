@@ -205,8 +205,8 @@ def _concurrency(engine: Engine) -> int:
 async def _ask_all(memory: Memory, step: Step, todo: Path, writer: Writer) -> None:
     """Ask for every row, as many at once as the engines take; an error that is not one row's stops it all."""
     async with AsyncExitStack() as doors:
+        doors.push_async_callback(writer.journal.settled)
         known, budget, opened = writer.journal.replies(step.name), memory.budget, {}
-        # A kill between a part and the journal leaves calls that nobody will ask for.
         writer.journal.forget(step.name, answered(writer.folder, writer.journal.rows(step.name)))
         for name, engine in engines(step).items():
             inner = await doors.enter_async_context(engine)

@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 import curate
+from curate.errors import EngineDown
 from curate.journal import AT_ONCE, Call, Journal
 from curate.step import Completion
 
@@ -156,3 +157,36 @@ def test_calls_of_rows_that_are_answered_are_forgotten_when_a_door_opens(
     with closing(Journal(tmp_path / "journal.sqlite")) as journal:
         assert set(journal.replies("sample")) == {"key 1"}
         assert journal.ledger()["calls"].sum() == 8 + 1, "nothing was bought twice for that"
+
+
+@dataclass(frozen=True)
+class Dying(Narrow):
+    """Sells three answers; then no call can succeed."""
+
+    concurrency: int = 4
+
+    async def chat(self, messages: Sequence[dict[str, str]], **options: Any) -> list[Completion]:
+        self.seen[0] += 1
+        number = self.seen[0]
+        await asyncio.sleep(0.02 * number)  # the second and the third come while the first is written down
+        if number < 4:
+            return [Completion(None, "yes", "yes", "stop", 1, 1)]
+        threading.Timer(0.2, self.third.set).start()
+        raise EngineDown("it died")
+
+
+def test_what_was_bought_is_kept_where_the_engine_dies_while_the_disk_is_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, insert = Dying(), Journal._insert
+
+    def slow_disk(journal: Journal, calls: Sequence[Call]) -> None:
+        engine.third.wait(timeout=20)
+        insert(journal, calls)
+
+    monkeypatch.setattr(Journal, "_insert", slow_disk)
+    rows = curate.read(pl.DataFrame({"question": [f"question {i}" for i in range(4)]}))
+    with pytest.raises(EngineDown):
+        curate.Pipeline(rows, [curate.Sample(engine, n=1)]).run(tmp_path)
+    with closing(Journal(tmp_path / "journal.sqlite")) as journal:
+        assert len(journal.replies("sample")) == 3
