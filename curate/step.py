@@ -215,12 +215,9 @@ class Score(Step):
     """Adds measured columns. Never drops, never edits. A body answers {column: value}."""
 
     def pack(self, value: Mapping[str, Any]) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
-            raise RunError(f"{self.name} answered {value!r}; a score answers a dictionary of its columns")
-        if set(value) != set(self.writes):
-            raise RunError(
-                f"{self.name} answered columns {sorted(map(str, value))}; it writes {sorted(self.writes)}"
-            )
+        if not isinstance(value, Mapping) or set(value) != set(self.writes):
+            said = sorted(map(str, value)) if isinstance(value, Mapping) else value
+            raise RunError(f"{self.name} answered {said!r}; it answers the columns {sorted(self.writes)}")
         return checked(self.name, self.writes, value)
 
 

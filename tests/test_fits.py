@@ -156,8 +156,8 @@ class Shorter(Rewriter):
             {"words": 1.5},
             "words answered 1.5 in the column 'words', whose type is Int64; answer a whole number",
         ),
-        (7, "words answered 7; a score answers a dictionary of its columns"),
-        ({"words": 1, 2: 3}, r"words answered columns \['2', 'words'\]; it writes \['words'\]"),
+        (7, r"words answered 7; it answers the columns \['words'\]"),
+        ({"words": 1, 2: 3}, r"words answered \['2', 'words'\]; it answers the columns \['words'\]"),
     ],
 )
 def test_a_run_stops_at_a_value_that_does_not_fit(answer: Any, said: str, tmp_path: Path) -> None:
