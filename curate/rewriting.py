@@ -13,6 +13,7 @@ import polars as pl
 
 from curate.answers import final_answer
 from curate.errors import RunError, UserError
+from curate.fits import checked
 from curate.schema import TRACE, Row
 from curate.step import Rewriter, Text, Verdict, Verifier
 
@@ -46,7 +47,7 @@ class Recorded(Rewriter):
         if not isinstance(value, Revision):
             raise RunError(f"{self.name} answered {value!r}; a rewriter with a record answers a Revision")
         said = {self.name: dict(value.record), f"{self.name}_events": list(map(dict, value.events))}
-        return {**super().pack(value.child), **said}
+        return checked(self.name, self.writes, {**super().pack(value.child), **said})
 
 
 def judging_columns(verifier: Verifier) -> tuple[str, ...]:

@@ -244,6 +244,6 @@ class Rewriter(Step):
     def pack(self, value: Any) -> dict[str, Any]:
         if not isinstance(value, Text | None):
             raise RunError(f"{self.name} answered {value!r}; a rewriter answers a Text, or None")
-        known = self.writes["child"].to_schema()
-        child = None if value is None else {f: getattr(value, f) for f in known}
-        return checked(self.name, self.writes, {"child": child})
+        texts = self.writes["child"]
+        child = None if value is None else {f: getattr(value, f) for f in texts.to_schema()}
+        return checked(self.name, {"child": texts}, {"child": child})
