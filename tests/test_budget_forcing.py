@@ -16,7 +16,7 @@ import curate
 from curate.engines.hf import HF
 from curate.engines.scripted import Scripted
 from curate.errors import UserError
-from curate.methods.budget_forcing import SYSTEM, budget_forcing, mode_rows, report
+from curate.methods.budget_forcing import SYSTEM, act_score, budget_forcing, mode_rows, report
 from curate.rewriters.budget_forcing import CONNECTIVES, MODES, BudgetForcing
 from curate.rewriting import Revision
 from curate.verifiers.math_equal import MathEqual
@@ -215,6 +215,13 @@ def test_rows_of_a_mode_begin_with_its_system_prompt(tmp_path: Path) -> None:
         assert system == {"role": "system", "content": SYSTEM[row["mode"]]}
         assert user == {"role": "user", "content": row["question"]}
         assert (row["parent_id"] is None) == (row["mode"] == "high")
+
+
+def test_the_score_of_kept_modes_has_its_golden_value() -> None:
+    base = (0.8, 10_000.0)
+    modes = {"high": (0.8, 10_000.0), "medium": (0.76, 5_000.0), "low": (0.7, 2_500.0)}
+    assert act_score(modes, base) == pytest.approx(0.845833, abs=1e-6)
+    assert act_score({"high": base}, base) == 1 and act_score({"low": base}, base) == 0.5
 
 
 def test_elastic_rows_have_no_system_prompt(tmp_path: Path) -> None:

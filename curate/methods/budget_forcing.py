@@ -7,6 +7,7 @@ the sentences that end the thinking, are in our own words; how a join is found c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import polars as pl
@@ -118,6 +119,21 @@ def mode_rows(run: Run, *, balance: bool = True) -> pl.DataFrame:
         pl.concat_list(asked)
     )  # fmt: skip
     return rows.with_columns(messages=messages)
+
+
+def act_score(modes: Mapping[str, tuple[float, float]], base: tuple[float, float]) -> float:
+    """How well a model keeps its modes (ThinkDial): accuracy held against that of the base, and cost saved.
+
+    modes: accuracy (0 to 1) and mean output tokens of each mode; base: those of the untrained model. High
+    counts accuracy alone, the other modes accuracy and saving by halves; 1 is a base that costs nothing.
+
+    >>> act_score({"high": (0.8, 10_000), "medium": (0.76, 5_000), "low": (0.7, 2_500)}, (0.8, 10_000))
+    0.845833...
+    """
+    accuracy, cost = base
+    weights = {mode: 1.0 if mode == "high" else 0.5 for mode in modes}
+    scores = [w * modes[m][0] / accuracy + (1 - w) * (1 - modes[m][1] / cost) for m, w in weights.items()]
+    return sum(scores) / len(scores)
 
 
 def report(run: Run) -> pl.DataFrame:
