@@ -4,7 +4,7 @@ DASD, "Distribution-Aligned Sequence Distillation" (arXiv 2601.09088), in three 
 holds: traces sampled at a low temperature, then at a high one, then traces that the student begins and the
 teacher continues. Train on them in this order, each stage from the student of the one before. As published no
 answer is verified. The rule of the selection within a problem is inferred from the companion paper (arXiv
-2512.20908), and so is how many candidates there are; its filter of repetitions is not here.
+2512.20908), and so are how many candidates there are and what counts as a repetition.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from curate.engines import engine
 from curate.errors import UserError
 from curate.filters.exact_duplicates import ExactDuplicates
 from curate.filters.failed import Failed
+from curate.filters.repetition import Repetition
 from curate.filters.score_band import ScoreBand
 from curate.filters.top_k import TopK
 from curate.filters.truncated import Truncated
@@ -105,6 +106,7 @@ def distribution_aligned(
     steps = [
         Sample(asked, n=n),
         Truncated(),
+        Repetition(),
         *judged,
         ExactDuplicates(),
         TokenLogprobs(asked, of="teacher"),
@@ -120,7 +122,8 @@ def distribution_aligned(
         ),
     ]
     if stage == "mixed":
-        steps += [StudentPrefix(asked, learner, cap, seed), mixed, ScoreBand("mixed", low=1), *judged]
+        steps += [StudentPrefix(asked, learner, cap, seed), mixed, ScoreBand("mixed", low=1)]
+        steps += [Repetition(), *judged]
     return Pipeline(problems if isinstance(problems, Source) else read(problems, bad_rows=bad_rows), steps)
 
 
