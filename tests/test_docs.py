@@ -30,6 +30,7 @@ ROOMS = ("verifiers", "filters", "rewriters")
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HELP = ("", "plan", "run", "run rejection_sampling", "run curate_traces", "run teacher_guided_selection",
         "run parallel_teachers", "run distribution_aligned", "run data_efficient",
+        "run guidance_on_demand",
         "run difficulty_aware_pruning", "run skip_thinking",
         "run budget_forcing", "run refine",
         "look", "sql", "golds", "publish", "train", "eval", "list", "demo")  # fmt: skip
