@@ -1,16 +1,17 @@
-"""A run whose driver, pool workers and server are killed at random a hundred times ends like one left alone.
+"""A run whose driver, workers, server and replicas are killed a hundred times ends like one left alone.
 
     python benchmarks/kill_drills.py [--kills 100] [--seed 0]
 
 One run after the other goes over `mixed/recipe.py` (sample over a server, verify, filters over the whole
-table, a rewriter of four calls a row), with processes of their own for the run and for the server. At a
-random moment one of them is killed with signal 9: the driver (started again with the same command), a
-worker of the pool (the run has to notice), or the server (started again at the same address after half a
-second at most). Every finished run is compared with one that nobody touched: tables byte by byte, rows by
-id, the ledger's calls. The server writes down every call before it answers it, in a file that outlives it,
-so that what was bought twice can be counted: of each kill at most as many calls as may be in flight. "Works
-again" is the time from the kill until the next answer is bought or the next worker works, with the start of
-the process that was killed.
+table, a rewriter of four calls a row), with processes of their own for the run, for the server, and for two
+replicas of the engine on a Ray cluster of this machine. At a random moment one of them is killed with signal
+9: the driver (started again with the same command, once its replicas have died with it), a worker of the pool
+or a replica (the run has to notice), or the server (started again at the same address after half a second at
+most). Every finished run is compared with one that nobody touched and that knows of no Ray: tables byte by
+byte, rows by id, the ledger's calls. The server writes down every call before it answers it, in a file that
+outlives it, so that what was bought twice can be counted: of each kill at most as many calls as may be in
+flight. "Works again" is the time from the kill until the next answer is bought, or the next worker or replica
+is there, with the start of the process that was killed. Without Ray the other three are killed.
 """
 
 from __future__ import annotations
@@ -33,11 +34,14 @@ import polars as pl
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
-from mixed.processes import Shop, below, command_of, machine  # noqa: E402
+from mixed.processes import Cluster, Shop, below, command_of, machine  # noqa: E402
 from mixed.recipe import CONCURRENCY, PROBLEMS, SAMPLES, write_problems  # noqa: E402
 
-KINDS = {"driver": 0.4, "worker": 0.3, "server": 0.3}
-INSIDE = {"worker": "curate.worker"}  # kinds below the driver, by what the command line holds; Ray's: "ray::"
+from curate.errors import MissingDependency  # noqa: E402
+
+KINDS = {"driver": 0.3, "worker": 0.25, "server": 0.25, "replica": 0.2}
+REPLICAS = 2
+IN_FLIGHT = {"driver": CONCURRENCY, "worker": 0, "server": CONCURRENCY, "replica": CONCURRENCY // REPLICAS}
 TABLES = ("live.parquet", "dropped.parquet")
 
 
@@ -48,9 +52,13 @@ class Kill:
     kind: str
     logged: int
     at: float
+    settled: int = 0  # what the log held when all that was killed was dead
     resumed_s: float | None = None
-    before: frozenset[int] = frozenset()  # the workers that were there
+    before: frozenset[int] = frozenset()  # the workers, or the replicas, that were there
     twice: int = 0
+
+    def __post_init__(self) -> None:
+        self.settled = max(self.settled, self.logged)
 
 
 @dataclass
@@ -66,13 +74,14 @@ class Found:
     calls: int = 0
     never_asked_before: int = 0
     ledger_wrong: int = 0
+    left_out: str = ""  # why no replicas were killed
 
 
 class Drill:
     """One run on one folder, killed until the kills are spent or it has ended."""
 
-    def __init__(self, shop: Shop, problems: Path, out: Path) -> None:
-        self.shop, self.problems, self.out = shop, problems, out
+    def __init__(self, shop: Shop, problems: Path, out: Path, cluster: Cluster | None = None) -> None:
+        self.shop, self.problems, self.out, self.cluster = shop, problems, out, cluster
         self.start()
 
     def start(self) -> None:
@@ -80,6 +89,9 @@ class Drill:
         command = [sys.executable, "-m", "curate.cli", "run", recipe, "--out", str(self.out)]
         command += ["--url", self.shop.url, "--problems", str(self.problems)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        if self.cluster:
+            command += ["--replicas", str(REPLICAS)]
+            environment["RAY_ADDRESS"] = self.cluster.address
         self.errors = self.out.with_suffix(".stderr")
         with open(self.errors, "wb") as said:
             self.driver = subprocess.Popen(command, stdout=said, stderr=said, env=environment, cwd=ROOT)
@@ -91,30 +103,39 @@ class Drill:
             sys.exit(f"the run failed:\n{self.errors.read_text()[-3000:]}")
         return True
 
-    def inside(self, kind: str = "worker") -> frozenset[int]:
-        return frozenset(p for p in below(self.driver.pid) if INSIDE[kind] in command_of(p))
+    def inside(self, kind: str) -> frozenset[int]:
+        """The run's replicas, or else its workers."""
+        if kind == "replica":
+            return self.cluster.replicas() if self.cluster else frozenset()
+        return frozenset(p for p in below(self.driver.pid) if "curate.worker" in command_of(p))
 
     def kill(self, kind: str, rng: random.Random) -> Kill | None:
         """Kill a process of this kind, and start again what does not by itself. None where there is none."""
-        before = self.inside(kind if kind in INSIDE else "worker")
-        kill = Kill(kind, lines(self.shop.given["log"]), time.monotonic(), before=before)
-        if kind in INSIDE:
-            if not before:
-                return None
-            os.kill(rng.choice(sorted(before)), signal.SIGKILL)
-        elif kind == "driver":
+        log, before = self.shop.given["log"], self.inside(kind)
+        if not before and kind in ("worker", "replica"):
+            return None
+        kill = Kill(kind, lines(log), time.monotonic(), before=before)
+        if kind == "driver":
             self.driver.kill()
             self.driver.wait()
-            self.start()
-        else:
+            if self.cluster:
+                self.cluster.wait_until_empty()
+        elif kind == "server":
             self.shop.kill()
+        else:
+            os.kill(rng.choice(sorted(before)), signal.SIGKILL)
+        kill.settled = lines(log)
+        if kind == "driver":
+            self.start()
+        elif kind == "server":
             time.sleep(rng.random() / 2)
             self.shop.start()
         return kill
 
     def works_again(self, kill: Kill) -> bool:
-        new = self.inside(kill.kind if kill.kind in INSIDE else "worker") - kill.before
-        return bool(new) or sold(self.shop.given["log"], kill.logged)
+        if self.inside(kill.kind) - kill.before:
+            return True
+        return kill.kind != "replica" and sold(self.shop.given["log"], kill.settled)
 
 
 def lines(log: Path) -> int:
@@ -137,7 +158,8 @@ def killed(drill: Drill, found: Found, most: int, rng: random.Random) -> None:
             if last.resumed_s is None and in_the_middle:
                 strike = time.monotonic()
             time.sleep(0.005)
-        kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
+        kinds = {kind: share for kind, share in KINDS.items() if drill.cluster or kind != "replica"}
+        kind = rng.choices(list(kinds), list(kinds.values()))[0]
         while not drill.ended() and len(found.kills) < most:
             if kill := drill.kill(kind, rng):
                 found.kills.append(kill)
@@ -161,14 +183,14 @@ def compare(quiet: Path, out: Path, found: Found) -> None:
 
 
 def bought_twice(log: Path, once: set[str], kills: list[Kill], found: Found) -> None:
-    """Lay every call that was sold again to the last kill before it was asked again."""
+    """Lay every call that was sold again to the last kill that came between its two questions."""
     asked, sales = {}, Counter[str]()
     for number, line in enumerate(log.read_text().splitlines()):
         sign, sale = line.split()
         if sign == "-":
             sales[sale] += 1
             if sales[sale] > 1:
-                causes = [k for k in kills if asked[sale][-2] < k.logged <= asked[sale][-1]]
+                causes = [k for k in kills if asked[sale][-2] < k.settled and k.logged <= asked[sale][-1]]
                 if causes:
                     causes[-1].twice += 1
                 else:
@@ -179,7 +201,7 @@ def bought_twice(log: Path, once: set[str], kills: list[Kill], found: Found) -> 
     found.never_asked_before += len(set(sales) ^ once)
 
 
-def drills(folder: Path, kills: int, seed: int) -> Found:
+def drills(folder: Path, kills: int, seed: int, cluster: Cluster | None = None) -> Found:
     """Run after run until there have been so many kills; the last one ends in peace."""
     rng, found = random.Random(seed), Found()
     problems = folder / "problems.jsonl"
@@ -195,7 +217,7 @@ def drills(folder: Path, kills: int, seed: int) -> Found:
             shop.kill()
             shop.given["log"], before = folder / f"{found.runs}.log", len(found.kills)
             shop.start()
-            drill = Drill(shop, problems, folder / f"run{found.runs}")
+            drill = Drill(shop, problems, folder / f"run{found.runs}", cluster)
             killed(drill, found, kills, rng)
             bought_twice(shop.given["log"], once, found.kills[before:], found)
             compare(folder / "quiet", drill.out, found)
@@ -208,26 +230,26 @@ def drills(folder: Path, kills: int, seed: int) -> Found:
 def table(found: Found) -> str:
     """What was killed, how often, what it cost, and how soon the run worked again."""
     out = [f"{'killed':8s} {'times':>5s} {'bought twice':>12s} {'at most':>8s}   works again after"]
-    for kind in KINDS:
+    for kind in KINDS if not found.left_out else list(KINDS)[:-1]:
         kills = [k for k in found.kills if k.kind == kind]
         seen = [k.resumed_s for k in kills if k.resumed_s is not None]
         again = f"{statistics.median(seen):.2f} s (longest {max(seen):.2f})" if seen else "not seen"
-        most = CONCURRENCY * len(kills) if kind != "worker" else 0
-        out.append(f"{kind:8s} {len(kills):5d} {sum(k.twice for k in kills):12d} {most:8d}   {again}")
+        twice, most = sum(k.twice for k in kills), IN_FLIGHT[kind] * len(kills)
+        out.append(f"{kind:8s} {len(kills):5d} {twice:12d} {most:8d}   {again}")
     out.append(
         f"{found.runs} runs of {PROBLEMS} problems x {SAMPLES} samples, {found.calls:,} calls in all: "
         f"{found.lost} rows lost, {found.doubled} doubled, {found.other_bytes} tables that differ by a byte, "
         f"{found.never_asked_before} calls that the quiet run did not make, {found.twice_without_a_kill} "
         f"bought twice without a kill, {found.ledger_wrong} ledgers that count otherwise"
     )
-    return "\n".join(out)
+    return "\n".join([*out, found.left_out] if found.left_out else out)
 
 
 def sound(found: Found) -> bool:
     """Nothing lost, nothing doubled, nothing bought twice beyond the calls in flight at the kill."""
     wrong = found.lost + found.doubled + found.other_bytes + found.twice_without_a_kill
     wrong += found.never_asked_before + found.ledger_wrong
-    return not wrong and all(k.twice <= (0 if k.kind == "worker" else CONCURRENCY) for k in found.kills)
+    return not wrong and all(k.twice <= IN_FLIGHT[k.kind] for k in found.kills)
 
 
 def main() -> None:
@@ -235,8 +257,15 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     given, began = parser.parse_args(), time.monotonic()
+    try:
+        cluster, without = Cluster(), ""
+    except MissingDependency as e:
+        cluster, without = None, f"no replicas were killed: {e}"
     with tempfile.TemporaryDirectory() as folder:
-        found = drills(Path(folder), given.kills, given.seed)
+        found = drills(Path(folder), given.kills, given.seed, cluster)
+    found.left_out = without
+    if cluster:
+        cluster.close()
     print(table(found))
     print(f"{machine()}; seed {given.seed}; in all {time.monotonic() - began:.0f} s")
     sys.exit(not sound(found))

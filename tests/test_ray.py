@@ -206,6 +206,14 @@ def test_a_replica_that_dies_of_a_call_costs_that_call(cluster: str, tmp_path: P
     assert why["please refuse"] == "call failed: we do not sell that"
 
 
+def test_a_replica_that_dies_while_it_is_loaded_is_loaded_again(cluster: str, tmp_path: Path) -> None:
+    [[reply]] = ask(Ray(Shop(opens=str(tmp_path / "opens"), dies=2), 1), {"seed": 1})
+    assert reply.response and (tmp_path / "opens").read_text() == "..."
+    with pytest.raises(EngineDown, match="^a replica died while it was loaded: "):
+        ask(Ray(Shop(opens=str(tmp_path / "others"), dies=99), 1), {})
+    assert (tmp_path / "others").read_text() == "..."
+
+
 def test_what_cannot_start_is_a_sentence(cluster: str, tmp_path: Path) -> None:
     with pytest.raises(EngineDown, match="^the shop is closed today$"):
         ask(Ray(Shop(till="closed"), 2), {})

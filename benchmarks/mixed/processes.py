@@ -1,4 +1,4 @@
-"""The server's process, what runs below a process, and the machine in one line."""
+"""The server's process, a Ray cluster, what runs below a process, and the machine in one line."""
 
 from __future__ import annotations
 
@@ -31,6 +31,32 @@ class Shop:
     def kill(self) -> None:
         self.process.kill()
         self.process.communicate()
+
+
+class Cluster:
+    """A Ray cluster of this machine that outlives the runs which use it."""
+
+    def __init__(self) -> None:
+        from curate.cluster import attach
+
+        os.environ["PYTHONPATH"] = str(ROOT)  # of its processes too
+        self.ray = attach()
+        self.address = str(self.ray.get_runtime_context().gcs_address)
+        self.raylet = next(p for p in below(os.getpid()) if "raylet/raylet" in command_of(p))
+
+    def replicas(self) -> frozenset[int]:
+        return frozenset(p for p in children(self.raylet) if "ray::Replica" in command_of(p))
+
+    def wait_until_empty(self, seconds: float = 30.0) -> None:
+        """Until the replicas of a run that was killed have died with it."""
+        late = time.monotonic() + seconds
+        while self.replicas():
+            if time.monotonic() > late:
+                sys.exit(f"replicas outlive their run: {sorted(self.replicas())}")
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        self.ray.shutdown()
 
 
 def children(pid: int) -> list[int]:

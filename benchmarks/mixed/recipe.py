@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import curate
+from curate.engines.ray import Ray
 from curate.engines.server import Server
 from curate.filters.exact_duplicates import ExactDuplicates
 from curate.filters.failed import Failed
@@ -57,18 +58,23 @@ def write_problems(path: Path, rows: int, first: int = 0) -> None:
 
 
 def recipe(
-    url: str, problems: str, *, pause_s: float = 0.02, request_timeout_s: float = 60.0
+    url: str, problems: str, *, pause_s: float = 0.02, request_timeout_s: float = 60.0, replicas: int = 0
 ) -> curate.Pipeline:
-    """URL's model samples every problem and talks about the best; a server may be away for some seconds."""
-    shop = Server(
+    """URL's model samples every problem and talks about the best; a server may be away for some seconds.
+
+    replicas: the server is asked by so many clients on a Ray cluster, which share the calls in flight.
+    """
+    shop: Engine = Server(
         "m",
         url=url,
-        concurrency=CONCURRENCY,
+        concurrency=CONCURRENCY // max(replicas, 1),
         request_timeout_s=request_timeout_s,
         retries=9,
         backoff_s=0.05,
         longest_wait_s=2.0,
     )
+    if replicas:
+        shop = Ray(shop, replicas)
     lucky, failed = Lucky(pause_s), Failed("lucky")
     steps = [curate.Sample(shop, n=SAMPLES), lucky, failed, ShortestK(k=KEPT), Talk(shop), lucky, failed]
     return curate.Pipeline(curate.read(problems), [*steps, ExactDuplicates()])

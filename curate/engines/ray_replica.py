@@ -17,6 +17,7 @@ from curate.host import import_from, unpickled
 # Before each attempt to start a replica: a GPU is freed after a while.
 PAUSES_S = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
 LEAVE_S = 30.0  # after so long a replica is killed
+LOADS = 3  # a replica that dies while it is loaded for the first time is loaded so often
 
 
 class Replica:
@@ -82,7 +83,7 @@ class Door:
     async def start(self) -> None:
         """Load all replicas at once. A reason why none can be loaded is the reason why the run stops."""
         try:
-            await asyncio.gather(*(self._load(place) for place in self.fleet.hosts))
+            await asyncio.gather(*(self._load_first(place) for place in self.fleet.hosts))
         except BaseException as e:
             await self.close()
             cause = getattr(e, "cause", None)  # of a RayTaskError: what the engine itself raised
@@ -91,6 +92,17 @@ class Door:
             if isinstance(e, self.ray.exceptions.RayError):
                 raise EngineDown(f"a replica died while it was loaded: {first_line(e)}") from e
             raise
+
+    async def _load_first(self, place: Place) -> None:
+        for left in reversed(range(LOADS)):
+            try:
+                return await self._load(place)
+            except self.ray.exceptions.RayTaskError:
+                raise  # what the engine itself says
+            except self.ray.exceptions.RayError:
+                if not left:
+                    raise
+                self.ray.kill(place.actor)
 
     async def _load(self, place: Place) -> None:
         place.actor = self.make()
