@@ -120,6 +120,7 @@ def test_a_run_on_the_cluster_is_the_same_run(cluster: str, quiet: Path, tmp_pat
         assert run.ledger[column].to_list() == there.ledger[column].to_list(), column
 
 
+@pytest.mark.slow
 def test_replicas_killed_in_mid_run(cluster: str, quiet: Path, tmp_path: Path) -> None:
     kills = killing(tmp_path / "till", at=[20, CALLS + 40, CALLS + 150])
     pipeline(tmp_path / "till", tmp_path / "ledger").run(tmp_path / "run", ray=2)
@@ -128,6 +129,7 @@ def test_replicas_killed_in_mid_run(cluster: str, quiet: Path, tmp_path: Path) -
     assert_same(tmp_path, quiet, 3 * Shop().concurrency, 0)
 
 
+@pytest.mark.slow
 def test_hosts_killed_in_mid_run(cluster: str, quiet: Path, tmp_path: Path) -> None:
     kills = killing(tmp_path / "ledger", at=[10, 60])
     pipeline(tmp_path / "till", tmp_path / "ledger").run(tmp_path / "run", ray=2)
@@ -155,6 +157,7 @@ def start(folder: Path, address: str) -> subprocess.Popen[bytes]:
     )
 
 
+@pytest.mark.slow
 def test_a_driver_killed_in_mid_run_goes_on(cluster: str, quiet: Path, tmp_path: Path) -> None:
     (tmp_path / "recipe.py").write_text(RECIPE)
     for file, wanted in (("till", 50), ("ledger", 20)):
