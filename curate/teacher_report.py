@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from curate.drift import hidden_shift
 from curate.engines import engine
 from curate.errors import UserError
 from curate.evaluate import Evaluation, evaluate
@@ -32,7 +34,11 @@ from curate.step import Engine
 from curate.train import train
 from curate.train.optim import Kind
 
-COLUMNS = "teacher rows verified_rate own_accuracy tokens perplexity entropy before after gain seeds"
+COLUMNS = (
+    "teacher rows verified_rate own_accuracy tokens perplexity entropy before after gain seeds "
+    "elsewhere shift"
+)
+PROBES = 32  # traces, of all teachers, on which the shift is measured
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,10 @@ class TeacherReport:
     rows: traces its student was trained on, the same for all; verified_rate: right among its attempts, 0 to
     1; own_accuracy: its own share of right first attempts, which does not rank; tokens, perplexity, entropy:
     means of its corpus under the student before training; before, after: the student's accuracy on the
-    held-out problems, after: the mean over seeds; gain: the difference; seeds: the gain of each seed.
+    held-out problems, after: the mean over seeds; gain: the difference; seeds: the gain of each seed;
+    elsewhere: the same difference on problems out of the domain, null where none were given: a loss there is
+    what the gain costs; shift: how far training moved the student's hidden states, the mean over layers and
+    seeds of `curate.drift`. Neither ranks.
     """
 
     table: pl.DataFrame
@@ -58,9 +67,10 @@ class TeacherReport:
         lines = [f"{'teacher':20s} {'own':>6s} {'rows':>6s} {'tokens':>7s} {'ppl':>6s} {'entropy':>7s}  gain"]
         for r in self.table.to_dicts():
             spread = f"[{min(r['seeds']):+.1%}, {max(r['seeds']):+.1%}]"
+            other = "" if r["elsewhere"] is None else f"  elsewhere {r['elsewhere']:+.1%}"
             lines.append(
                 f"{r['teacher']:20s} {r['own_accuracy']:6.1%} {r['rows']:6,d} {r['tokens']:7.1f} "
-                f"{r['perplexity']:6.2f} {r['entropy']:7.3f}  {r['gain']:+.1%} {spread}"
+                f"{r['perplexity']:6.2f} {r['entropy']:7.3f}  {r['gain']:+.1%} {spread}{other}"
             )
         low, high = Interval(*self.before.interval)
         return "\n".join([*lines, f"before: {self.before.accuracy:.1%} [{low:.1%}, {high:.1%}]"])
@@ -93,14 +103,16 @@ def teacher_report(
     heldout: str | Path | Source,
     *,
     out: str | Path,
+    elsewhere: str | Path | Source | None = None,
     attempts: int = 8,
     smoke: Smoke | None = None,
     max_tokens: int | None = None,
 ) -> TeacherReport:
     """Sample a right trace of each problem from every teacher, train a student on each, and rank by gain.
 
-    student: a checkpoint folder. heldout: problems that are not among `problems`. Everything is kept in out:
-    called again after an interruption it goes on. The specification's size is 200 problems (inferred).
+    student: a checkpoint folder. heldout: problems that are not among `problems`. elsewhere: problems of
+    another kind, which training should not cost. Everything is kept in out: called again after an
+    interruption it goes on. The specification's size is 200 problems (inferred).
     """
     out, how = Path(out), smoke or Smoke()
     asked = tuple(engine(t, max_tokens=max_tokens) if isinstance(t, str) else t for t in teachers)
@@ -114,17 +126,25 @@ def teacher_report(
         raise UserError(
             f"no problem was solved by all of {len(asked)} teachers; give more problems or attempts"
         )
-    test = heldout if isinstance(heldout, Source) else read(heldout)
-    before = _accuracy(Path(student), test, out / "before", how)
-    lines = []
+    tests = {n: s if isinstance(s, Source) else read(s)
+             for n, s in {"eval": heldout, "elsewhere": elsewhere}.items() if s is not None}  # fmt: skip
+    before = _measured(Path(student), tests, out / "before", how)
+    probes, lines = live.sort("trace_id").head(PROBES), []
     for teacher in (model_name(t) for t in asked):
         mine = live.filter(pl.col("model") == teacher)
-        after = _students(mine, Path(student), test, out / "students" / teacher, how)
-        gains = [a.accuracy - before.accuracy for a in after]
-        score = {"before": before.accuracy, "after": mean([a.accuracy for a in after])}
-        lines.append({**_corpus(run, mine, teacher), **score, "gain": mean(gains), "seeds": gains})
-    table = pl.DataFrame(lines).select(COLUMNS.split()).sort("gain", "teacher", descending=[True, False])
-    return TeacherReport(table, before, run)
+        places = [out / "students" / teacher / f"seed-{seed}" for seed in range(how.seeds)]
+        after = _students(mine, Path(student), tests, places, how)
+        gains = {n: [a[n].accuracy - before[n].accuracy for a in after] for n in tests}
+        score: dict[str, float | None] = {
+            "before": before["eval"].accuracy,
+            "after": mean([a["eval"].accuracy for a in after]),
+        }
+        other = mean(gains["elsewhere"]) if "elsewhere" in gains else None
+        moved = [hidden_shift(student, m, probes)["shift"].to_list() for m in places]
+        score |= {"gain": mean(gains["eval"]), "elsewhere": other, "shift": mean([*chain(*moved)])}
+        lines.append({**_corpus(run, mine, teacher), **score, "seeds": gains["eval"]})
+    table = pl.DataFrame(lines, schema_overrides={"elsewhere": pl.Float64}).select(COLUMNS.split())
+    return TeacherReport(table.sort("gain", "teacher", descending=[True, False]), before["eval"], run)
 
 
 def _corpus(run: Run, mine: pl.DataFrame, teacher: str) -> dict[str, Any]:
@@ -144,15 +164,18 @@ def _corpus(run: Run, mine: pl.DataFrame, teacher: str) -> dict[str, Any]:
     }
 
 
-def _students(rows: pl.DataFrame, student: Path, test: Source, out: Path, how: Smoke) -> list[Evaluation]:
+def _students(
+    rows: pl.DataFrame, student: Path, tests: dict[str, Source], places: list[Path], how: Smoke
+) -> list[dict[str, Evaluation]]:
     """A student for each seed, trained on these rows and measured."""
-    publish(rows.lazy(), out / "data")
+    data = places[0].parent / "data"
+    publish(rows.lazy(), data)
     found = []
-    for seed in range(how.seeds):
+    for seed, place in enumerate(places):
         train(
-            out / "data",
+            data,
             model=student,
-            output_dir=out / f"seed-{seed}",
+            output_dir=place,
             max_steps=how.steps,
             learning_rate=how.learning_rate,
             batch_size=how.batch_size,
@@ -160,11 +183,12 @@ def _students(rows: pl.DataFrame, student: Path, test: Source, out: Path, how: S
             optimizer=how.optimizer,
             seed=seed,
         )
-        found.append(_accuracy(out / f"seed-{seed}", test, out / f"eval-{seed}", how))
+        found.append(_measured(place, tests, place.with_name(f"{place.name}-eval"), how))
     return found
 
 
-def _accuracy(model: Path, test: Source, out: Path, how: Smoke) -> Evaluation:
+def _measured(model: Path, tests: dict[str, Source], out: Path, how: Smoke) -> dict[str, Evaluation]:
+    """The model on each set of problems."""
     asked = engine(f"hf:{model}", dtype="float32", temperature=1.0)
     asked = dataclasses.replace(asked, max_tokens=how.max_tokens)  # type: ignore[type-var]
-    return evaluate(asked, test, out=out, k=how.k)
+    return {name: evaluate(asked, test, out=out / name, k=how.k) for name, test in tests.items()}

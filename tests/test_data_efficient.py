@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 
 import curate
+from curate.drift import hidden_shift
 from curate.engines.scripted import Scripted
 from curate.errors import EngineDown, UserError
 from curate.methods.data_efficient import data_efficient
@@ -87,6 +89,30 @@ def test_the_method_on_checkpoints(tmp_path: Path) -> None:
     assert set(run.dropped.collect()["dropped_by"]) >= {"failed", "sample"}
 
 
+def test_what_training_moved_is_found_in_its_layer_and_nothing_moves_by_itself(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    said = ["It is 4.", "The sum is 17.", ""]
+    rows = pl.DataFrame({"question": ["2 + 2?", "8 + 9?", "?"], "response": said})
+    traces = curate.Pipeline(curate.read(rows), []).run(tmp_path / "run").traces
+    same = hidden_shift(tiny_model, tiny_model, traces)
+    assert same["shift"].to_list() == same["plane"].to_list() == [0.0] * 3
+    moved = tmp_path / "moved"
+    shutil.copytree(tiny_model, moved)
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    with torch.no_grad():
+        model.model.layers[1].mlp.down_proj.weight.mul_(3.0)
+    model.save_pretrained(moved)
+    found = hidden_shift(tiny_model, moved, traces)
+    assert found["layer"].to_list() == [0, 1, 2] and found["shift"].to_list()[:2] == [0.0, 0.0]
+    assert 0 < found["plane"][2] <= found["shift"][2] + 1e-5
+    with pytest.raises(UserError, match="no trace has a text"):
+        hidden_shift(tiny_model, tiny_model, traces.filter(pl.col("response") == ""))
+
+
 def brief(messages: Any, seed: int) -> str:
     """Not always right at once, and easy to copy."""
     return r"\boxed{7}" if seed % 2 else r"\boxed{8}"
@@ -107,6 +133,7 @@ def test_the_teacher_whose_student_gains_most_comes_first(tiny_model: Path, tmp_
         tiny_model,
         curate.read(rows.tail(3)),
         out=tmp_path,
+        elsewhere=curate.read(pl.DataFrame({"question": ["Which of 1 and 8 is more?"], "answer": ["8"]})),
         smoke=Smoke(steps=40, learning_rate=5e-3, optimizer="muon", seeds=1, max_tokens=16, k=4),
     )
     first, second = made.table.to_dicts()
@@ -120,6 +147,10 @@ def test_the_teacher_whose_student_gains_most_comes_first(tiny_model: Path, tmp_
     ]
     assert 0 < first["verified_rate"] < 1 == second["verified_rate"]
     assert str(made).index("brief") < str(made).index("verbose")
+    assert first["shift"] > 0 and second["shift"] > 0
+    # where 8 is right, what was learnt (to say 7) does not help: it costs, or gains nothing
+    assert -1 <= second["elsewhere"] <= 0 >= first["elsewhere"] >= -1
+    assert f"elsewhere {first['elsewhere']:+.1%}" in str(made)
 
 
 @pytest.mark.slow
