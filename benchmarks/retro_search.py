@@ -38,6 +38,7 @@ from curate.engines.hf import HF  # noqa: E402
 from curate.methods.retro_search import retro_search  # noqa: E402
 from curate.rewriters.retro_search import RetroSearch  # noqa: E402
 from curate.run import Run  # noqa: E402
+from curate.verifiers.math_equal import MathEqual  # noqa: E402
 
 TEACHER = HF(str(WORLD / "teacher"), max_tokens=200, temperature=0.6, top_p=0.95)
 
@@ -62,7 +63,7 @@ def alone(run: Run, every: int) -> tuple[float, float, float]:
         pl.concat([parents, stayed], how="diagonal_relaxed").sort("trace_id").gather_every(every).to_dicts()
     )
     children = {r["parent_id"]: r["thinking"] for r in both.drop_nulls("parent_id").to_dicts()}
-    step = next(s for s in retro_search("x", TEACHER, max_tokens=200).steps if isinstance(s, RetroSearch))
+    step = RetroSearch(TEACHER, MathEqual(), max_tokens=200)
 
     async def go() -> tuple[float, list[Any]]:
         async with TEACHER:
