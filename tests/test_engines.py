@@ -160,6 +160,18 @@ def test_n_is_as_many_samples(make: Any) -> None:
     assert len(four) == 4 and len({reply.text for reply in four}) > 1
 
 
+def test_a_script_may_wait() -> None:
+    async def says(messages: Any, seed: int) -> str:
+        await asyncio.sleep(0)
+        return f"<think>so</think>{len(messages)}, {seed % 10}"
+
+    [[plain]] = ask(Scripted(script=lambda messages, seed: f"{len(messages)}, {seed % 10}"), {"seed": 3})
+    [[waited]] = ask(Scripted(script=says), {"seed": 3})
+    assert waited.thinking == "so" and waited.response == plain.response
+    scores = asyncio.run(Scripted(script=says).score(HELLO, "<think>so</think>1, 0 more"))
+    assert [p == 0 for p in scores.logprob] == [True, True, False]
+
+
 @pytest.mark.parametrize("make", ONE_SEED_EACH, indirect=True)
 def test_n_samples_are_n_seeds(make: Any) -> None:
     four, *single = one_by_one(make(), {"n": 4, "seed": 5}, *({"seed": sample_seed(5, i)} for i in range(4)))

@@ -8,7 +8,7 @@ import math
 import re
 import secrets
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -28,9 +28,9 @@ class Scripted(Sampled):
 
     script: a function of the messages that answers the raw assistant turn (`<think>` and all) after the
     prefix. It is given `seed`, `prefix`, `temperature`, … as well, if it has parameters of these names;
-    only one that uses the seed can say different things in the samples of one call. Or a list of turns, said
-    in the order asked and from the start again: for one conversation, not for many rows in flight.
-    Banned strings are taken out of what the script says.
+    only one that uses the seed can say different things in the samples of one call. It may be an `async def`.
+    Or a list of turns, said in the order asked and from the start again: for one conversation, not for many
+    rows in flight. Banned strings are taken out of what the script says.
 
     chances: what `score` answers, a function of messages and text (and `prefix`): (piece, log-probability)
     pairs, one a token, whose pieces join to the text. Without it the engine is sure of what it says: a
@@ -38,7 +38,7 @@ class Scripted(Sampled):
     """
 
     model: str = "scripted"
-    script: Callable[..., str] | Sequence[str] = field(kw_only=True)
+    script: Callable[..., str | Awaitable[str]] | Sequence[str] = field(kw_only=True)
     chances: Callable[..., Sequence[tuple[str, float]]] | None = field(kw_only=True, default=None)
     _turns: Iterator[str] | None = field(init=False, repr=False, compare=False, default=None)
 
@@ -85,7 +85,7 @@ class Scripted(Sampled):
         replies = []
         for i in range(n):
             given = {"seed": sample_seed(first, i), "prefix": prefix, **vars(how)}
-            text, finish, stopped = _cut(self._say(messages, given), stop, ban, how.max_tokens)
+            text, finish, stopped = _cut(await self._say(messages, given), stop, ban, how.max_tokens)
             words = _words(text)
             replies.append(
                 completion(
@@ -104,7 +104,7 @@ class Scripted(Sampled):
     async def score(self, messages: Sequence[Message], text: str, *, prefix: str = "") -> TokenScores:
         """The log-probabilities of a stored text after the begun turn, as `chances` says."""
         if self.chances is None:
-            pairs = self._sure(messages, text, prefix)
+            pairs = await self._sure(messages, text, prefix)
         else:
             pairs = list(_call(self.chances, messages, text, given={"prefix": prefix}))
         if "".join(piece for piece, _ in pairs) != text:
@@ -117,19 +117,21 @@ class Scripted(Sampled):
         """How many words a text is by itself."""
         return _words(text)
 
-    def _sure(self, messages: Sequence[Message], text: str, prefix: str) -> list[tuple[str, float]]:
-        turns = self.script if not callable(self.script) else [self._say(messages, {"seed": 0, "prefix": ""})]
+    async def _sure(self, messages: Sequence[Message], text: str, prefix: str) -> list[tuple[str, float]]:
+        given = {"seed": 0, "prefix": ""}
+        turns = [await self._say(messages, given)] if callable(self.script) else self.script
         words = _WORD.findall(text)
         said = itertools.accumulate(words, initial=prefix)
         next(said)
         return [(word, 0.0 if any(t.startswith(s) for t in turns) else -math.inf)
                 for word, s in zip(words, said, strict=True)]  # fmt: skip
 
-    def _say(self, messages: Sequence[Message], given: dict[str, Any]) -> str:
+    async def _say(self, messages: Sequence[Message], given: dict[str, Any]) -> str:
         if self._turns is not None:
             return next(self._turns)
         assert callable(self.script)
-        return str(_call(self.script, messages, given=given))
+        said = _call(self.script, messages, given=given)
+        return str(await said if inspect.isawaitable(said) else said)
 
 
 def _call(
