@@ -199,6 +199,16 @@ def test_it_answers_as_the_engine_behind_it(cluster: str, tiny_model: Path) -> N
     assert both[0] == both[1]
 
 
+@pytest.mark.slow
+def test_the_demo_has_the_same_figures(cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import curate.demo
+
+    for name, value in (("PROBLEMS", 6), ("HELD_OUT", 4), ("STEPS", 2)):
+        monkeypatch.setattr(curate.demo, name, value)
+    here, there = (curate.demo.demo(tmp_path / str(ray), ray=ray).as_json() for ray in (None, 2))
+    assert here["funnel"] and {**here, "seconds": 0} == {**there, "seconds": 0}
+
+
 def test_a_replica_that_dies_of_a_call_costs_that_call(cluster: str, tmp_path: Path) -> None:
     rows = pl.DataFrame([{"question": q, "answer": "4"} for q in ("a", "b", "please die", "please refuse")])
     run = curate.Pipeline(curate.read(rows), [curate.Sample(Shop(), n=1)]).run(tmp_path, ray=2)
