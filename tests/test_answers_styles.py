@@ -120,8 +120,10 @@ def test_any_number_is_found_after_any_words(style: str, value: int, before: str
 SENTENCES = [
     ("She has 5 apples left.", "5"),
     ("Therefore, Pedro bought 20 plums.", "20"),
-    ("It takes 240 minutes in all.", "240"),
-    ("So 12 * 8 = 96. He drives 96 km in 8 hours.", "96"),
+    ("It takes 240 minutes in all.", "240 minutes"),
+    ("So 12 * 8 = 96. He drives 96 km in 8 hours.", "96 km"),
+    ("They need 3 liters per person.", "3"),
+    ("The speed is 120 miles per hour.", "120 miles per hour"),
     ("5 * 15 = 75. Damien makes $75 in a 30-day month.", "$75"),
     ("So the area is $12 \\cdot 2 = 24$.", "24"),
     ("Thus \\(a + b = 3 + 4 = 7\\).", "7"),

@@ -31,7 +31,7 @@ STYLES = [
     "It is option {}", "I choose ({}).", "My answer is {}", "Therefore, ({}).", "So it must be {}.",
     "Hence, {}.",
     "So the answer is ({}), because the others fail.", "the answer is {} since the others are too small",
-    "({})", "{}", "{})", "{}.",
+    "({})", "{}", "{})", "{}.", "{}!", "The answer is {}!", "It's {}!", "So, {}.", "That’s {}.",
     "**{}**", "**({}) red**", "{}) red", "{}. red", "({}) red",
     "{}\n\nExplanation: the other options do not fit the text.",
     "Only choice ({}) satisfies both of these conditions.",

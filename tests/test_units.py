@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.maths.units import LONGEST, Unit, unit
+from curate.verifiers.math_equal import MathEqual
 
 
 def of(text: str) -> Unit:
@@ -233,3 +234,27 @@ def test_what_sets_the_type_changes_nothing(text: str, wrap: str) -> None:
 def test_no_text_makes_it_raise(text: str) -> None:
     found = unit(text)
     assert found is None or found.factor > 0
+
+
+@pytest.mark.parametrize(
+    ("response", "gold", "passed"),
+    [
+        ("It weighs 5 grams.", "5 kg", False),
+        ("It weighs 5000 grams.", "5 kg", True),
+        ("It weighs 5 kg.", "5", True),
+        ("So he walks 5 miles in total.", "5 km", False),
+        ("So the speed is 120 miles per hour.", "120 km/h", False),
+        ("So the speed is 120 miles per hour.", "120 mph", True),
+        ("It takes 3 minutes.", "3 hours", False),
+        ("so in 8 weeks.", "56 days", True),
+        ("It costs 5 cents.", "$5", False),
+        ("It costs 500 cents.", "$5", True),
+        ("She earns 15 dollars per day.", "$15", True),
+        ("They need 3 liters per person.", "3", True),
+        ("The area is 12 cm^2.", "12 m^2", False),
+        ("So the tank holds 3 liters of water.", "3 gallons", False),
+        ("It was 20 degrees.", "20°C", True),
+    ],
+)
+def test_a_unit_in_a_sentence_counts(response: str, gold: str, passed: bool) -> None:
+    assert MathEqual()(response=response, answer=gold).passed is passed

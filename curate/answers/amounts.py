@@ -191,3 +191,17 @@ def _amount(text: str) -> str:
     if amount is None or _GOES_ON.match(text, len(amount.group().rstrip())):
         return text
     return amount.group().strip()
+
+
+_MONEY = r"(?<!dollar)(?<!dollars)(?<!cent)(?<!cents)(?<!euro)(?<!euros)"
+_MEASURED = re.compile(
+    rf"(?!\s?(?:degrees?|pounds?)\b)"  # of what, of which kind
+    rf"{UNIT}(?:(?<=[a-z]){_MONEY}(?:\s?/\s?|\sper\s)(?:{_UNITS})\b)?"
+    r"(?!\s?(?:/|(?:per|each|every|an?)\b))"
+)
+
+
+def with_unit(number: str, sentence: str) -> str:
+    """The number as it last stands in the sentence, with the unit behind it."""
+    unit = _MEASURED.match(sentence, sentence.rfind(number) + len(number)) if number in sentence else None
+    return number + unit.group() if unit else number

@@ -28,9 +28,9 @@ _NOUNS = (
 _SAYS = re.compile(
     rf"(?:(?:{_NOUNS}|the|correct|best|right|final|either|my|i think|i believe|(?:i |we )?(?:choose"
     rf"|select|pick)|most|appropriate|only|is|are|be|as|both|just|definitely|clearly"
-    r"|indeed|thus|therefore|hence|so|which|it|it's|must|would|should|l[ae]|el|é|è|es|est|ist|die|der"
+    r"|indeed|thus|therefore|hence|so|which|(?:it|that)['’]s|it|must|would|should|l[ae]|el|é|è|es|est|ist|die|der"
     r"|das|は|是|为|為|[:：=])"
-    r"[\s*]{0,3}){1,8}(?-i:(?![a-z]))",
+    r"[\s*,]{0,3}){1,8}(?-i:(?![a-z]))",
     re.IGNORECASE,
 )
 _ONE = r"\(?\[?\s?([A-Z])\s?[)\]]?"
@@ -42,7 +42,7 @@ _NEXT = re.compile(
 )
 _RUN = re.compile(r"\(?([A-Z](?: ?[A-Z]){1,9})\)?(?=[\s.).,:;]|[^\x00-\x7f]|\Z)")
 _FULL = re.compile(
-    r"\(?\[?\s?[A-Z]\s?(?:[)\]].*|[.:,、;\n].*|[^\x00-\x7f].*|- (?![A-Za-z]\b).*|\(.*"
+    r"\(?\[?\s?[A-Z]\s?(?:[)\]].*|[.:,、;!\n].*|[^\x00-\x7f].*|- (?![A-Za-z]\b).*|\(.*"
     r"|(?<=\s)(?:because|since|as|due|based|by|which|for|is (?:the |also )?(?:correct|right|best|true"
     r"|answer)).*)?",
     re.DOTALL,
@@ -63,7 +63,7 @@ def letters(text: str, allowed: str = USUAL) -> set[str]:
     """
     if len(text) > 1000:
         return set()
-    short = latin(plain(text)).strip(" *_\"'“”‘’,;:")
+    short = latin(plain(text)).strip(" *_\"'“”‘’,;:!")
     if re.fullmatch(r"[A-Z]{2,10}", short) and set(short) <= set(allowed) and len(set(short)) == len(short):
         return set(short)
     decided = decide("", short)

@@ -19,6 +19,7 @@ from curate.answers.amounts import (
     natural_words,
     right_side,
     signed,
+    with_unit,
 )  # fmt: skip
 from curate.answers.found import LONGEST, TAIL, Answer, Found
 from curate.answers.tidy import is_denied, is_rejected, is_undecided
@@ -89,7 +90,8 @@ def closing_value(response: str) -> Answer | None:
     if NUMBER.fullmatch(found.text):
         if larger := _surrounding(found.text, sentence):
             return Answer(larger, "last value")
-        return Answer(_calculated(tail, start, sentence) or found.text, "last value")
+        number = _calculated(tail, start, sentence) or found.text
+        return Answer(with_unit(number, sentence), "last value")
     return Answer(_solved(found.text, sentence), "last value")
 
 
