@@ -125,7 +125,10 @@ def _question(rest: dict[str, Any], mapped: Mapping[str, Any], talk: Talk | None
             "name the column with question=…, on the command line as FILE?question=…"
         )
     if not isinstance(value, str):
-        raise BadRow(f"the question ({name}) is {kind_of(value)}; name a text column with question=…")
+        raise BadRow(
+            f"the question ({name}) is {kind_of(value)}; name a text column with question=…, on the command "
+            "line as FILE?question=…"
+        )
     if not value.strip():
         raise BadRow(f"the question ({name}) is empty")
     more = rest.get("input")
@@ -139,7 +142,9 @@ def _answer(name: str, value: Any) -> str | None:
         return value
     if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
         return str(value)
-    raise BadRow(f"the answer ({name}) is {kind_of(value)}; map it with answer=…")
+    raise BadRow(
+        f"the answer ({name}) is {kind_of(value)}; map it with answer=…, on the command line as FILE?answer=…"
+    )
 
 
 def _text(name: str, value: Any) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_library
 import logging
 import os
+import select
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -139,6 +140,13 @@ def _price(price_in: float | None, price_out: float | None) -> tuple[float, floa
     return None if price_in is None or price_out is None else (price_in, price_out)
 
 
+def _nobody_reads() -> bool:
+    """Whether stdout is a pipe whose other end is closed, as behind `| head -1`."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
 def main(argv: list[str] | None = None) -> None:
     """The command `curate`. Exit code 0, or as curate.errors has it; 2 for wrong usage."""
     argv = sys.argv[1:] if argv is None else argv
@@ -152,6 +160,7 @@ def main(argv: list[str] | None = None) -> None:
             result = app(argv, exit_on_error=False, print_error=False)
             if result is not None:
                 print(result)
+        sys.stdout.flush()  # here, where it can still be said quietly that nobody reads
     except CurateError as e:
         print(f"curate: {e}", file=sys.stderr)
         sys.exit(e.exit_code)
@@ -162,6 +171,11 @@ def main(argv: list[str] | None = None) -> None:
     except CycloptsError as e:
         print(f"curate: {e}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes at its end
+        sys.exit(141)  # what a shell says of a program that SIGPIPE ended
     except KeyboardInterrupt:
         print("curate: stopped", file=sys.stderr)
         sys.exit(130)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 import re
 import sysconfig
 from collections.abc import Iterable
@@ -90,6 +91,12 @@ def require(module: str, install: str) -> ModuleType:
         if e.name is not None and e.name.split(".")[0] != module.split(".")[0]:
             raise
         raise MissingDependency(f"{module} is not installed; install it with: {install}") from None
+
+
+def written(step: object, body: str) -> str:
+    """` (FILE, line N)`: where the body of a step is written, empty if Python does not know."""
+    code = getattr(inspect.unwrap(getattr(type(step), body)), "__code__", None)
+    return f" ({code.co_filename}, line {code.co_firstlineno})" if code else ""
 
 
 def place(trace: str) -> str:

@@ -96,7 +96,9 @@ class Source:
                     good.add(row)
                     continue
                 if self.bad_rows == "error":
-                    raise InputError(f'{row["why"]}; or read the others with bad_rows="set_aside"')
+                    raise InputError(
+                        f'{row["why"]}; or read the others with bad_rows="set_aside" (--bad-rows set_aside)'
+                    )
                 bad.add(row)
                 first = first or row["why"]
             if not good.rows:

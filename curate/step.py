@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, get_args
 
 import polars as pl
 
-from curate.errors import RunError, near
+from curate.errors import RunError, near, written
 from curate.fields import check_fields
 from curate.fits import checked, storable
 from curate.identity import describe
@@ -203,7 +203,8 @@ class Verifier(Step):
     def pack(self, value: Verdict) -> dict[str, Any]:
         name = self.name
         if not isinstance(value, Verdict):
-            raise RunError(f"{name} answered {value!r}; a verifier answers a Verdict")
+            where = written(self, self.body)
+            raise RunError(f"{name} answered {value!r}{where}; a verifier answers a Verdict")
         if (word := str(value.why).partition(":")[0]) not in WHYS:
             raise RunError(f"{name} answered why={value.why!r}, not a word of Why; {near(word, WHYS)}")
         fields = {field: storable(said) for field, said in value._asdict().items()}

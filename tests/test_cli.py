@@ -224,6 +224,15 @@ def test_values_may_come_from_a_yaml_file(
     assert json.loads(capsys.readouterr().out)[1]["born"] == 15
 
 
+def test_nobody_who_reads_is_no_traceback() -> None:
+    command = [sys.executable, "-m", "curate.cli", "list"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
+        assert started.stdout and started.stderr
+        started.stdout.close()
+        assert started.stderr.read() == b""
+    assert started.returncode == 141
+
+
 def test_max_samples_takes_the_first_problems(
     recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -295,6 +304,7 @@ def test_a_bad_file(
     said = refused(capsys, "run", recipe, "--problems", tmp_path / name, "--out", tmp_path / "run")
     for word in says:
         assert word in said
+    assert name == "empty.jsonl" or "--bad-rows set_aside" in said
     assert not (tmp_path / "run" / "live.parquet").exists()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import curate
 from curate.cli import main
-from curate.errors import UserError
+from curate.errors import RunError, UserError
 from curate.schema import Row
 from curate.step import Verdict, Verifier
 from curate.verifiers.choice import Choice
@@ -36,6 +36,16 @@ class Counts(Verifier):
         if row["response"] == f"<{row['answer']}>":
             (Path(self.folder) / row["answer"]).touch()
         return Verdict(row["answer"].isdigit() or None, "gold_invalid: no digits")
+
+
+@dataclass(frozen=True)
+class SaysTrue(Verifier):
+    """Answers a truth value in place of a verdict."""
+
+    reads = ("response", "answer")
+
+    def row(self, row: Row) -> Verdict:
+        return True  # type: ignore[return-value]
 
 
 def test_each_gold_that_fails_against_itself_is_listed_once() -> None:
@@ -141,3 +151,16 @@ def test_a_gold_column_that_is_not_understood_is_said_by_plan_and_run(
     caplog.clear()
     curate.Pipeline(curate.read(rows, answer="golden"), [MathEqual()]).plan()
     assert not caplog.records
+
+
+@pytest.mark.parametrize("reflexive", ["<%s>", None])
+def test_a_verifier_that_answers_no_verdict_is_named_with_its_line(
+    reflexive: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SaysTrue, "reflexive", reflexive)
+    line = SaysTrue.row.__code__.co_firstlineno
+    rows = ROWS.with_columns(response=pl.lit("7"))
+    with pytest.raises(
+        RunError, match=rf"says_true answered True .*test_golds\.py, line {line}\); a verifier"
+    ):
+        curate.Pipeline(curate.read(rows), [SaysTrue()]).run(tmp_path / "run")

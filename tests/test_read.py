@@ -475,7 +475,10 @@ BAD = [
     ),
     (b'{"question": 4}\n', r"the question \(question\) is a number"),
     (b'{"problem": "  "}\n', r"the question \(problem\) is empty"),
-    (b'{"question": "a", "gold": ["1"]}\n', r"the answer \(gold\) is a list; map it with answer=…"),
+    (
+        b'{"question": "a", "gold": ["1"]}\n',
+        r"the answer \(gold\) is a list; map it with answer=…, .* FILE\?answer=…",
+    ),
     (b'{"question": "a", "answer": {"v": 1}}\n', r"the answer \(answer\) is an object; map it with answer=…"),
     (b'{"question": "a", "answer": true}\n', r"the answer \(answer\) is a boolean; map it with answer=…"),
     (b'{"question": "a", "response": 3}\n', r"response is a number, not a text"),
