@@ -124,6 +124,9 @@ def test_a_tolerance_below_nothing_is_refused() -> None:
     for wrong in ({"relative": -1.0}, {"absolute": -1.0}, {"digits": 0}):
         with pytest.raises(UserError, match="0 or more"):
             Numeric(**wrong)
+    for both in ({"relative": 0.1}, {"absolute": 0.5}):
+        with pytest.raises(UserError, match="digits=2 beside .* in place of both"):
+            Numeric(digits=2, **both)
 
 
 @given(

@@ -37,7 +37,7 @@ class Numeric(Verifier):
     timeout_s: float = 5.0
     memory_mb: int = 2048
     reflexive = r"\boxed{%s}"
-    version = 3
+    version = 4
     reads = ("response", "answer")
     examples = (
         (dict(response=r"so \boxed{9.8\text{ m/s}^2}", answer="9.8066 m/s^2"), True),
@@ -55,6 +55,14 @@ class Numeric(Verifier):
             raise UserError(
                 f"numeric has relative={self.relative}, absolute={self.absolute}, digits={self.digits}: "
                 "tolerances are 0 or more, digits 1 or more"
+            )
+        if self.digits is not None and (self.relative, self.absolute) != (
+            type(self).relative,
+            type(self).absolute,
+        ):
+            raise UserError(
+                f"numeric has digits={self.digits} beside relative={self.relative} and "
+                f"absolute={self.absolute}: it stands in place of both; leave out digits, or the others"
             )
 
     def row(self, row: Row) -> Verdict:
