@@ -19,6 +19,7 @@ _MONTH = rf"({'|'.join(f'{m}|{m[:3]}' for m in _MONTHS)})\.?"
 _DAY = r"(?:the\s)?(\d{1,2})(?:st|nd|rd|th)?"
 _DATE = re.compile(rf"(?:{_MONTH}\s{_DAY}|{_DAY}\s(?:of\s)?{_MONTH})(?:,?\s(\d{{4}}))?", re.IGNORECASE)
 _ISO = re.compile(r"(\d{4})[-/](\d\d?)[-/](\d\d?)")
+_CJK = re.compile(r"(?:(\d{4})\s?[年년]\s?)?(\d\d?)\s?[月월]\s?(\d\d?)\s?[日号號일]")
 _LABEL = re.compile(r"\d{3,30}(?:-|\s?[–—]\s?|--)\d{3,30}|\d{1,30}(?:-\d{1,30}){2,9}")
 
 
@@ -89,9 +90,10 @@ def undashed(label: str) -> str:
 
 
 def day(text: str) -> tuple[int, int, str] | None:
-    """Month, day and year ("" where none is said) of a date that names its month, or is 2024-03-01."""
-    if (iso := _ISO.fullmatch(text)) and 1 <= int(iso[2]) <= 12 and 1 <= int(iso[3]) <= 31:
-        return int(iso[2]), int(iso[3]), iso[1]
+    """Month, day and year ("" where none is said) of a date: 5 June, 2024-03-01, 3月1日."""
+    iso = _ISO.fullmatch(text) or _CJK.fullmatch(text)
+    if iso and 1 <= int(iso[2]) <= 12 and 1 <= int(iso[3]) <= 31:
+        return int(iso[2]), int(iso[3]), iso[1] or ""
     found = _DATE.fullmatch(" ".join(text.split()))
     if found is None:
         return None

@@ -143,6 +143,7 @@ def _known(token: Token, before: list[Token]) -> Token:
     text, low = token.text, token.text.lower()
     if low in LINKS:
         return Token("sep", LINKS[low], True)
+    pi = bool(before) and before[-1].text == "pi"
     operand = bool(before) and (before[-1].kind in ("num", "name", "word") or before[-1].text in ")}]|")
     if text == "min" and operand or text in ("USD", "EUR", "GBP", "INR", "CNY", "RMB"):
         return Token("word", text, token.spaced)
@@ -153,18 +154,21 @@ def _known(token: Token, before: list[Token]) -> Token:
     if low in GREEK:
         return Token("cmd", low, token.spaced)
     if token.kind == "styled":
-        single = len(text) == 1 and not (operand and is_unit(text) and text not in "eidxy")
+        single = len(text) == 1 and not ((operand or pi) and is_unit(text) and text not in "eidxy")
         return Token("name" if single else "word", text, token.spaced)
     letters = text.rstrip("'")
     if closed(text) and len(letters) > 2:
         return Token("word", text, token.spaced)
     if len(letters) == 1 or low in STOPS:
         return Token("word" if low in STOPS and len(letters) > 1 else "name", text, token.spaced)
+    if letters in _BEHIND_PI and pi and not any(t.text == "(" for t in before):
+        return Token("word", text, token.spaced)
     if len(letters) <= 4 and operand and (token.spaced or letters in GLUED) and is_unit(letters):
         return Token("word", text, token.spaced)
     return Token("letters", text, token.spaced)
 
 
+_BEHIND_PI = GLUED - {"hr"} | {"rad", "rads"}  # \pi hr and 2\pi ft are products of letters
 _PREFIX = re.compile(r"(?:arc(?:sin|cos|tan)|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|ln|log|sqrt|pi)")
 
 
