@@ -19,6 +19,7 @@ from curate.step import Verdict, Verifier
 from curate.verifiers.choice import Choice
 from curate.verifiers.exact import Exact
 from curate.verifiers.math_equal import MathEqual
+from curate.verifiers.numeric import Numeric
 
 GOLDS = ["1/2", "7", "see figure", r"\frac{1}{", None, "7"]
 ROWS = pl.DataFrame({"question": [f"What is {i}?" for i in range(6)], "answer": GOLDS})
@@ -61,6 +62,15 @@ def test_a_gold_that_one_of_several_verifiers_passes_is_in_order() -> None:
     found = curate.read(ROWS).golds(Choice(), MathEqual(), Exact())
     assert found["answer"].to_list() == [None]
     assert found.filter(pl.col("answer").is_null())["why"][0].count("no_gold") == 3
+
+
+@pytest.mark.parametrize(
+    "gold", ["She has 5 left.\n2 * 36 = 72\n#### 72", "x\n#### 72 \n", "so #### 72", "#### 72"]
+)
+def test_a_gold_with_its_solution_is_what_stands_behind_the_hashes(gold: str) -> None:
+    for verifier in (MathEqual(), Numeric()):
+        for said, want in ((r"\boxed{72}", True), (r"\boxed{5}", False), (rf"\boxed{{{gold}}}", True)):
+            assert verifier.row({"response": said, "answer": gold}).passed is want
 
 
 def test_a_verifier_that_does_not_say_how_a_gold_is_written_is_told_how_to() -> None:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from curate.answers import LONGEST, chosen, final_value, plain
+from curate.answers import LONGEST, chosen, final_value, gold_of, plain
 from curate.maths import equal, is_words
 from curate.schema import Row
 from curate.step import Verdict, Verifier
@@ -35,7 +35,7 @@ class MathEqual(Verifier):
     assignment: Literal["equal", "different"] = "equal"
     timeout_s: float = 5.0
     memory_mb: int = 2048
-    version = 6
+    version = 7
     reflexive = r"\boxed{%s}"
     reads = ("response", "answer")
     examples = (
@@ -49,9 +49,9 @@ class MathEqual(Verifier):
     )
 
     def row(self, row: Row) -> Verdict:
-        gold = row["answer"]
-        if gold is None:
+        if row["answer"] is None:
             return Verdict(None, "no_gold")
+        gold = gold_of(row["answer"])
         bare = plain(gold)
         if not bare:
             return Verdict(None, "gold_invalid: it is empty")
@@ -65,6 +65,7 @@ class MathEqual(Verifier):
             return Verdict(False, "no_answer")
         if said.several:
             return Verdict(False, "several_answers", said.text[:200])
+        said = said._replace(text=gold_of(said.text))
         if len(gold) > LONGEST or len(said.text) > LONGEST and gold.strip() != said.text.strip():
             return Verdict(None, "limit: an answer of over 2,000 characters", said.text[:200])
         found = equal(gold, said.text, self)

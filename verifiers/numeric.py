@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from curate.answers import final_value
+from curate.answers import final_value, gold_of
 from curate.errors import UserError
 from curate.maths.amounts import Amount, amount
 from curate.maths.units import unit
@@ -37,7 +37,7 @@ class Numeric(Verifier):
     timeout_s: float = 5.0
     memory_mb: int = 2048
     reflexive = r"\boxed{%s}"
-    version = 4
+    version = 5
     reads = ("response", "answer")
     examples = (
         (dict(response=r"so \boxed{9.8\text{ m/s}^2}", answer="9.8066 m/s^2"), True),
@@ -70,7 +70,7 @@ class Numeric(Verifier):
             return Verdict(None, "no_gold")
         if not row["answer"].strip():
             return Verdict(None, "gold_invalid: it is empty")
-        gold = amount(row["answer"].strip())
+        gold = amount(gold_of(row["answer"]).strip())
         if gold is None:
             return Verdict(None, "unsupported: the gold answer is not a number")
         said = final_value(row["response"] or "")
@@ -79,7 +79,7 @@ class Numeric(Verifier):
         if said.several:
             return Verdict(False, "several_answers", said.text[:200])
         text = (
-            said.text
+            gold_of(said.text)
             if said.where in ("boxed", "tag", "json", "hashes")
             else _whole(said.text, row["response"])
         )

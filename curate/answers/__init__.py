@@ -14,7 +14,7 @@ from curate.answers.found import LONGEST, Answer
 from curate.answers.letters import letters
 from curate.answers.options import listed
 from curate.answers.reading import final_answer, final_value
-from curate.answers.tidy import plain
+from curate.answers.tidy import gold_of, plain
 from curate.answers.values import last_value, last_words
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "chosen",
     "final_answer",
     "final_value",
+    "gold_of",
     "last_value",
     "last_words",
     "letters",

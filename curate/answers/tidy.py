@@ -13,6 +13,12 @@ def plain(text: str) -> str:
     return _NOISE.sub(" ", _WRAP.sub(r"\1", text)).strip().rstrip(".").strip()
 
 
+def gold_of(text: str) -> str:
+    """The answer behind the `####` of a last line, where GSM8K's own column is the gold; else the text."""
+    last = text.rstrip().rpartition("\n")[2]
+    return last.rpartition("####")[2].strip() or text if "####" in last else text
+
+
 _HOLDERS = re.compile(
     r"(?:[\[<(]?(?:your|the|insert|final|numeric(?:al)?|correct)?[ _]?(?:final[ _])?answer(?: here)?[\])>]?"
     r"|[.…?_\s~]+|\\l?c?dots|\\quad|\\ )?",
