@@ -81,6 +81,7 @@ NUMERIC = [
      ("2 mol/L", "2 M", True),
     ("10 N", r"10\ \mathrm{kg\cdot m/s^2}", True), ("6 ft", "72 in", True), ("x = 5", "5", True), ("5",
      "no idea", False),
+    ("6pi", r"6\pi", True), (r"6\pi", "6pi cm", True), ("2pi rad", r"2\pi", True), ("6pi", "6", False),
     ("5", "4 or 5", False), ("see figure", "5", None), ("", "5", None), (None, "5", None), ("1, 2", "1",
      None),
 ]  # fmt: skip

@@ -138,6 +138,7 @@ def _number(text: str) -> tuple[Fraction, bool, int] | None:
     )
 
 
+_PI = re.compile(r"pi(?![a-z])")
 _WORDY = re.compile(r"[^\d=<>+*|√∞π]*")
 
 
@@ -146,6 +147,8 @@ def _unit(text: str, money: str) -> Unit | None | bool:
     before = unit(money) if money else None
     if not text:
         return before
+    if _PI.match(text):  # 6pi is no count of things that are called pi
+        return False
     found = unit(text)
     words = text.split()
     for n in range(min(len(words), 6) - 1, 0, -1):  # "5 cm long", "3 m/s to the east"
