@@ -97,7 +97,10 @@ def test_nothing_is_left_when_the_caller_ends_in_the_middle() -> None:
 
 
 def test_nothing_is_left_when_the_caller_is_interrupted() -> None:
-    waits = "import time\nwhile True:\n    time.sleep(0.1)"  # polars restarts a wait that a signal interrupts
+    waits = (  # a shell's background ignores SIGINT; polars restarts a wait that a signal interrupts
+        "import signal, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "while True:\n    time.sleep(0.1)"
+    )
     with in_a_child(BUSY + waits, stderr=subprocess.DEVNULL) as child:
         busy(child)
         child.send_signal(signal.SIGINT)
