@@ -120,7 +120,7 @@ class Journal:
 
     async def settled(self) -> None:
         """Returns once every completed call is committed, also those whose row has been given up."""
-        if self._committer is not None:
+        if self._committer is not None and not self._committer.done():  # else perhaps of a closed loop
             await asyncio.wait([self._committer])
 
     async def _commit_pending(self) -> None:

@@ -51,6 +51,12 @@ def test_a_call_that_cannot_be_kept_is_an_error_and_no_wait(journal: Journal) ->
     assert set(journal.replies("sample")) == {"key 2"}
 
 
+def test_a_door_without_a_call_settles_behind_another_that_had_some(journal: Journal) -> None:
+    keep(journal, call(1))
+    asyncio.run(journal.settled())  # another loop: that of the call is closed
+    assert set(journal.replies("sample")) == {"key 1"}
+
+
 def test_forgotten_are_the_calls_of_the_row_and_no_others_also_after_a_crash(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     with closing(Journal(path)) as journal:
