@@ -150,7 +150,8 @@ def test_a_run_killed_twenty_times_ends_like_one_that_never_was(tmp_path: Path, 
 
     assert inside_ask >= 5, "the kills never hit the many-call step"
     assert set(shop.sold) == once, "another call was asked than in the quiet run"
-    assert shop.total - calls <= KILLS * CONCURRENCY, "more was bought twice than was in flight"
+    in_flight = 2 * CONCURRENCY  # as many with the server, and as many on their way to the disk
+    assert shop.total - calls <= KILLS * in_flight, "more was bought twice than was in flight"
     ledger = pl.read_parquet(tmp_path / "killed" / "ledger.parquet")
     assert ledger["calls"].sum() == calls, "the ledger forgot or doubled what a killed run had bought"
     for table in ("live.parquet", "dropped.parquet"):

@@ -31,11 +31,13 @@ NUMBER = re.compile(
     r"|(?<![\d\\^_])[-−]?\\?[$€£¥₹]?(?:\d+(?:\.\d+)?|\.\d+)(?:/\d+)?\s?\\?%?"
 )
 COMPOUND = re.compile(
-    r"\d{1,4}(?::\d{1,4}){1,3}(?:\s?[ap]\.?m\b\.?)?"  # 3:4, 3:45 PM
+    r"(?<!\d)\d{1,4}(?::\d{1,4}){1,3}(?:\s?[ap]\.?m\b\.?)?"  # 3:4, 3:45 PM
     r"|(?<![\d.,(])[-−]?\d{1,3},\d{1,2}(?![\d,)]|\.\d)"  # 3,5
     rf"|[(\[](?:{NUMBER.pattern})(?:,\s?(?:{NUMBER.pattern})){{1,5}}[)\]]"  # (1, 2)
-    r"|\d+ hours?,? (?:and )?\d+ minutes?(?:,? (?:and )?\d+ seconds?)?|\d+ minutes?,? (?:and )?\d+ seconds?"
-    r"|(?:(?<=is )|(?<=are ))\d+ to \d+(?=\W{0,4}\Z)|\d+ (?:feet|foot),? (?:and )?\d+ inch(?:es)?",
+    r"|(?<!\d)\d{1,12} hours?,? (?:and )?\d+ minutes?(?:,? (?:and )?\d+ seconds?)?"
+    r"|(?<!\d)\d{1,12} minutes?,? (?:and )?\d+ seconds?"
+    r"|(?:(?<=is )|(?<=are ))\d{1,12} to \d+(?=\W{0,4}\Z)"
+    r"|(?<!\d)\d{1,12} (?:feet|foot),? (?:and )?\d+ inch(?:es)?",
     re.IGNORECASE,
 )
 COMMAND = re.compile(r"\\[a-zA-Z]+\s?|\$[^$\n]*\$")
@@ -203,5 +205,6 @@ _MEASURED = re.compile(
 
 def with_unit(number: str, sentence: str) -> str:
     """The number as it last stands in the sentence, with the unit behind it."""
-    unit = _MEASURED.match(sentence, sentence.rfind(number) + len(number)) if number in sentence else None
+    at = sentence.rfind(number) if len(number) <= LONGEST else -1
+    unit = _MEASURED.match(sentence, at + len(number)) if at >= 0 else None
     return number + unit.group() if unit else number
