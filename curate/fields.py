@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import UserError
+from curate.syntax import parse
 
 if TYPE_CHECKING:
     from curate.step import Step
@@ -29,7 +30,7 @@ def check_fields(step: Step) -> None:
 def _listed(annotation: str) -> tuple[Any, ...]:
     """The values an annotation lists: `Literal["a", "b"] | None` lists three; () where any other goes."""
     try:
-        todo = [ast.parse(annotation, mode="eval").body]
+        todo = [parse(annotation, mode="eval").body]
     except SyntaxError:  # the annotation is a class, not a text
         return ()
     values: list[Any] = []

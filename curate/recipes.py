@@ -21,6 +21,7 @@ from cyclopts.config import Yaml
 import curate
 from curate.errors import CurateError, InputError, UserError, near, place
 from curate.step import Verifier
+from curate.syntax import parse
 
 FLAGS = Parameter(negative=(), consume_multiple=True, accepts_keys=False)
 
@@ -34,7 +35,7 @@ def files(room: str) -> dict[str, Path]:
 
 def first_line(path: Path) -> str:
     with _in_one_sentence("file", path):
-        doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"), str(path))) or ""
+        doc = ast.get_docstring(parse(path.read_text(encoding="utf-8"), str(path))) or ""
     return doc.split("\n")[0]
 
 

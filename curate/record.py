@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import platform
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from curate.named import told
 from curate.parts import read_json, write_json
 from curate.schema import content_hash
 from curate.step import Engine, Step
+from curate.syntax import source_of
 
 if TYPE_CHECKING:
     from curate.pipeline import Pipeline
@@ -50,7 +50,7 @@ def _recorded(step: Any) -> dict[str, Any]:
     if isinstance(step, Step):
         return {**describe(step), "fingerprint": step.fingerprint}
     try:
-        source = inspect.getsource(step).strip()
+        source = source_of(step).strip()
     except (OSError, TypeError):
         source = "not available"
     return {"function": step_name(step), "source": source}
@@ -143,7 +143,7 @@ def check_source(step: Step, answers: Path, adds: bool) -> None:
     a change in what the class calls is none. Nothing is asked again, and what has no source is not compared.
     """
     try:
-        now = content_hash(inspect.getsource(type(step)))
+        now = content_hash(source_of(type(step)))
     except (OSError, TypeError, SyntaxError):  # of a class made at a prompt, or in a file that changed since
         return
     path = answers / "sources.json"

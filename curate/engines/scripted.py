@@ -18,6 +18,7 @@ from curate.errors import UserError
 from curate.identity import describe as describe_value
 from curate.schema import content_hash
 from curate.step import Completion, Message, TokenScores
+from curate.syntax import source_of
 
 _WORD = re.compile(r"\s*\S+\s*\Z|\s*\S+|\s+\Z")
 
@@ -168,7 +169,7 @@ def _source(script: Any) -> Any:
     if is_dataclass(script):
         return [type(script).__qualname__, describe_value(script)]
     try:
-        return inspect.getsource(script)
+        return source_of(script)
     except (OSError, TypeError):
         code = getattr(script, "__code__", None)
         if code is None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import re
 
+from curate.syntax import parse
+
 _FENCE = re.compile(r"^```\w*[ \t]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def only_defines(test: str) -> bool:
     """Whether the text only defines things, none of which is called: neither by it nor as a `test_...`."""
     try:
-        statements = ast.parse(test).body
+        statements = parse(test).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     if any(isinstance(s, ast.FunctionDef) and s.name.startswith("test") for s in statements):
