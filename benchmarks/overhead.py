@@ -14,7 +14,8 @@ versions in peers/overhead. µs and bytes a row are slopes between two sizes, so
 counted: 2,000 rows, and as many as fit into --seconds, for us N / 5 and N. Memory is the peak of the resident
 memory of the process and all it started. Throughput at 5 ms is that of the larger size, less what 2,000 rows
 took at 0 ms beyond their slope (the start). `ideal`: 256 / 5 ms. `bare`: a plain asyncio loop that keeps
-nothing. All are medians over --rounds.
+nothing. `durable`: such a loop that reads the same file, commits and syncs every answer to sqlite before it
+counts, in groups, and writes a parquet; nobody who keeps answers so costs less. All are medians over --rounds.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ import psutil
 from peers.environment import ROOT, environment
 
 HERE = ROOT / "benchmarks" / "peers" / "overhead"
-OURS = ("curate", "bare")
+OURS = ("curate", "bare", "durable")
 PEERS = {  # folder name of the environment → the distribution whose version is printed
     "distilabel": "distilabel",
     "datatrove": "datatrove",
@@ -172,9 +173,13 @@ def version(python: Path | str, distribution: str) -> str:
 def measured(given: argparse.Namespace) -> tuple[dict[str, Cost], dict[str, str], list[str]]:
     """Everybody's cost, everybody's name with its version, and a sentence for each who has none."""
     costs: dict[str, Cost] = {}
-    names = {"curate": "curate", "bare": "plain asyncio, keeps nothing"}
+    names = {
+        "curate": "curate",
+        "bare": "plain asyncio, keeps nothing",
+        "durable": "plain asyncio, every answer on disk first",
+    }
     missing = []
-    for name in ("curate", "bare"):
+    for name in OURS:
         costs[name] = cost(sys.executable, name, (given.rows // 5, given.rows), given.rounds)
     for name, distribution in PEERS.items():
         if given.only is not None and name not in given.only:
@@ -233,7 +238,9 @@ def main() -> None:
     peers = {name: c.us for name, c in costs.items() if name in PEERS}
     if peers:
         best = min(peers, key=lambda name: peers[name])
-        print(f"\nbest peer: {names[best]}; ours costs {costs['curate'].us / peers[best]:.3f} of it a row")
+        ours = costs["curate"].us
+        print(f"\nbest peer: {names[best]}; ours costs {ours / peers[best]:.3f} of it a row, ", end="")
+        print(f"and {ours / costs['durable'].us:.3f} of the plain loop with every answer on disk")
 
 
 if __name__ == "__main__":
