@@ -14,8 +14,8 @@ versions in peers/overhead. µs and bytes a row are slopes between two sizes, so
 counted: 2,000 rows, and as many as fit into --seconds, for us N / 5 and N. Memory is the peak of the resident
 memory of the process and all it started. Throughput at 5 ms is that of the larger size, less what 2,000 rows
 took at 0 ms beyond their slope (the start). `ideal`: 256 / 5 ms. `bare`: a plain asyncio loop that keeps
-nothing. `durable`: such a loop that reads the same file, commits and syncs every answer to sqlite before it
-counts, in groups, and writes a parquet; nobody who keeps answers so costs less. All are medians over --rounds.
+nothing. `durable`: such a loop that reads the same file, has every answer synced by sqlite before it counts,
+in groups, and writes a parquet. All are medians over --rounds.
 """
 
 from __future__ import annotations

@@ -34,9 +34,10 @@ def work(task: Task) -> Callable[[], Iterable[tuple[str, str]]]:
     pending: list[Waiting] = []
 
     def insert(some: list[Waiting]) -> None:
+        values = [value for key, reply, _ in some for value in (key, reply)]
         places = ", ".join(["(?, ?)"] * len(some))  # one statement: after each a thread waits for its turn
         with db:
-            db.execute(f"insert into calls values {places}", [v for key, reply, _ in some for v in (key, reply)])
+            db.execute(f"insert into calls values {places}", values)
 
     async def commit() -> None:
         while pending:
