@@ -1,9 +1,9 @@
-"""Do the selection methods help a student? Three claims of papers, in miniature, on the demo world.
+"""Do the methods that choose or rewrite help a student? Claims of papers, in miniature, on the demo world.
 
-    python benchmarks/reproductions.py [selection|teachers|trajectories] [--seeds 5] [--out FOLDER]
+    python benchmarks/reproductions.py [selection|teachers|trajectories|rewriting] [--seeds 5] [--out FOLDER]
 
-Without a word all three, by the tokens they take ten minutes each on two idle cores; busy ones take far
-longer. With --out everything is kept, and the same command with more seeds goes on from it.
+Without a word all four, by the tokens they take ten minutes or more each on two idle cores; busy ones take
+far longer. With --out everything is kept, and the same command with more seeds goes on from it.
 
 1. selection: of each problem's right traces the one with the most sentences of the teacher
    (`teacher_guided_selection`), against a random one, the longest, and random traces as many and as long.
@@ -12,6 +12,10 @@ longer. With --out everything is kept, and the same command with more seeds goes
    it is meant to teach. Has the report's pick the best student, and would a cheaper sign have found it?
 3. trajectories: of each problem's right traces the two farthest apart (`data_efficient`), against two
    random ones and the two shortest.
+4. rewriting: the teacher's right traces as they are, searched by itself (`retro_search`), written anew by a
+   copy that was taught to (`difficulty_aware_pruning`), trimmed, and the shortest of as many as the search
+   has cost. Are they, and what students of them write, shorter, and are these right as often? The students
+   know the headings of the plans as tokens, and so does that copy, of which a table says how well it does.
 
 Within a part all students take the same number of steps over the same number of traces, packed to the same
 length, so they learn from about as many tokens: of longer traces fewer passes. A seed is a whole repetition:
@@ -43,6 +47,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 import polars as pl  # noqa: E402
 from peers.narrators import teachers  # noqa: E402
 from peers.report import table  # noqa: E402
+from peers.shortening import rewritten  # noqa: E402
 from peers.students import (  # noqa: E402
     BATCH,
     HELD_OUT,
@@ -55,13 +60,13 @@ from peers.students import (  # noqa: E402
     TEMPERATURE,
     Arms,
     Notes,
-    Student,
     arms_table,
     differences_table,
     made,
     per_cent,
     points,
     taught,
+    told,
 )
 
 from curate.demo import WORLD  # noqa: E402
@@ -119,10 +124,6 @@ def compared(
     print(differences_table(method, arms))
 
 
-def told(what: str, student: Student) -> None:
-    print(f"{what}: {student.accuracy:.1%}", file=sys.stderr, flush=True)
-
-
 def selection(seeds: int, out: Path) -> None:
     """Traces chosen by provenance, against three controls."""
     rules: tuple[Any, ...] = ("most_teacher", "random", "longest", "length_matched")
@@ -156,6 +157,12 @@ def trajectories(seeds: int, out: Path) -> None:
 
     print(f"{HARD} problems a seed, {TRIES} samples each, {KEEP} right traces a problem, {STEPS} steps\n")
     compared("trajectories", rules[0], choose, ("mean distance", apart), seeds, out)
+
+
+def rewriting(seeds: int, out: Path) -> None:
+    """Traces of the same problems made shorter in four ways, against the traces as they were."""
+    print(f"{EACH} problems a seed, of those with a right trace in every arm one trace each, {STEPS} steps\n")
+    rewritten([problems(seed, EACH) for seed in range(seeds)], STEPS, out)
 
 
 def smoke(seed: int, out: Path) -> pl.DataFrame:
@@ -218,6 +225,7 @@ PARTS: dict[str, Callable[[int, Path], None]] = {
     "selection": selection,
     "teachers": teachers_compared,
     "trajectories": trajectories,
+    "rewriting": rewriting,
 }
 
 

@@ -7,6 +7,7 @@ problems and other samples of them. Within a seed all students share these, so d
 from __future__ import annotations
 
 import statistics
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,12 +54,12 @@ class Student:
     tokens: float  # a sample
 
 
-def taught(rows: pl.DataFrame, out: Path, steps: int, seed: int) -> Student:
+def taught(rows: pl.DataFrame, out: Path, steps: int, seed: int, untaught: Path = STUDENT) -> Student:
     """Publish these traces, train a student on them, and measure it."""
     publish(rows.lazy(), out / "data")
     train(
         out / "data",
-        model=STUDENT,
+        model=untaught,
         output_dir=out / "student",
         max_steps=steps,
         learning_rate=RATE,
@@ -73,14 +74,18 @@ def taught(rows: pl.DataFrame, out: Path, steps: int, seed: int) -> Student:
     found = evaluate(
         model, read(problems), out=out / "eval", temperature=TEMPERATURE, max_tokens=MAX_TOKENS, seed=seed
     )
-    once, learnt = seen(out / "data", steps, seed)
+    once, learnt = seen(out / "data", steps, seed, untaught)
     assert found.mean_tokens is not None
     return Student(len(rows), once / len(rows), learnt, found.accuracy, found.mean_tokens)
 
 
-def seen(data: Path, steps: int, seed: int) -> tuple[int, int]:
+def told(what: str, student: Student) -> None:
+    print(f"{what}: {student.accuracy:.1%}", file=sys.stderr, flush=True)
+
+
+def seen(data: Path, steps: int, seed: int, untaught: Path) -> tuple[int, int]:
     """The learnt tokens of all traces once, and of the batches that training takes from them."""
-    tokenizer = load_tokenizer(STUDENT)
+    tokenizer = load_tokenizer(untaught)
     with tempfile.TemporaryDirectory() as folder:
         rows = conversations(find_files(data))
         documents, tokens = tokenize(rows, tokenizer, Path(folder), LENGTH, "error")
@@ -114,8 +119,13 @@ def per_cent(values: Sequence[float]) -> str:
 
 def points(values: Sequence[float]) -> str:
     """Mean and interval of differences of shares, in points."""
+    return signed([100 * value for value in values])
+
+
+def signed(values: Sequence[float]) -> str:
+    """Mean and interval of differences."""
     low, high = spread(values)
-    return f"{100 * statistics.mean(values):+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return f"{statistics.mean(values):+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def verdict(differences: Sequence[float]) -> str:
