@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import statistics
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,6 +69,7 @@ def rewritten(sources: Sequence[Source], steps: int, out: Path) -> None:
     made: list[Sets] = []
     for seed, source in enumerate(sources):
         made.append(sets(source, rewriter, untaught, out / f"shortened-{seed}"))
+        print(f"seed {seed}", plans_table(made[-1:]), search_table(made[-1:]), sep="\n\n", file=sys.stderr)
         for name, rows in made[-1].rows.items():
             folder = out / "rewriting" / f"{name}-{seed}"
             arms.setdefault(name, []).append(taught(rows, folder, steps, seed, untaught))
