@@ -70,8 +70,8 @@ from peers.students import (  # noqa: E402
 )
 
 from curate.demo import WORLD  # noqa: E402
+from curate.distance import distances  # noqa: E402
 from curate.engines import engine  # noqa: E402
-from curate.filters.farthest import distances  # noqa: E402
 from curate.methods.data_efficient import data_efficient  # noqa: E402
 from curate.methods.parallel_teachers import parallel_teachers  # noqa: E402
 from curate.methods.teacher_guided_selection import teacher_guided_selection  # noqa: E402

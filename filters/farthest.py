@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
-from curate.errors import UserError, require
+from curate.distance import distances
+from curate.errors import UserError
 from curate.step import Filter
 from curate.together import by_problem
 
@@ -89,12 +89,3 @@ def farthest(texts: Sequence[str], k: int, least: float) -> tuple[list[int], dic
 
 
 LEAST = 1e-9  # equal texts are never both kept
-
-
-def distances(texts: Sequence[str]) -> Any:
-    """The normalised Levenshtein distance of each pair, a symmetric matrix."""
-    require("rapidfuzz", "pip install rapidfuzz")
-    from rapidfuzz.distance import Levenshtein
-    from rapidfuzz.process import cdist
-
-    return cdist(texts, texts, scorer=Levenshtein.normalized_distance)

@@ -61,12 +61,51 @@ def test_easy_problems_cost_the_teacher_nothing_and_the_kept_lie_apart(tmp_path:
     calls = {r["step"]: r["calls"] for r in run.ledger.group_by("step").agg(pl.col("calls").sum()).to_dicts()}
     assert calls["sample"] == 16 * 3 and calls["student_pass_rate"] == 5
     assert live["student_pass_rate"].to_list() == [0.0] * len(live)
-    for rule in ("random", "shortest"):
+    for rule in ("nearest", "first", "random", "shortest"):
         other = method(curate.read(rows), teacher, student, n=16, keep=2, min_right=6, rule=rule)
         kept = other.run(tmp_path / "run").traces.collect()
         assert kept.group_by("question").len()["len"].to_list() == [2, 2]
+        starts = kept.group_by("question").agg(pl.col("thinking").str.strip_chars_end(".").n_unique())
+        assert rule != "nearest" or starts["thinking"].to_list() == [1, 1], "one way in two near copies"
+        went = run.dropped.filter(pl.col("dropped_by") == "top_k").collect()
+        later = went.filter(pl.col("question") == "hard 1")["sample"].min()
+        assert rule != "first" or kept.filter(pl.col("question") == "hard 1")["sample"].max() < later
     with pytest.raises(UserError, match="there is no rule 'best'"):
         method(curate.read(rows), teacher, student, rule="best")
+
+
+def arbiter(messages: Any) -> str:
+    """Knows that the orient is the east, and nothing else."""
+    said = messages[0]["content"]
+    return f"VERDICT: {'SAME' if 'orient' in said and 'Where?' in said else 'DIFFERENT'}"
+
+
+def test_a_judge_sees_what_the_rule_does_not_pass(tmp_path: Path) -> None:
+    """And every trace has one block of thinking, or none."""
+    ways = ["4", "the orient", "5", "</think> the orient"]
+    said = [rf"<think>way {i}, not {'so' * i}</think>\boxed{{\text{{{w}}}}}" for i, w in enumerate(ways[:3])]
+    said.append("<think>way 3</think>" + ways[3])
+    rows = pl.DataFrame({"question": ["Where?", "2 + 2?"], "answer": ["east", "4"]})
+    teacher = Scripted(model="tutor", script=lambda messages, seed: said[seed % 4])
+    student = Scripted(model="learner", script=["no"])
+    judge = Scripted(model="arbiter", script=arbiter)
+    method: Any = data_efficient
+    right, calls = {}, {}
+    for sees in (None, "undecided", "failed"):
+        how = {} if sees is None else {"judge": judge, "judge_sees": sees}
+        made = method(curate.read(rows), teacher, student, n=16, min_right=1, **how)
+        run = made.run(tmp_path / str(sees))
+        live, gone = run.traces.collect(), run.dropped.collect()
+        right[sees] = {*zip(live["question"], live["response"], strict=True)}
+        calls[sees] = run.ledger.filter(pl.col("step") == "judge")["calls"].sum()
+        stray = gone.filter(pl.col("response").str.contains("</think>"))
+        assert len(stray) > 0 and set(stray["dropped_by"]) == {"failed"}
+        assert all("a stray </think> in the response" in why for why in stray["why"])
+    assert right[None] == {("2 + 2?", r"\boxed{\text{4}}")}
+    both = right[None] | {("Where?", r"\boxed{\text{the orient}}")}
+    assert calls[None] == 0 < calls["undecided"] <= calls["failed"] and right["failed"] == both
+    with pytest.raises(UserError, match="judge_sees='all' is none of failed, undecided"):
+        method(curate.read(rows), teacher, student, judge=judge, judge_sees="all")
 
 
 @pytest.mark.slow

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curate.distance import distances
 from curate.errors import UserError
-from curate.filters.farthest import Farthest, distances, farthest
+from curate.filters.farthest import Farthest, farthest
+from curate.filters.nearest import Nearest, nearest
 from curate.filters.pass_rate_band import PassRateBand
 from curate.filters.quota import Quota
 from curate.together import by_problem
@@ -48,6 +50,22 @@ def test_the_kept_are_at_least_half_as_far_apart_as_any_choice(texts: list[str],
 
 
 @settings(deadline=None)
+@given(st.lists(TEXT, min_size=1, max_size=6, unique=True), st.integers(1, 4))
+def test_the_nearest_begin_with_the_nearest_pair_and_are_no_farther_apart(texts: list[str], k: int) -> None:
+    """A control: as many traces as the farthest, and closer together."""
+    apart = distances(texts)
+    kept = nearest(texts, k)
+    far, _ = farthest(texts, k, least=0.0)
+    assert len(kept) == len({*kept}) == len(far) == min(k, len(texts))
+    if len(kept) == 2:
+        pairs = itertools.combinations(range(len(texts)), 2)
+        assert apart[kept[0], kept[1]] == min(apart[i, j] for i, j in pairs)
+    for at in range(2, len(kept) if len(texts) > k else 0):
+        left = {*range(len(texts))} - {*kept[:at]}
+        assert apart[kept[:at], kept[at]].max() == min(apart[kept[:at], i].max() for i in left)
+
+
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("pq"), TEXT), max_size=8),
     st.integers(1, 3),
@@ -77,6 +95,8 @@ def test_near_duplicates_are_not_both_kept_and_planted_ways_are_each_found() -> 
     kinds = {"thinking": pl.String, "response": pl.String}
     gone = goes(Farthest(3), table, **kinds)
     assert {t["trace_id"][1] for t in table if t["trace_id"] not in gone} == {"0", "1", "2"}
+    alike = goes(Nearest(3), table, **kinds)
+    assert len({t["trace_id"][1] for t in table if t["trace_id"] not in alike}) == 1, "one way, three times"
     far = goes(Farthest(9, least=0.3), table, **kinds)
     assert len(table) - len(far) == 3, "no ninth way is far enough"
 
@@ -197,6 +217,8 @@ def test_settings_that_select_nothing_are_refused() -> None:
         PassRateBand(z=-1)
     with pytest.raises(UserError, match="k=0 would keep no trace"):
         Farthest(0)
+    with pytest.raises(UserError, match="k=0 would keep no trace"):
+        Nearest(0)
     with pytest.raises(UserError, match="least=2 is no distance"):
         Farthest(least=2)
     with pytest.raises(UserError, match=r"write per=\('domain',\)"):

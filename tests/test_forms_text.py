@@ -123,6 +123,14 @@ def test_a_thinking_block(row: dict[str, Any], want: bool | None) -> None:
     assert judge(ThinkFormat(), **row).passed is want
 
 
+def test_a_block_that_nobody_asks_for_is_still_closed_once() -> None:
+    may = ThinkFormat(required=False)
+    assert judge(may, response="b").passed is True
+    assert judge(may, response="<think>a</think>b").passed is True
+    for response in ("a</think>b</think>", "<think>a", "Well. <think>b", " "):
+        assert judge(may, response=response).passed is False
+
+
 def test_an_unclosed_block_is_named() -> None:
     assert "not closed" in judge(ThinkFormat(), response="<think>a").why
     assert "not closed" in judge(ThinkFormat(), thinking="a", response="", finish="length").why

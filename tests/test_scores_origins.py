@@ -294,6 +294,7 @@ def test_every_rule_keeps_what_it_says(tmp_path: Path) -> None:
         "share": "TT TT TT TT TT.",
         "long": "plain words here and there. " * 6,
         "mine": "SSS SSS SSS SSS. so it is.",
+        "loop": "TTT TTT TTT TTT. " * 30,  # most of the teacher's, and never kept
     }
     rows = pl.DataFrame({"thinking": list(thinking.values())})
     rows = rows.with_columns(question=pl.lit("q"), answer=pl.lit("4"), response=pl.lit(r"\boxed{4}"))
@@ -302,8 +303,11 @@ def test_every_rule_keeps_what_it_says(tmp_path: Path) -> None:
     for rule in [*want, "fewest_teacher", "grape", "random", "length_matched"]:
         method: Any = teacher_guided_selection
         made = method(curate.read(rows), teacher, student, rule=rule, min_words=1)
-        [kept] = made.run(tmp_path / "run").traces.collect()["thinking"]
+        run = made.run(tmp_path / "run")
+        [kept] = run.traces.collect()["thinking"]
         assert kept == thinking.get(want.get(rule, ""), kept), rule
+        [loop] = run.dropped.filter(pl.col("dropped_by") == "repetition").collect()["thinking"]
+        assert loop == thinking["loop"]
         if rule in ("fewest_teacher", "grape"):
             assert kept in (thinking["long"], thinking["mine"])
         if rule == "length_matched":

@@ -26,8 +26,11 @@ class ThinkFormat(Verifier):
     What is inside the block does not count, and may be empty; an answer of nothing but white space, marks
     or an empty box is empty. A turn that stopped inside its thinking is an unclosed block. Abstains where
     there is no trace.
+
+    required: whether there has to be a block; without, no block is as good as one, and half of one is not.
     """
 
+    required: bool = True
     reads = ("thinking", "response", "finish")
     examples = (
         (dict(thinking="1 + 1 is 2.", response="2", finish="stop"), True),
@@ -46,9 +49,9 @@ class ThinkFormat(Verifier):
         response = response or ""
         if thinking is None:
             raw = split_thinking(response)
-            if raw.thought is None:
+            if raw.thought is None and self.required:
                 return Verdict(False, f"not_met: {_loose(response) or 'no thinking block'}")
-            if not raw.closing:
+            if raw.opening and not raw.closing:
                 return Verdict(False, "not_met: the thinking block is not closed")
             thinking, response = raw.thinking, raw.response
         if found := _loose(thinking):

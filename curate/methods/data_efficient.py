@@ -2,8 +2,9 @@
 
 DED, "Beyond Scaling Law: A Data-Efficient Distillation Framework for Reasoning" (Wu et al. 2025, arXiv
 2508.09883), known here from its abstract and a digest: that the teacher is chosen by how well it teaches
-(`curate.teacher_report`), that problems the student already solves go, and that the farthest trajectories in
-edit distance stay, is reported; the numbers of samples, the pass rate and k are inferred or derived.
+(`curate.teacher_report`), that problems the student already solves go, that answers are checked by rules and
+a judge, and that the farthest trajectories in edit distance stay, is reported; the numbers of samples, the
+pass rate, k and which answers the judge sees are inferred or derived.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from typing import Literal, get_args
 
 import polars as pl
 
+from curate.columns import Function
 from curate.engines import engine
 from curate.errors import UserError
 from curate.filters.exact_duplicates import ExactDuplicates
 from curate.filters.failed import Failed
 from curate.filters.farthest import Farthest
 from curate.filters.length_band import LengthBand
+from curate.filters.nearest import Nearest
 from curate.filters.pass_rate_band import PassRateBand
 from curate.filters.score_band import ScoreBand
 from curate.filters.shortest_k import ShortestK
@@ -27,16 +30,13 @@ from curate.pipeline import Pipeline
 from curate.read import Source, read
 from curate.sample import Sample
 from curate.scores.student_pass_rate import StudentPassRate
-from curate.step import Engine, Filter
+from curate.step import Engine, Filter, Step
+from curate.verifiers.judge import Judge
 from curate.verifiers.math_equal import MathEqual
+from curate.verifiers.think_format import ThinkFormat
 
-Rule = Literal["farthest", "random", "shortest"]
-
-
-def right_traces(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Adds `right_traces`: how many traces of its problem passed."""
-    passed = pl.col("math_equal").struct.field("passed").fill_null(False)
-    return rows.with_columns(right_traces=passed.sum().over("problem_id").cast(pl.Int64))
+Rule = Literal["farthest", "nearest", "first", "random", "shortest"]
+Doubt = Literal["failed", "undecided"]
 
 
 def data_efficient(
@@ -52,6 +52,8 @@ def data_efficient(
     min_right: int = 2,
     longest: int = 16_384,
     rule: Rule = "farthest",
+    judge: str | Engine | None = None,
+    judge_sees: Doubt = "failed",
     temperature: float = 1.0,
     max_tokens: int | None = None,
     bad_rows: Literal["error", "set_aside"] = "error",
@@ -82,7 +84,13 @@ def data_efficient(
     longest
         output tokens of the longest trace that is kept
     rule
-        which right traces stay: farthest (the method), or, to compare it with, random or shortest
+        which right traces stay: farthest (the method), or, to compare it with, nearest, first (sampled),
+        random or shortest
+    judge
+        an engine that says whether answer and gold are the same where math_equal does not pass a trace;
+        without it the rule alone decides. The student's own samples are judged by the rule
+    judge_sees
+        failed: every trace that math_equal does not pass; undecided: only those on which it abstains
     temperature
         of sampling; counts only where an engine is given as text
     max_tokens
@@ -92,14 +100,13 @@ def data_efficient(
     """
     if rule not in get_args(Rule):
         raise UserError(f"there is no rule {rule!r}; the rules are {', '.join(get_args(Rule))}")
+    if judge_sees not in get_args(Doubt):
+        raise UserError(f"judge_sees={judge_sees!r} is none of {', '.join(get_args(Doubt))}")
     how = {"temperature": temperature, "max_tokens": max_tokens}
     asked = engine(teacher, **how) if isinstance(teacher, str) else teacher
     learner = engine(student, **how) if isinstance(student, str) else student
-    kept: dict[str, Filter] = {
-        "farthest": Farthest(keep),
-        "random": TopK(("trace_id",), k=keep, reverse=(True,)),  # the smallest of hashes
-        "shortest": ShortestK(keep),
-    }
+    arbiter = engine(judge, temperature=0.0) if isinstance(judge, str) else judge
+    verdict = "math_equal" if arbiter is None else "judge"
     return Pipeline(
         problems if isinstance(problems, Source) else read(problems, bad_rows=bad_rows),
         [
@@ -108,11 +115,47 @@ def data_efficient(
             Sample(asked, n=n),
             Truncated(),
             LengthBand(min_tokens=0, max_tokens=longest),
+            ThinkFormat(required=False),
+            Failed("think_format"),
             MathEqual(),
-            right_traces,
-            Failed("math_equal", abstained="drop"),
+            *([] if arbiter is None else second_look(arbiter, judge_sees)),
+            _right(verdict),
+            Failed(verdict, abstained="drop"),
             ScoreBand("right_traces", low=min_right),
             ExactDuplicates(),
-            kept[rule],
+            chosen(rule, keep),
         ],
     )
+
+
+def second_look(arbiter: Engine, sees: Doubt) -> list[Step | Function]:
+    """A model's verdict, `judge`, where the rule has failed a trace, or only where it has not decided."""
+    return [Judge(arbiter)] if sees == "undecided" else [by_rule, Judge(arbiter, after=("rule",))]
+
+
+def by_rule(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Adds `rule`: the verdict of math_equal where it passed, else null, so that a judge looks again."""
+    passed = pl.col("math_equal").struct.field("passed")
+    return rows.with_columns(rule=pl.when(passed).then("math_equal"))
+
+
+def chosen(rule: Rule, keep: int) -> Filter:
+    """The filter that keeps so many right traces of each problem."""
+    kept: dict[str, Filter] = {
+        "farthest": Farthest(keep),
+        "nearest": Nearest(keep),
+        "first": TopK(("sample",), k=keep, reverse=(True,)),
+        "random": TopK(("trace_id",), k=keep, reverse=(True,)),  # the smallest of hashes
+        "shortest": ShortestK(keep),
+    }
+    return kept[rule]
+
+
+def _right(verdict: str) -> Function:
+    """Adds `right_traces`: how many traces of its problem passed."""
+    passed = pl.col(verdict).struct.field("passed").fill_null(False)
+
+    def right_traces(rows: pl.LazyFrame) -> pl.LazyFrame:
+        return rows.with_columns(right_traces=passed.sum().over("problem_id").cast(pl.Int64))
+
+    return right_traces

@@ -33,6 +33,7 @@ from curate.scores.sentence_logprob import SentenceLogprob
 from curate.scores.token_logprobs import TokenLogprobs
 from curate.step import Engine, Step
 from curate.verifiers.math_equal import MathEqual
+from curate.verifiers.think_format import ThinkFormat
 
 Stage = Literal["low", "high", "mixed"]
 
@@ -102,11 +103,12 @@ def distribution_aligned(
     else:
         asked = replace(teacher, temperature=temperature)  # type: ignore[type-var]
     learner = engine(student) if isinstance(student, str) else student
+    tidy: list[Step | Function] = [ThinkFormat(required=False), Failed("think_format"), Repetition()]
     judged: list[Step | Function] = [MathEqual(), Failed("math_equal", abstained="drop")] if verify else []
     steps = [
         Sample(asked, n=n),
         Truncated(),
-        Repetition(),
+        *tidy,
         *judged,
         ExactDuplicates(),
         TokenLogprobs(asked, of="teacher"),
@@ -123,7 +125,7 @@ def distribution_aligned(
     ]
     if stage == "mixed":
         steps += [StudentPrefix(asked, learner, cap, seed), mixed, ScoreBand("mixed", low=1)]
-        steps += [Repetition(), *judged]
+        steps += [*tidy, *judged]
     return Pipeline(problems if isinstance(problems, Source) else read(problems, bad_rows=bad_rows), steps)
 
 

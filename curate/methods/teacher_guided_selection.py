@@ -2,8 +2,9 @@
 
 "Where Did This Sentence Come From? Tracing Provenance in LLM Reasoning Distillation" (arXiv 2512.20908),
 as far as public notes and the report of the same group (arXiv 2601.09088) tell it: beta is reported, how ties
-are broken is inferred. In its ablation the longest trace comes within a point of the method, so look at the
-control `length_matched` before you believe a gain.
+are broken and what counts as a repetition are inferred. Counting favours a trace that says the same again and
+again, so such traces go first. In its ablation the longest trace comes within a point of the method, so look
+at the control `length_matched` before you believe a gain.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from curate.errors import UserError
 from curate.filters.exact_duplicates import ExactDuplicates
 from curate.filters.failed import Failed
 from curate.filters.length_matched import LengthMatched
+from curate.filters.repetition import Repetition
 from curate.filters.top_k import TopK
 from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
@@ -96,6 +98,7 @@ def teacher_guided_selection(
             Truncated(),
             MathEqual(),
             Failed("math_equal", abstained="drop"),
+            Repetition(),
             ExactDuplicates(),
             TokenLogprobs(teacher, of="teacher"),
             TokenLogprobs(student, of="student"),
