@@ -1,83 +1,70 @@
-"""Tokens scored per second: the hf engine beside a plain loop, one text at a time with all its logits.
+"""Tokens scored per second: the hf engine beside a plain loop and data-juicer's perplexity operator.
 
-    python benchmarks/scoring.py [--texts N] [--repeats N]     # about five minutes on two cores
+    python benchmarks/scoring.py [--texts N] [--repeats N]     # about eight minutes on two cores
 
-Both score the same texts of 200 to 8,000 tokens (log-uniform, from a seed) in the same process, with the
-same weights in float32, by turns; the medians are printed, and the largest difference of a log-probability.
-The plain loop is what a notebook does: `model(ids).logits.log_softmax(-1)`, and of it each token's. Models
-are random Llamas of one body and three vocabularies: with a small one the time goes into the body, where
-nobody can be much faster than anybody; real tokenizers have 32,000 to 152,000 tokens.
+All score the same texts of 200 to 8,000 tokens (log-uniform, from a seed), with the same weights in float32;
+the medians are printed, and the largest difference of a log-probability. The plain loop is what a notebook
+does, one text at a time with all its logits: `model(ids).logits.log_softmax(-1)`, and of it each token's; it
+and the engine take turns in one process. data-juicer is its `llm_perplexity_filter`, sample by sample, in an
+environment that the first run makes (`.venv-peers-data_juicer`, from a lock) on top of this one, so with the
+same torch and transformers; it tells a text's perplexity alone, so "apart" is then of the mean. Its other
+operator, `perplexity_filter`, asks a KenLM model that it downloads, and no checkpoint: it is not comparable.
+
+Models are random Llamas of one body and three vocabularies: with a small one the time goes into the body,
+where nobody can be much faster than anybody; real tokenizers have 32,000 to 152,000 tokens. Both others hold
+a text's logits twice, so for a large vocabulary texts are only as long as fits into 60 % of the memory that
+is free ("longest"). Every vocabulary is raced in a process of its own: if it is killed, the others are not.
 
 The bound is what these texts would take if the model's multiplications were all there is to do, at the speed
 of this machine's own product of large matrices in float32, measured beside it (masked attention counts half;
 a prompt that two texts share counts once): nobody is faster without computing less, or in fewer bits. The
-last table is memory: a fresh process scores one text of 32,000 tokens over 150,000. Exit code 1 where a
-log-probability differs by more than 1e-4.
+last table is memory: a fresh process scores one text of 32,000 tokens over 150,000; a plain loop would hold
+twice the logits, which is worked out and not tried. Exit code 1 where anybody is more than 1e-4 apart.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import platform
 import random
 import statistics
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
+import psutil  # noqa: E402
 import torch  # noqa: E402
-from tiny_model import build  # noqa: E402
+from peers.environment import environment  # noqa: E402
+from peers.scored import (  # noqa: E402
+    LONGEST,
+    PROMPT,
+    SHORTEST,
+    Text,
+    checkpoint,
+    fastest,
+    longest,
+    multiplications,
+    texts,
+    tokens_of,
+)
+from transformers import AutoTokenizer  # noqa: E402
 
 from curate.engines.hf import HF  # noqa: E402
 
+HERE = ROOT / "benchmarks" / "peers" / "scoring"
 VOCABULARIES = (512, 32_000, 151_936)
-LONGEST, SHORTEST, PROMPT = 8_000, 200, 60
 WIDE, LONG = 150_000, 32_000  # vocabulary and tokens of the proof of memory
 TOLERANCE = 1e-4
-
-Text = tuple[list[int], list[int]]
-
-
-def checkpoint(folder: Path, vocabulary: int, context: int) -> Path:
-    """A random Llama of four layers and width 128, with the tokenizer of the tests."""
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
-    tokenizer = AutoTokenizer.from_pretrained(build(folder / "tokenizer"))
-    config = LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=128,
-        intermediate_size=384,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        max_position_embeddings=context,
-        eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=None,
-    )
-    torch.manual_seed(0)
-    path = folder / f"vocabulary-{vocabulary}"
-    LlamaForCausalLM(config).save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return path
-
-
-def texts(count: int, vocabulary: int) -> list[Text]:
-    """Prompts and texts as tokens; every prompt is asked twice in a row, as samples of one problem are."""
-    dice = random.Random(0)
-    found: list[Text] = []
-    for i in range(count):
-        length = round(SHORTEST * (LONGEST / SHORTEST) ** dice.random())
-        prompt = found[-1][0] if i % 2 else [dice.randrange(vocabulary) for _ in range(PROMPT)]
-        found.append((prompt, [dice.randrange(vocabulary) for _ in range(length)]))
-    return found
 
 
 @torch.inference_mode()
@@ -92,39 +79,14 @@ def plain(model: Any, asked: list[Text]) -> list[list[float]]:
     return found
 
 
-def multiplications(model: Any, asked: list[Text]) -> float:
-    """Floating-point operations of the products of matrices that scoring these texts cannot do without."""
-    config = model.config
-    linear = sum(m.weight.numel() for m in model.base_model.modules() if isinstance(m, torch.nn.Linear))
-    head, width = config.vocab_size * config.hidden_size, config.num_hidden_layers * config.hidden_size
-    total, shared = 0.0, None
-    for prompt, text in asked:
-        first = 0 if prompt != shared else len(prompt)  # its keys and values are there
-        last, shared = len(prompt) + len(text), prompt
-        pairs = (last**2 - first**2) / 2  # of a token and one that it may look at
-        total += 2 * (linear * (last - first) + head * len(text) + 2 * width * pairs)
-    return total
-
-
-def fastest() -> float:
-    """Floating-point operations a second of a product of two large matrices, the best of ten."""
-    a, b = torch.rand(4096, 2048), torch.rand(2048, 4096)
-    seconds = []
-    for _ in range(10):
-        start = time.perf_counter()
-        a @ b
-        seconds.append(time.perf_counter() - start)
-    return 2 * a.shape[0] * a.shape[1] * b.shape[1] / min(seconds)
-
-
 async def ours(engine: HF, asked: list[Text]) -> list[list[float]]:
     """All texts at once, as a score step asks them."""
     calls = [engine.score_ids(prompt, text, [(0, 0)] * len(text)) for prompt, text in asked]
     return [list(scores.logprob) for scores in await asyncio.gather(*calls)]
 
 
-async def race(path: Path, asked: list[Text], repeats: int) -> tuple[float, float, float, float]:
-    """Median seconds of the plain loop and of ours, by turns; the bound; the largest difference."""
+async def race(path: Path, asked: list[Text], repeats: int) -> dict[str, Any]:
+    """Seconds of the plain loop and of ours, by turns, and of the bound; how far apart; each text's mean."""
     seconds: tuple[list[float], list[float]] = ([], [])
     async with HF(str(path), dtype="float32", device="cpu") as engine:
         model = engine.checkpoint.model
@@ -138,8 +100,64 @@ async def race(path: Path, asked: list[Text], repeats: int) -> tuple[float, floa
             seconds[0].append(middle - start)
             seconds[1].append(time.perf_counter() - middle)
     apart = max(abs(a - b) for x, y in zip(one, other, strict=True) for a, b in zip(x, y, strict=True))
-    bound = multiplications(model, asked) / fastest()
-    return statistics.median(seconds[0]), statistics.median(seconds[1]), bound, apart
+    loop, engine_s = map(statistics.median, seconds)
+    bound, nats = multiplications(model, asked) / fastest(), [-statistics.fmean(row) for row in other]
+    return {"plain": loop, "ours": engine_s, "bound": bound, "apart": apart, "nats": nats}
+
+
+def child(command: list[Any], variables: dict[str, str] | None = None) -> dict[str, Any] | str:
+    """What a process prints last, or a sentence that says why it printed nothing."""
+    done = subprocess.run(
+        [*map(str, command)], capture_output=True, text=True, env={**os.environ, **(variables or {})}
+    )
+    if done.returncode < 0:
+        return f"killed by signal {-done.returncode}" + " (out of memory?)" * (done.returncode == -9)
+    if done.returncode:
+        return f"failed: {done.stderr.strip().splitlines()[-1][:200] if done.stderr.strip() else 'no word'}"
+    return json.loads(done.stdout.strip().splitlines()[-1])  # type: ignore[no-any-return]
+
+
+def peer(path: Path, texts: Path, repeats: int) -> dict[str, Any] | str:
+    """Median seconds of data-juicer and the mean of each text, or why there are none."""
+    python = environment("data_juicer", HERE / "data_juicer.txt")
+    if isinstance(python, str):
+        return python
+    ours = {"PYTHONPATH": sysconfig.get_paths()["purelib"]}  # torch and transformers, the same
+    found = child([python, HERE / "of_data_juicer.py", path, texts, repeats], ours)
+    return found if isinstance(found, str) else {**found, "median": statistics.median(found["seconds"])}
+
+
+COLUMNS = (
+    "vocabulary", "longest", "tokens", "plain loop, tok/s", "data-juicer, tok/s", "hf engine, tok/s",
+    "bound, tok/s", "× plain", "× data-juicer", "apart", "apart, mean",
+)  # fmt: skip
+
+
+def line(vocabulary: int, folder: Path, options: argparse.Namespace) -> tuple[list[str], float]:
+    """The cells of a line of the table, and the largest difference in it."""
+    most = longest(vocabulary)
+    if most < 2 * SHORTEST:
+        return [f"{vocabulary:,}", f"{most:,}: a plain loop does not fit into memory"], 0.0
+    path = checkpoint(folder, vocabulary, LONGEST + 2 * PROMPT)
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    asked, file = texts(options.texts, most, tokenizer), folder / "texts.json"
+    file.write_text(json.dumps(asked), encoding="utf-8")
+    total = sum(len(text) for _, text in tokens_of(asked, tokenizer))
+    head = [f"{vocabulary:,}", f"{most:,}", f"{total:,}"]
+    found = child([sys.executable, __file__, "--race", path, file, options.repeats])
+    if isinstance(found, str):
+        return [*head, found], 0.0
+    other, off = peer(path, file, options.repeats), 0.0
+    theirs = ["–"] * 3
+    if isinstance(other, str):
+        print(f"data-juicer: {other}", file=sys.stderr)
+    else:
+        off = max(abs(a - b) for a, b in zip(found["nats"], other["nats"], strict=True))
+        theirs = [f"{total / other['median']:,.0f}", f"{other['median'] / found['ours']:.2f}", f"{off:.1e}"]
+    loop, engine, bound = (f"{total / found[who]:,.0f}" for who in ("plain", "ours", "bound"))
+    ratio, apart = f"{found['plain'] / found['ours']:.2f}", f"{found['apart']:.1e}"
+    cells = [*head, loop, theirs[0], engine, bound, ratio, theirs[1], apart, theirs[2]]
+    return cells, max(found["apart"], off)
 
 
 def peak_mb() -> float:
@@ -160,42 +178,60 @@ async def long_text(path: Path, tokens: int) -> None:
     print(f"| {tokens:,} | {before:,.0f} | {peak_mb():,.0f} | {peak_mb() - before:,.0f} | {seconds:.1f} |")
 
 
+def alone(options: argparse.Namespace) -> None:
+    """What a process of its own does: a race, or the proof of memory."""
+    if options.long:
+        asyncio.run(long_text(Path(options.long[0]), int(options.long[1])))
+        return
+    path, file, repeats = options.race
+    asked = tokens_of(json.loads(Path(file).read_text(encoding="utf-8")), AutoTokenizer.from_pretrained(path))
+    print(json.dumps(asyncio.run(race(Path(path), asked, int(repeats)))))
+
+
+def speed(folder: Path, options: argparse.Namespace) -> float:
+    """Print the table of speeds; the largest difference in it."""
+    facts = f"{os.cpu_count()} cores, {psutil.virtual_memory().available / 1e9:.1f} GB free"
+    print(f"{platform.processor() or platform.machine()}, {facts}, torch {torch.__version__}\n")
+    print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|", flush=True)
+    worst = 0.0
+    for vocabulary in options.vocabulary or VOCABULARIES:
+        cells, apart = line(vocabulary, folder, options)
+        worst = max(worst, apart)
+        print(f"| {' | '.join(cells)} |", flush=True)
+    return worst
+
+
+def memory(folder: Path) -> bool:
+    """Print the table of memory; whether every text was scored."""
+    logits = LONG * WIDE * 4 / 1e6
+    print(f"\nOne text over a vocabulary of {WIDE:,}; a plain loop would hold {2 * logits:,.0f} MB more.\n")
+    print(
+        "| tokens | MB with the model loaded | peak MB | more | seconds |\n|---|---|---|---|---|", flush=True
+    )
+    path, whole = checkpoint(folder, WIDE, LONG + 100), True
+    for tokens in (LONG // 4, LONG):
+        command = [sys.executable, __file__, "--long", str(path), str(tokens)]
+        if code := subprocess.run(command, stderr=subprocess.DEVNULL).returncode:
+            print(f"| {tokens:,} | ended with code {code} |", flush=True)
+            whole = False
+    return whole
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--texts", type=int, default=24)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--vocabulary", type=int, nargs="*", help="these alone, and no proof of memory")
     parser.add_argument("--long", nargs=2, metavar=("CHECKPOINT", "TOKENS"), help="the proof of memory alone")
+    parser.add_argument("--race", nargs=3, metavar=("CHECKPOINT", "TEXTS", "REPEATS"), help="one race alone")
     options = parser.parse_args()
-    if options.long:
-        asyncio.run(long_text(Path(options.long[0]), int(options.long[1])))
+    if options.long or options.race:
+        alone(options)
         return 0
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}\n"
-    )
-    print("| vocabulary | tokens | plain loop, tok/s | hf engine, tok/s | ratio | bound, tok/s | apart |")
-    print("|---|---|---|---|---|---|---|")
-    worst = 0.0
     with tempfile.TemporaryDirectory() as scratch:
-        for vocabulary in VOCABULARIES:
-            asked = texts(options.texts, vocabulary)
-            path = checkpoint(Path(scratch), vocabulary, LONGEST + 2 * PROMPT)
-            loop, engine, bound, apart = asyncio.run(race(path, asked, options.repeats))
-            total, worst = sum(len(text) for _, text in asked), max(worst, apart)
-            speeds = (
-                f"{total / loop:,.0f} | {total / engine:,.0f} | {loop / engine:.2f} | {total / bound:,.0f}"
-            )
-            print(f"| {vocabulary:,} | {total:,} | {speeds} | {apart:.1e} |", flush=True)
-        logits = f"all its logits would be {LONG * WIDE * 4 / 1e6:,.0f} MB"
-        print(f"\nOne text, over a vocabulary of {WIDE:,} ({logits}).\n")
-        print(
-            "| tokens | MB with the model loaded | peak MB | more | seconds |\n|---|---|---|---|---|",
-            flush=True,
-        )
-        path = checkpoint(Path(scratch), WIDE, LONG + 100)
-        for tokens in (LONG // 4, LONG):
-            command = [sys.executable, __file__, "--long", str(path), str(tokens)]
-            subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-    return int(worst > TOLERANCE)
+        worst = speed(Path(scratch), options)
+        whole = bool(options.vocabulary) or memory(Path(scratch))
+    return int(worst > TOLERANCE or not whole)
 
 
 if __name__ == "__main__":
