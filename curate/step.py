@@ -73,8 +73,8 @@ class Completion:
 class TokenScores:
     """Teacher-forced scores of a stored text, one entry per token of it, in order.
 
-    start, end: character offsets into the text; logprob, entropy: natural logarithms (nats).
-    top: the k most probable (token id, log-probability) pairs, where they were asked for.
+    start, end: character offsets into the text; logprob, entropy: natural logarithms (nats). On request, top:
+    the k most probable (token id, log-probability) pairs; rank: 1 for the likeliest token at its place.
     """
 
     ids: tuple[int, ...]
@@ -83,6 +83,7 @@ class TokenScores:
     logprob: tuple[float, ...]
     entropy: tuple[float, ...] | None = None
     top: tuple[tuple[tuple[int, float], ...], ...] | None = None
+    rank: tuple[int, ...] | None = None
 
 
 class Engine(Protocol):
@@ -203,8 +204,7 @@ class Verifier(Step):
     def pack(self, value: Verdict) -> dict[str, Any]:
         name = self.name
         if not isinstance(value, Verdict):
-            where = written(self, self.body)
-            raise RunError(f"{name} answered {value!r}{where}; a verifier answers a Verdict")
+            raise RunError(f"{name} answered {value!r}{written(self, self.body)}; it answers a Verdict")
         if (word := str(value.why).partition(":")[0]) not in WHYS:
             raise RunError(f"{name} answered why={value.why!r}, not a word of Why; {near(word, WHYS)}")
         fields = {field: storable(said) for field, said in value._asdict().items()}

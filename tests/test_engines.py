@@ -327,7 +327,7 @@ def test_a_prompt_longer_than_the_context_fails_alone(make: Any) -> None:
 
 
 SCORED: list[dict[str, Any]] = [
-    {"text": "Let us find the sum of 8 step by step: é 😀", "top_k": 3},
+    {"text": "Let us find the sum of 8 step by step: é 😀", "top_k": 3, "rank": True},
     {"text": "it", "prefix": "Wa"},
     {"text": "7 eggs.", "prefix": "<think>\nSo "},
     {"text": ""},

@@ -160,7 +160,8 @@ def test_scores_are_those_of_a_plain_forward_pass(
     here = HF(str(tiny_model), dtype="float32")
     texts = ["Wait, the sum is 4.", "two", "Let us find the sum of 8, 9, 6 and 13 step by step: é 😀"]
     jobs = [({"messages": user("x" * 9**i), "text": text}, "") for i, text in enumerate(texts)]
-    jobs += [({"messages": HELLO, "text": texts[2], "entropy": True, "top_k": 3, "prefix": "So: "}, "So: ")]
+    told = {"entropy": True, "rank": True, "top_k": 3}
+    jobs += [({"messages": HELLO, "text": texts[2], "prefix": "So: ", **told}, "So: ")]
     found = work(here, *(("score", job) for job, _ in jobs))
     for (job, prefix), scores in zip(jobs, found, strict=True):
         asked = (
@@ -178,7 +179,10 @@ def test_scores_are_those_of_a_plain_forward_pass(
     assert [[x for _, x in pairs] for pairs in full.top] == [
         pytest.approx(v, abs=1e-4) for v in best.values.tolist()
     ]
-    assert scores.entropy is not None and found[0].entropy is None and found[0].top is None
+    own = chances[range(len(ids)), ids].unsqueeze(-1)
+    least, most = (1 + (chances > own + by).sum(-1) for by in (1e-4, -1e-4))  # itself is among the latter
+    assert all(a <= r < b for a, r, b in zip(least, full.rank, most, strict=True)) and max(full.rank) > 3
+    assert scores.entropy is not None and found[0].entropy is found[0].rank is found[0].top is None
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(0, 12), st.integers(0, 2**31))
@@ -193,7 +197,9 @@ def test_the_tiles_of_a_vocabulary_change_no_measure(widths: list[int], top_k: i
     ids = torch.randint(sum(widths), (4,), generator=dice)
     logits[range(4), ids] = 1.0
     whole = torch.distributions.Categorical(logits=logits)
-    own, entropy, values, names = _measure(logits.split(widths, dim=-1), ids, True, top_k)
+    tiles = logits.split(widths, dim=-1)
+    own, entropy, values, names, rank = _measure(tiles, ids, True, top_k, tiles)
+    assert (rank == 1 + (logits > 1.0).sum(-1)).all()
     assert torch.allclose(own, whole.log_prob(ids), atol=1e-4)
     assert torch.allclose(entropy, whole.entropy(), atol=1e-4)
     best = logits.log_softmax(-1).topk(min(top_k, sum(widths)), dim=-1).values

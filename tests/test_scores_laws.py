@@ -29,7 +29,7 @@ from curate.verifiers.math_equal import MathEqual
 WORLD = Path(curate.__file__).parent / "demo_world"
 SCORES = sorted(p.stem for p in (ROOT / "curate" / "scores").glob("*.py"))
 ALL: dict[str, dict[str, Any]] = {  # what makes a score write all the columns it can write
-    "token_logprobs": dict(of="student", entropy=True, top_k=2),
+    "token_logprobs": dict(of="student", entropy=True, rank=True, top_k=2),
     "provenance": dict(distilled="distilled"),
     "comprehension": dict(control="other_reasoning", verdict="math_equal"),
     "fidelity": dict(reference="teacher"),
@@ -94,7 +94,7 @@ def test_every_score_of_a_child_starts_empty(tmp_path: Path) -> None:
     rows = rows.with_columns(answer=pl.lit("14"), thinking=pl.lit(thinking), response=pl.lit(r"\boxed{14}"))
     models = ("teacher", "student", "distilled")
     first: list[Any] = [MathEqual(), another_reasoning]
-    first += [TokenLogprobs(engine(), of=of, entropy=True, top_k=2) for of in models]
+    first += [TokenLogprobs(engine(), of=of, entropy=True, rank=True, top_k=2) for of in models]
     first += [SentenceLogprob(of, min_words=1) for of in models]
     done = ("token_logprobs", "sentence_logprob")
     how = {

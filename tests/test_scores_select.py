@@ -144,3 +144,5 @@ def test_an_engine_that_tells_no_entropy_is_refused_at_once() -> None:
     engine: Any = Scripted(script=["x"])
     with pytest.raises(UserError, match="'scripted' tells no entropy"):
         TokenLogprobs(engine, entropy=True)
+    with pytest.raises(UserError, match="'scripted' tells no ranks"):
+        TokenLogprobs(engine, rank=True)

@@ -54,10 +54,12 @@ def test_where_the_template_begins_the_thinking_a_server_scores_as_hf_does(url: 
 def test_a_begun_turn_that_opens_its_thinking_takes_the_place_of_the_templates_tag(
     url: str, thinker: Path
 ) -> None:
-    jobs = [("score", {"text": "Two.", "prefix": p, "top_k": 2}) for p in ("<think>\nSo ", "So ")]
+    job = {"text": "Two.", "top_k": 2, "rank": True}
+    jobs = [("score", {**job, "prefix": prefix}) for prefix in ("<think>\nSo ", "So ")]
     found = work(Server(str(thinker), url=url), *jobs)
     for one, other in zip(found, work(HF(str(thinker), dtype="float32"), *jobs), strict=True):
         same_scores(one, other)
+    assert len(found[0].rank) == len(found[0].ids) > 0
     assert found[0].logprob == pytest.approx(found[1].logprob, abs=1e-4)
 
 
@@ -78,6 +80,10 @@ def test_a_server_that_has_no_such_thing_is_one_sentence() -> None:
         with told(Tokens(last).answer) as server:
             with pytest.raises(UserError, match=without):
                 work(Server("m", url=server.url, **QUICK), ("score", {"text": "ab"}))
+    bare = {"prompt_logprobs": [None, *({str(ord(c)): {"logprob": -0.5}} for c in "?ab")]}
+    with told(Tokens(bare).answer) as server:
+        with pytest.raises(UserError, match="the server of 'm' tells no ranks; score with hf:m"):
+            work(Server("m", url=server.url, **QUICK), ("score", {"text": "ab", "rank": True}))
 
 
 def test_what_is_no_answer_is_asked_again_and_in_the_end_given_up() -> None:

@@ -115,11 +115,13 @@ class HF(Sampled):
         prefix: str = "",
         entropy: bool = False,
         top_k: int = 0,
+        rank: bool = False,
     ) -> TokenScores:
         """How probable the model finds `text` after the messages and the begun turn, token by token."""
         checkpoint = self._opened().checkpoint
         prompt, _ = checkpoint.render(messages, prefix)
-        return await self.score_ids(*checkpoint.continued(prompt, text), entropy=entropy, top_k=top_k)
+        asked = checkpoint.continued(prompt, text)
+        return await self.score_ids(*asked, entropy=entropy, top_k=top_k, rank=rank)
 
     async def score_ids(
         self,
@@ -129,13 +131,15 @@ class HF(Sampled):
         *,
         entropy: bool = False,
         top_k: int = 0,
+        rank: bool = False,
     ) -> TokenScores:
         """As `score`, of tokens with their offsets, after one or more tokens `ids`."""
         if not text_ids:
-            return TokenScores((), (), (), (), () if entropy else None, () if top_k else None)
+            none = [() if asked else None for asked in (entropy, top_k, rank)]
+            return TokenScores((), (), (), (), *none)
         door = self._opened()
         door.checkpoint.room(len(ids) + len(text_ids), 0, "prompt and text")
-        job = Scoring(ids, text_ids, offsets, entropy, top_k)
+        job = Scoring(ids, text_ids, offsets, entropy, top_k, rank)
         return await asyncio.wrap_future(door.worker.submit(job))
 
     async def opened(self, messages: Sequence[Message]) -> str:

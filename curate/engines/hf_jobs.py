@@ -86,6 +86,7 @@ class Scoring(Job):
     offsets: list[tuple[int, int]]
     entropy: bool = False
     top_k: int = 0
+    rank: bool = False
 
     @property
     def longest(self) -> int:

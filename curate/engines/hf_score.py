@@ -22,7 +22,7 @@ _TILE = {"cpu": (256, 2048), "cuda": (2048, 1 << 15)}  # tokens, and of the voca
 _CELLS = {"cpu": 1 << 22, "cuda": 1 << 26}  # logits that a model itself gives at once, where it has to
 
 Head = Callable[[torch.Tensor], torch.Tensor]
-Measures = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+Measures = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def plain_head(model: Any) -> Head | None:
@@ -43,7 +43,7 @@ def score(model: Any, head: Head | None, jobs: Sequence[Scoring]) -> None:
         own = _in_pieces if _goes_on(model) else _one_by_one
         found = own(model, jobs) if head is None else _whole(model, head, jobs)
         for job, measures in zip(jobs, found, strict=True):
-            logprob, entropy, values, ids = (m.tolist() for m in measures)
+            logprob, entropy, values, ids, rank = (m.tolist() for m in measures)
             top = tuple(tuple(zip(i, v, strict=True)) for i, v in zip(ids, values, strict=True))
             job.answer(
                 TokenScores(
@@ -53,6 +53,7 @@ def score(model: Any, head: Head | None, jobs: Sequence[Scoring]) -> None:
                     logprob=tuple(logprob),
                     entropy=tuple(entropy) if job.entropy else None,
                     top=top if job.top_k else None,
+                    rank=tuple(rank) if job.rank else None,
                 )
             )
 
@@ -65,10 +66,12 @@ def _whole(model: Any, head: Head, jobs: Sequence[Scoring]) -> Iterator[Measures
     for job, states in zip(jobs, hidden, strict=True):
         ids = torch.tensor(job.text_ids, device=states.device)
         step, wide = _TILE["cuda" if states.device.type == "cuda" else "cpu"]
-        pieces = [
-            _measure(_tiles(head, states[i : i + step], wide), ids[i : i + step], job.entropy, job.top_k)
-            for i in range(0, len(ids), step)
-        ]
+        pieces = []
+        for i in range(0, len(ids), step):
+            some = states[i : i + step]
+            again = _tiles(head, some, wide) if job.rank else ()
+            tiles, own = _tiles(head, some, wide), ids[i : i + step]
+            pieces.append(_measure(tiles, own, job.entropy, job.top_k, again))
         yield tuple(torch.cat(p).cpu() for p in zip(*pieces, strict=True))  # type: ignore[misc]
 
 
@@ -122,17 +125,18 @@ def _one_by_one(model: Any, jobs: Sequence[Scoring]) -> Iterator[Measures]:
     for job in jobs:
         ids = torch.tensor([job.ids + job.text_ids], device=model.device)
         logits = model(input_ids=ids[:, :-1], use_cache=False).logits[0, len(job.ids) - 1 :]
-        measures = _measure([logits], ids[0, len(job.ids) :], job.entropy, job.top_k)
+        again = [logits] if job.rank else ()
+        measures = _measure([logits], ids[0, len(job.ids) :], job.entropy, job.top_k, again)
         yield tuple(m.cpu() for m in measures)  # type: ignore[misc]
 
 
 def _in_pieces(model: Any, jobs: Sequence[Scoring]) -> Iterator[Measures]:
     """Log-probability, entropy and the most probable tokens, from the model's own logits."""
     pieces = zip(*_stretches(model, jobs), strict=True)
-    logprob, entropy, values, ids = (torch.cat(p, dim=1).cpu() for p in pieces)
+    logprob, entropy, values, ids, rank = (torch.cat(p, dim=1).cpu() for p in pieces)
     for i, job in enumerate(jobs):
         n, k = len(job.text_ids), job.top_k
-        yield logprob[i, :n], entropy[i, :n], values[i, :n, :k], ids[i, :n, :k]
+        yield logprob[i, :n], entropy[i, :n], values[i, :n, :k], ids[i, :n, :k], rank[i, :n]
 
 
 def _stretches(model: Any, jobs: Sequence[Scoring]) -> Iterator[Measures]:
@@ -149,20 +153,29 @@ def _stretches(model: Any, jobs: Sequence[Scoring]) -> Iterator[Measures]:
     cells = _CELLS["cuda" if model.device.type == "cuda" else "cpu"]
     stride = max(1, cells // (len(jobs) * logits.shape[-1]))
     entropy, top_k = any(job.entropy for job in jobs), max(job.top_k for job in jobs)
-    yield _measure([logits], text[:, :1], entropy, top_k)
+    twice = any(job.rank for job in jobs)
+    yield _measure([logits], text[:, :1], entropy, top_k, [logits] * twice)
     for begin in range(0, text.shape[1] - 1, stride):
         piece = text[:, begin : min(begin + stride, text.shape[1] - 1)]
         mask = torch.cat([mask, torch.ones_like(piece)], dim=-1)
         at = at[:, -1:] + torch.arange(1, piece.shape[1] + 1, device=at.device)
         logits = forward(model, cache, piece, mask, at, keep=piece.shape[1])
-        yield _measure([logits], text[:, begin + 1 : begin + 1 + piece.shape[1]], entropy, top_k)
+        own = text[:, begin + 1 : begin + 1 + piece.shape[1]]
+        yield _measure([logits], own, entropy, top_k, [logits] * twice)
 
 
-def _measure(tiles: Iterable[torch.Tensor], ids: torch.Tensor, entropy: bool, top_k: int) -> Measures:
-    """In nats, in float32: the given ids, the whole distribution, its most probable tokens.
+def _measure(
+    tiles: Iterable[torch.Tensor],
+    ids: torch.Tensor,
+    entropy: bool,
+    top_k: int,
+    again: Iterable[torch.Tensor] = (),
+) -> Measures:
+    """In nats, in float32: the given ids, the whole distribution, its most probable tokens; the ids' ranks.
 
     tiles: logits [..., some of the vocabulary], one after the other. The entropy of the whole is that of the
-    choice among tiles, and the mean of those within them.
+    choice among tiles, and the mean of those within them. again: the tiles once more, where ranks are wanted:
+    how many logits are larger can be counted only once the own one is known.
     """
     own, first = torch.full(ids.shape, -torch.inf, device=ids.device), 0
     totals, within, values, names = [], [], [], []
@@ -187,4 +200,7 @@ def _measure(tiles: Iterable[torch.Tensor], ids: torch.Tensor, entropy: bool, to
         spread = (share.exp() * (torch.stack(within) - share)).nan_to_num(0.0).sum(0)
     top = torch.cat(values, -1).topk(min(top_k, first), dim=-1)
     found = torch.cat(names, -1).gather(-1, top.indices)
-    return own - total, spread, top.values - total.unsqueeze(-1), found
+    rank = torch.ones_like(ids)
+    for tile in again:
+        rank += (tile.float() > own.unsqueeze(-1)).sum(-1)
+    return own - total, spread, top.values - total.unsqueeze(-1), found, rank

@@ -130,11 +130,15 @@ async def _score(engine: HF, body: dict[str, Any]) -> dict[str, Any]:
         raise InputError("only scoring is served here: a prompt of tokens, prompt_logprobs, max_tokens=1")
     if not set(ids) <= set(range(len(engine.checkpoint.tokenizer))):
         raise InputError("the prompt has a token that this model does not have")
-    found = await engine.score_ids(ids[:1], ids[1:], [(0, 0)] * (len(ids) - 1), top_k=int(k))
+    asked = ids[:1], ids[1:], [(0, 0)] * (len(ids) - 1)
+    found = await engine.score_ids(*asked, top_k=int(k), rank=True)
     told: list[Any] = [None]
-    for i, (token, chance) in enumerate(zip(found.ids, found.logprob, strict=True)):
-        chances = {token: chance, **dict(found.top[i] if found.top else ())}
-        told.append({t: {"logprob": x, "decoded_token": _text(engine, [t])} for t, x in chances.items()})
+    for i, (token, chance, rank) in enumerate(zip(found.ids, found.logprob, found.rank or (), strict=True)):
+        chances = {t: (x, place) for place, (t, x) in enumerate(found.top[i] if found.top else (), 1)}
+        told.append(
+            {t: {"logprob": x, "rank": place, "decoded_token": _text(engine, [t])}
+             for t, (x, place) in {**chances, token: (chance, rank)}.items()}
+        )  # fmt: skip
     choice = {"index": 0, "text": "", "finish_reason": "length", "prompt_logprobs": told}
     usage = {"prompt_tokens": len(ids), "completion_tokens": 0, "total_tokens": len(ids)}
     return {"object": "text_completion", "model": engine.model, "choices": [choice], "usage": usage}

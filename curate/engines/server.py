@@ -156,14 +156,14 @@ class Server(Sampled):
         return found
 
     async def score(
-        self, messages: Sequence[Message], text: str, *, prefix: str = "", top_k: int = 0
+        self, messages: Sequence[Message], text: str, *, prefix: str = "", top_k: int = 0, rank: bool = False
     ) -> TokenScores:
         """How probable the model finds `text` after the messages and the begun turn, token by token.
 
         For servers that tell the log-probabilities of a prompt: vLLM's, and `curate.engines.serve`.
         """
         return await server_score.score(
-            self._scoring(messages), self.model, messages, text, prefix=prefix, top_k=top_k
+            self._scoring(messages), self.model, messages, text, prefix=prefix, top_k=top_k, rank=rank
         )
 
     async def count_tokens(self, text: str) -> int:

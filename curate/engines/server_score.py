@@ -35,7 +35,14 @@ def lacks(reply: Any) -> str:
 
 
 async def score(
-    post: Post, model: str, messages: Sequence[Message], text: str, *, prefix: str = "", top_k: int = 0
+    post: Post,
+    model: str,
+    messages: Sequence[Message],
+    text: str,
+    *,
+    prefix: str = "",
+    top_k: int = 0,
+    rank: bool = False,
 ) -> TokenScores:
     """As `score` of the `hf` engine, without entropy, which no server tells."""
     prompt = await rendered(post, model, messages)
@@ -47,13 +54,15 @@ async def score(
         whole = before + await tokens(post, model, text)
     ids = whole[len(before) :]
     if not ids:
-        return TokenScores((), (), (), (), None, () if top_k else None)
+        return TokenScores((), (), (), (), None, () if top_k else None, () if rank else None)
     body = {"model": model, "prompt": whole, "max_tokens": 1, "temperature": 0.0, "prompt_logprobs": top_k}
     choice = (await post("completions", body))["choices"][0]
     told = choice.get("prompt_logprobs")
     if not isinstance(told, list) or len(told) != len(whole):
         raise untold(model)
     found = [{int(i): chance for i, chance in at.items()} for at in told[len(before) :]]
+    if rank and any("rank" not in at[i] for i, at in zip(ids, found, strict=True)):
+        raise UserError(f"the server of {model!r} tells no ranks; score with hf:{model} or vllm:{model}.")
     spans = await _spans(post, model, ids, [at[i] for i, at in zip(ids, found, strict=True)], text)
     return TokenScores(
         ids=tuple(ids),
@@ -61,6 +70,7 @@ async def score(
         end=tuple(end for _, end in spans),
         logprob=tuple(min(0.0, at[i]["logprob"]) for i, at in zip(ids, found, strict=True)),
         top=tuple(_best(at, top_k) for at in found) if top_k else None,
+        rank=tuple(at[i]["rank"] for i, at in zip(ids, found, strict=True)) if rank else None,
     )
 
 

@@ -153,14 +153,14 @@ class VLLM(Sampled):
         )
 
     async def score(
-        self, messages: Sequence[Message], text: str, *, prefix: str = "", top_k: int = 0
+        self, messages: Sequence[Message], text: str, *, prefix: str = "", top_k: int = 0, rank: bool = False
     ) -> TokenScores:
         """How probable the model finds `text` after the messages and the begun turn, token by token."""
         checkpoint = self._opened().checkpoint
         prompt, _ = checkpoint.render(messages, prefix)
         ids, text_ids, offsets = checkpoint.continued(prompt, text)
         if not text_ids:
-            return TokenScores((), (), (), (), None, () if top_k else None)
+            return TokenScores((), (), (), (), None, () if top_k else None, () if rank else None)
         checkpoint.room(len(ids) + len(text_ids), 1, "prompt and text")  # vLLM always draws one token more
         answer = await self._ask(ids + text_ids, max_tokens=1, temperature=0.0, prompt_logprobs=top_k)
         found = [answer.prompt_logprobs[len(ids) + i] for i in range(len(text_ids))]
@@ -170,6 +170,7 @@ class VLLM(Sampled):
             end=tuple(end for _, end in offsets),
             logprob=own_chances(text_ids, found),
             top=tuple(_best(at, top_k) for at in found) if top_k else None,
+            rank=tuple(at[i].rank for i, at in zip(text_ids, found, strict=True)) if rank else None,
         )
 
     async def opened(self, messages: Sequence[Message]) -> str:

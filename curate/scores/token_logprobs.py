@@ -32,6 +32,9 @@ class TokenLogprobs(Score):
     entropy: write `{of}_entropy_tokens` as well, the same spans with the entropy of the model's distribution
     at that place as value, in nats, from 0 to the logarithm of its vocabulary; hf: engines can.
 
+    rank: write `{of}_rank_tokens` as well, the same spans with the token's rank at its place as value, from 1
+    (no token was likelier) to the size of the vocabulary.
+
     top_k: write `{of}_top` as well, parallel to `{of}_tokens`: the token's id, and the ids of the so many
     most probable tokens with their log-probabilities. It is large: 16 bytes times top_k a token, unpacked.
     """
@@ -39,6 +42,7 @@ class TokenLogprobs(Score):
     engine: Engine
     of: str = "model"
     entropy: bool = False
+    rank: bool = False
     top_k: int = 0
     reads = ("question", "messages", "thinking", "response")
     replies = ("Two.",)
@@ -59,6 +63,8 @@ class TokenLogprobs(Score):
             raise UserError(f"the engine {self.engine.model!r} cannot score a text; use an hf: engine")
         if self.entropy and not _takes(self.engine.score, "entropy"):  # type: ignore[attr-defined]
             raise UserError(f"the engine {self.engine.model!r} tells no entropy; use an hf: engine")
+        if self.rank and not _takes(self.engine.score, "rank"):  # type: ignore[attr-defined]
+            raise UserError(f"the engine {self.engine.model!r} tells no ranks; use an hf: engine")
         if self.top_k and not _takes(self.engine.score, "top_k"):  # type: ignore[attr-defined]
             raise UserError(f"the engine {self.engine.model!r} tells no most probable tokens; use hf:")
         if self.top_k < 0:
@@ -73,6 +79,7 @@ class TokenLogprobs(Score):
             f"{self.of}_model": pl.String,
             f"{self.of}_fingerprint": pl.String,
             **({f"{self.of}_entropy_tokens": SPANS} if self.entropy else {}),
+            **({f"{self.of}_rank_tokens": SPANS} if self.rank else {}),
             **({f"{self.of}_top": TOP} if self.top_k else {}),
         }
 
@@ -82,11 +89,14 @@ class TokenLogprobs(Score):
         if not turn.text:
             return dict.fromkeys(self.writes)
         more: dict[str, Any] = {"entropy": True} if self.entropy else {}
+        more |= {"rank": True} if self.rank else {}
         more |= {"top_k": self.top_k} if self.top_k else {}
         scores = await scored(self.engine, messages, turn.text, **more)
         values: list[Any] = [spans_of(turn, scores), model_name(self.engine), self.engine.fingerprint]
         if self.entropy:
             values.append(spans_of(turn, scores, "entropy"))
+        if self.rank:
+            values.append(spans_of(turn, scores, "rank"))
         if self.top_k:
             values.append(_top(turn, scores))
         return dict(zip(self.writes, values, strict=True))
@@ -98,7 +108,7 @@ def _takes(function: Callable[..., Any], name: str) -> bool:
 
 
 def spans_of(
-    turn: Turn, scores: TokenScores, value: Literal["logprob", "entropy"] = "logprob"
+    turn: Turn, scores: TokenScores, value: Literal["logprob", "entropy", "rank"] = "logprob"
 ) -> list[dict[str, Any]]:
     """The tokens that belong to a field, with offsets in that field."""
     measured = getattr(scores, value)
