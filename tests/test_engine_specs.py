@@ -72,6 +72,8 @@ def test_the_error_the_list_and_the_page_name_the_same_kinds() -> None:
 def test_a_name_makes_an_engine() -> None:
     served = engine("server:http://localhost:1/v1?model=org/m&temperature=0.5", max_tokens=7)
     assert served == Server("org/m", url="http://localhost:1/v1", temperature=0.5, max_tokens=7)
+    there = engine("http://localhost:1/v1#org/m+2?temperature=0.5&max_tokens=7")
+    assert there == Server("org/m+2", url="http://localhost:1/v1", temperature=0.5, max_tokens=7)
     assert engine("hf:org/model", top_k=3, dtype="float32") == HF("org/model", top_k=3, dtype="float32")
     assert engine("scripted:test_engine_specs:say_four").script is say_four  # type: ignore[attr-defined]
     assert type(engine("test_engine_specs:Mine")).__name__ == "Mine"

@@ -31,7 +31,7 @@ HELLO = user("What is 2 + 2?")
 NO_SUCH_FIELD = "no: refuses the field"
 GAPS = {
     ("test_a_begun_turn_is_continued", "transformers"): NO_SUCH_FIELD,
-    ("test_a_banned_string_is_not_said", "transformers"): NO_SUCH_FIELD,
+    ("test_a_banned_string_is_not_said", "transformers"): f"{NO_SUCH_FIELD}, and is asked without",
     ("test_top_k_of_one_is_greedy", "transformers"): NO_SUCH_FIELD,
     ("test_one_log_probability_for_each_token", "transformers"): "no: gives none",
     ("test_a_stored_text_has_the_scores_that_hf_gives_it", "transformers"): "no: tells none of a prompt",

@@ -93,6 +93,22 @@ def test_the_request_says_what_was_asked() -> None:
     }
 
 
+def test_a_server_that_knows_no_ban_is_asked_without_and_it_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    words = {"error": {"message": "Unrecognized request argument supplied: bad_words"}}
+    with told(lambda nth, body: (400, words) if "bad_words" in body else says("Wait")) as server:
+        calls = [{"ban": ["Wait"]} for _ in range(3)]
+        answers = [*ask(server.url, *calls), *ask(server.url, {"ban": [f"Wait {2}"]}, {})]
+        assert [reply.text for [reply] in answers] == ["Wait"] * 5
+    refused = [record.message for record in caplog.records if "bad_words" in record.message]
+    assert [server.url in words for words in refused] == [True, True]  # once for each engine that was opened
+
+
+def test_another_refusal_is_not_taken_for_that_of_a_ban() -> None:
+    with told(lambda nth, body: (400, "no such temperature")) as server:
+        [error] = ask(server.url, {"ban": ["Wait"]})
+        assert "no such temperature" in str(error) and [*server.bodies[0]] == [*server.bodies[-1]]
+
+
 def test_an_address_is_an_address() -> None:
     with pytest.raises(UserError, match="'localhost:8000' is not the address of a server"):
         Server("m", url="localhost:8000")

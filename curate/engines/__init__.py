@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 from dataclasses import fields, is_dataclass
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from curate.errors import UserError, near
 from curate.step import Engine
@@ -26,11 +26,12 @@ def engine(spec: str, **options: Any) -> Engine:
 
     Options are the fields of the engine: temperature, max_tokens, and so on. They may also stand in the spec,
     where a command line has no other place for them: `hf:PATH?temperature=0.6&max_tokens=512`. A server may
-    be written `http://localhost:8000/v1#MODEL`, too.
+    be written `http://localhost:8000/v1#MODEL`, too, options behind the model.
     """
     if spec.startswith(("http://", "https://")):
         url, _, model = spec.partition("#")
-        spec = f"server:{url}?model={model}" if model else f"server:{url}"
+        model, _, more = model.partition("?")
+        spec = f"server:{url}?model={quote(model, safe='/')}&{more}" if model else f"server:{url}"
     spec, _, query = spec.partition("?")
     options = {**{k: _value(v) for k, v in parse_qsl(query, keep_blank_values=True)}, **options}
     kind, colon, what = spec.partition(":")

@@ -51,6 +51,7 @@ class Host:
     client: httpx.AsyncClient
     limiter: Limiter
     checked: bool = False  # that it serves the model; asked again after a connection broke
+    bans: bool = True  # false once it has refused `bad_words`
     out: int = 0
     failed: int = 0  # in a row
     deaths: int = 0  # in a row

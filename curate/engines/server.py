@@ -16,7 +16,7 @@ from curate.engines.knock import Identity, knock
 from curate.engines.limiter import Limiter
 from curate.engines.retry import Breaker, Patience, attempt
 from curate.engines.sampling import Sampled, opening, sample_seed
-from curate.engines.server_chat import lacks_turns, request, turns
+from curate.engines.server_chat import lacks_turns, post, request, turns
 from curate.errors import UserError
 from curate.step import Completion, Message, TokenScores
 
@@ -190,7 +190,7 @@ class Server(Sampled):
             if not host.checked:  # a connection broke, and who answers now may be another
                 await door.identity.check(host)
             at = host.url.removesuffix("/v1") + path if path.startswith("/") else path
-            response = await host.client.post(at, json=body)
+            response = await post(host, at, body)
             if response.status_code in (404, 405) and path.startswith("/"):
                 raise server_score.untold(self.model)
             return response

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curate.engines.sampling import Sampling, completion, cut_at, opens, stop_in
 from curate.errors import CallFailed, EngineDown
 from curate.step import Completion, Message
+
+if TYPE_CHECKING:
+    import httpx
+
+    from curate.engines.fleet import Host
+
+logger = logging.getLogger(__name__)
 
 
 def request(
@@ -35,6 +43,22 @@ def request(
         body["messages"].append({"role": "assistant", "content": prefix})
         body |= {"add_generation_prompt": False, "continue_final_message": True}
     return body
+
+
+async def post(host: Host, path: str, body: dict[str, Any]) -> httpx.Response:
+    """What the server answers; where it refuses the field `bad_words`, what it answers without, said once."""
+    plain = {name: value for name, value in body.items() if name != "bad_words"}
+    response = await host.client.post(path, json=body if host.bans else plain)
+    if "bad_words" not in body or response.status_code not in (400, 422) or "bad_words" not in response.text:
+        return response
+    response = await host.client.post(path, json=plain)
+    if response.status_code == 200 and host.bans:  # else it refuses something else, too
+        host.bans = False
+        logger.warning(
+            f"the server at {host.url} takes no `bad_words` and may say what is banned; a method that bans a "
+            "string draws again where it is said, and counts what that cost"
+        )
+    return response
 
 
 def lacks_turns(reply: Any) -> str:
