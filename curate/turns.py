@@ -60,7 +60,10 @@ async def turn_for(engine: Engine, messages: Sequence[Message], row: Row) -> Tur
     ask = getattr(engine, "opened", None)
     turn = turn_of(row, await ask(messages) if ask else "")
     if turn is None:
-        raise CallFailed("the model's chat template begins its thinking, and this trace has none")
+        raise CallFailed(
+            "the model's chat template begins its thinking, and this trace has none; give it one, be it "
+            "empty, or take a template that begins none"
+        )
     return turn
 
 
@@ -71,7 +74,10 @@ async def scored(
     options = {"prefix": prefix, **more} if prefix else more
     scores: TokenScores = await engine.score(messages, text, **options)  # type: ignore[attr-defined]
     if any(math.isnan(value) for value in scores.logprob):
-        raise CallFailed(f"{model_name(engine)} gives a log-probability that is no number (NaN)")
+        raise CallFailed(
+            f"{model_name(engine)} gives a log-probability that is no number (NaN): its weights are damaged, "
+            "or its precision is too low; try dtype=float32"
+        )
     return scores
 
 

@@ -249,6 +249,47 @@ def test_a_recurrent_model_reads_a_shared_prompt_for_each_text() -> None:
         assert list(job.future.result().logprob) == pytest.approx(own.tolist(), abs=1e-4)
 
 
+@pytest.mark.parametrize("texts", [1, 2])
+def test_no_tensor_grows_with_length_times_vocabulary(texts: int) -> None:
+    """Counted, over a vocabulary of 20,000: the largest tensor is a tile or an attention mask."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from curate.engines.hf_jobs import Scoring
+    from curate.engines.hf_score import _TILE, plain_head, score
+
+    class Counting(TorchDispatchMode):
+        largest = 0
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            out = func(*args, **(kwargs or {}))
+            found = out if isinstance(out, (tuple, list)) else [out]
+            sizes = [t.numel() for t in found if isinstance(t, torch.Tensor) and not t._is_view()]
+            self.largest = max(self.largest, *sizes, 0)
+            return out
+
+    length, vocabulary = 600, 20_000
+    config = LlamaConfig(
+        vocab_size=vocabulary, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
+        num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=2 * length, eos_token_id=1,
+    )  # fmt: skip
+    model = LlamaForCausalLM(config).eval()
+    dice = torch.Generator().manual_seed(0)
+    ids = torch.randint(vocabulary, (length,), generator=dice).tolist()
+    jobs = [Scoring([5, 6], ids, [(0, 0)] * length, True, 4, True) for _ in range(texts)]
+    head = plain_head(model)
+    with Counting() as counting:
+        score(model, head, jobs)
+    rows, columns = _TILE["cpu"]
+    most = max(rows * columns, texts * length**2 * config.num_attention_heads)
+    assert columns < counting.largest <= most < length * vocabulary / 8
+    with torch.inference_mode():
+        chances = model(torch.tensor([[5, 6, *ids]])).logits.log_softmax(-1)[0, 1:-1]
+    own = chances.gather(-1, torch.tensor(ids)[:, None])[:, 0]
+    assert list(jobs[-1].future.result().logprob) == pytest.approx(own.tolist(), abs=1e-4)
+
+
 def test_logits_that_are_more_than_a_projection_are_the_models_own(tiny_model: Path) -> None:
     """A model that caps or scales its logits has no plain head."""
     import torch

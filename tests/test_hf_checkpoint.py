@@ -62,6 +62,10 @@ def test_a_model_that_is_not_one_is_a_sentence(here: HF, tmp_path: Path) -> None
         work(HF("some/model"), ("chat", {}))
     with pytest.raises(UserError, match="is not a checkpoint: it has no config.json"):
         work(HF(str(tmp_path)), ("chat", {}))
+    bare = shutil.copytree(here.model, tmp_path / "bare")
+    (bare / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match=r"bare' cannot be loaded: [^\n]{40,}$"):
+        work(HF(str(bare)), ("chat", {}))
     mute = shutil.copytree(here.model, tmp_path / "mute")
     (mute / "chat_template.jinja").unlink()
     with pytest.raises(UserError, match="has no chat template.*use an instruction-tuned model"):

@@ -235,7 +235,10 @@ def load_tokenizer(name: str, revision: str | None) -> Any:
 
 
 def _unreadable(name: str, error: Exception) -> UserError:
-    return UserError(f"the checkpoint {name!r} cannot be loaded: {str(error).strip().splitlines()[0]}")
+    said = str(error).strip()
+    first = said.splitlines()[0].rstrip()
+    words = " ".join(said.split())[:300] if first.endswith(":") else first  # a list follows on other lines
+    return UserError(f"the checkpoint {name!r} cannot be loaded: {words}")
 
 
 def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
