@@ -1,12 +1,15 @@
-"""Where in a trace each origin stands, and whether the labels tell a teacher from one who never taught.
+"""Where in a trace each origin stands, whether the labels tell who taught, and what the threshold decides.
 
-Two checks of `provenance` (arXiv:2512.20908, section 4 of arXiv:2601.09088): the position profile, and the
-spurious teacher, whose share of sentences should be smaller than the real one's.
+Three checks of `provenance` (arXiv:2512.20908, section 4 of arXiv:2601.09088): the position profile; the
+spurious teacher, whose share of sentences should be smaller than the real one's; and other thresholds, under
+which the same traces of a problem should have the most sentences of the teacher.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Literal
 
 import polars as pl
@@ -123,3 +126,50 @@ def _share(step: Provenance, row: dict[str, object]) -> float | None:
     labels = [s["label"] for s in step.row(row)["provenance"] or ()]
     known = [label for label in labels if label != "unscored"]
     return known.count("teacher") / len(known) if known else None
+
+
+def threshold_sweep(
+    traces: pl.LazyFrame,
+    *,
+    betas: Sequence[float] = (0.05, 0.1, 0.15, 0.2),
+    like: float = 0.1,
+    field: Literal["thinking", "response"] = "thinking",
+) -> pl.DataFrame:
+    """What another beta would call the teacher's, from `provenance` alone; no model is asked. A line a beta.
+
+    Columns: beta; teacher, the number of sentences; share, of the scored ones, 0 to 1; variance, of the count
+    among the traces of a problem, the mean over problems; tau, Kendall's tau-b between the counts at this
+    beta and at `like`, the mean over problems in which both vary, -1 to 1, null where there are none. traces:
+    all candidates of a problem, so those that a selection has set aside as well.
+    """
+    span = pl.element().struct
+    inside = span.field("field") == field
+    known = inside & span.field("value").is_not_null()
+    counts = {str(b): inside & (span.field("value").round(12) > b) for b in (*betas, like)}
+    rows = traces.filter(pl.col("provenance").is_not_null()).select(
+        "problem_id",
+        **{
+            name: pl.col("provenance").list.eval(found.sum()).list.first().fill_null(0).cast(pl.Int64)
+            for name, found in {"known": known, **counts}.items()
+        },
+    )
+    table = rows.collect()
+    total, lines = table["known"].sum(), []
+    problems = [part for part in table.partition_by("problem_id") if len(part) > 1]
+    for beta in betas:
+        found, name = int(table[str(beta)].sum()), str(beta)
+        spread = [float(part[name].var()) for part in problems]  # type: ignore[arg-type]
+        taus = [kendall(part[name].to_list(), part[str(like)].to_list()) for part in problems]
+        both = [tau for tau in taus if tau is not None]
+        share, variance = found / total if total else None, mean(spread) if spread else None
+        lines.append((beta, found, share, variance, mean(both) if both else None))
+    kinds = dict.fromkeys(("share", "variance", "tau"), pl.Float64)
+    return pl.DataFrame(lines, schema={"beta": pl.Float64, "teacher": pl.Int64, **kinds}, orient="row")
+
+
+def kendall(one: Sequence[float], other: Sequence[float]) -> float | None:
+    """Kendall's tau-b of two lists of equal length, -1 to 1; None where one of them does not vary."""
+    pairs = [(a[0] - b[0], a[1] - b[1]) for a, b in combinations(zip(one, other, strict=True), 2)]
+    same = sum((x * y > 0) - (x * y < 0) for x, y in pairs)
+    vary = sum(x != 0 for x, _ in pairs) * sum(y != 0 for _, y in pairs)
+    return same / vary**0.5 if vary else None

@@ -21,7 +21,7 @@ class Farthest(Filter):
     Distance: Levenshtein, in characters of the thinking (or, without, of the response), divided by the longer
     length, from 0 (equal) to 1. Ties go by trace_id. least: a trace that is nearer than this to a kept one is
     not taken, so a problem may keep fewer than k; 0.05 is inferred. The distance of long independent texts
-    hardly varies: look at its spread before you believe in the selection.
+    hardly varies: look at its spread (the score `distance`) before you believe in the selection.
 
     It does not ask whether a trace is right: put it after the filter that does. k: DED (arXiv:2508.09883)
     keeps about 4 (derived from its sizes). A problem that nobody has answered yet stays. A pair of 16,000

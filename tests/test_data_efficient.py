@@ -61,6 +61,7 @@ def test_easy_problems_cost_the_teacher_nothing_and_the_kept_lie_apart(tmp_path:
     calls = {r["step"]: r["calls"] for r in run.ledger.group_by("step").agg(pl.col("calls").sum()).to_dicts()}
     assert calls["sample"] == 16 * 3 and calls["student_pass_rate"] == 5
     assert live["student_pass_rate"].to_list() == [0.0] * len(live)
+    assert (live["nearest_distance"] <= live["mean_distance"]).all() and live["mean_distance"].min() > 0
     for rule in ("nearest", "first", "random", "shortest"):
         other = method(curate.read(rows), teacher, student, n=16, keep=2, min_right=6, rule=rule)
         kept = other.run(tmp_path / "run").traces.collect()

@@ -16,12 +16,13 @@ import curate
 from curate.engines.scripted import Scripted
 from curate.errors import UserError
 from curate.rewriters.trim_after_answer import TrimAfterAnswer
+from curate.schema import SPANS
 from curate.scores.fidelity import Fidelity, bleu, side_by_side
 from curate.scores.pass_rate import PassRate
 from curate.scores.provenance import Provenance
 from curate.scores.sentence_logprob import SentenceLogprob
 from curate.scores.token_logprobs import TokenLogprobs
-from curate.tracing import influence, position_profile, spurious_teacher
+from curate.tracing import influence, kendall, position_profile, spurious_teacher, threshold_sweep
 from curate.verifiers.math_equal import MathEqual
 
 WORDS = st.lists(st.sampled_from("a b c d".split()), max_size=9)
@@ -139,6 +140,34 @@ def test_the_profile_follows_the_positions_of_right_and_wrong_traces(tmp_path: P
     area = dict(influence(profile).iter_rows())
     assert area["teacher"] == pytest.approx(1 / 3) and area["student"] == pytest.approx((0 - 1 + 0.5) / 3)
     assert position_profile(scored(rows, tmp_path), at_least=2).is_empty()
+
+
+def test_kendall_by_hand() -> None:
+    assert kendall([1, 2, 3], [10, 20, 30]) == 1 == -(kendall([1, 2, 3], [3, 2, 1]) or 0)
+    assert kendall([1, 2, 2], [1, 2, 3]) == pytest.approx(2 / (2 * 3) ** 0.5)
+    assert kendall([1, 2, 3, 4], [2, 1, 4, 3]) == pytest.approx((4 - 2) / 6)
+    assert kendall([1, 1], [1, 2]) is None and kendall([], []) is None
+
+
+@given(st.lists(st.tuples(st.sampled_from("pq"), st.lists(st.floats(-1, 1) | st.none(), max_size=4))))
+def test_a_larger_beta_gives_the_teacher_less_and_agrees_with_itself(made: list[Any]) -> None:
+    spans = [
+        [dict(field="thinking", start=i, end=i + 1, label=None, value=v) for i, v in enumerate(values)]
+        for _, values in made
+    ]
+    frame = pl.DataFrame(
+        {"problem_id": [p for p, _ in made], "provenance": spans},
+        schema={"problem_id": pl.String, "provenance": SPANS},
+    )
+    sweep = threshold_sweep(frame.lazy(), betas=(0.0, 0.1, 0.2), like=0.1)
+    flat = [v for _, values in made for v in values if v is not None]
+    assert sweep["teacher"].to_list() == [sum(round(v, 12) > b for v in flat) for b in (0.0, 0.1, 0.2)]
+    assert sweep["share"].to_list() == [n / len(flat) if flat else None for n in sweep["teacher"]]
+    assert sweep["tau"][1] in (None, pytest.approx(1.0))
+    assert all(-1 <= tau <= 1 + 1e-9 for tau in sweep["tau"].drop_nulls())
+    several = {p for p, _ in made if sum(q == p for q, _ in made) > 1}
+    assert sweep["variance"].null_count() == (0 if several else 3)
+    assert threshold_sweep(frame.lazy(), field="response")["teacher"].to_list() == [0] * 4
 
 
 def test_measures_over_the_whole_table_start_empty_in_a_child(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
 from curate.read import Source, read
 from curate.sample import Sample
+from curate.scores.distance import Distance
 from curate.scores.student_pass_rate import StudentPassRate
 from curate.step import Engine, Filter, Step
 from curate.verifiers.judge import Judge
@@ -123,6 +124,7 @@ def data_efficient(
             Failed(verdict, abstained="drop"),
             ScoreBand("right_traces", low=min_right),
             ExactDuplicates(),
+            Distance(),
             chosen(rule, keep),
         ],
     )

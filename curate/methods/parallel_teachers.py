@@ -94,8 +94,8 @@ def report(run: Run) -> pl.DataFrame:
     attempts = kept + the sum of drops, and attempts = the sum of tried. tried: attempts that were the first,
     second, …; accepted: the share of each that passed and came to its end. drops: how many attempts went for
     each kind of reason. tokens: the 5, 25, 50, 75 and 95 % quantiles of the kept traces' lengths, in the
-    student's tokens where they were scored, else as the teacher counted. perplexity: the mean of the kept,
-    null without a student.
+    student's tokens where they were scored, else as the teacher counted. perplexity: the mean of the kept;
+    perplexities: the same quantiles; null without a student.
     """
     live = run.traces.with_columns(dropped_by=pl.lit(None, pl.String), why=pl.lit(None, pl.String))
     went = run.dropped.filter(pl.col("trace_id").is_not_null())
@@ -123,4 +123,5 @@ def _measured(rows: pl.DataFrame) -> dict[str, Any]:
         "drops": drops.sort("rows", "dropped_by", "kind", descending=[True, False, False]).to_dicts(),
         "tokens": [length.quantile(q) for q in QUANTILES],
         "perplexity": kept["student_perplexity"].mean() if scored else None,
+        "perplexities": [kept["student_perplexity"].quantile(q) for q in QUANTILES] if scored else None,
     }
