@@ -89,6 +89,33 @@ def check_recipe(pipeline: Pipeline, out: Path) -> None:
             f"{out} belongs to another recipe: it was read from {_short(was)}, this one reads {_short(now)}; "
             "choose another folder"
         )
+    _name_changed(begun["steps"], [*map(_recorded, pipeline.steps)], out)
+
+
+def _name_changed(begun: list[Any], asked: list[Any], out: Path) -> None:
+    """Warn of every model that has another revision under the name that it had before."""
+    before, present = _revisions(begun), _revisions(asked)
+    for model in sorted(before.keys() & present.keys()):
+        if not before[model] & present[model]:
+            was, now = (", ".join(sorted(found[model])) for found in (before, present))
+            logger.warning(
+                f"the model {model!r} has changed since {out} was begun (revision {was}, now {now}): it is "
+                "asked anew, and its earlier answers are kept for when it is back"
+            )
+
+
+def _revisions(recorded: Any) -> dict[str, set[str]]:
+    """model → the revisions of it in what is recorded of steps."""
+    found: dict[str, set[str]] = {}
+    inner: list[Any] = recorded if isinstance(recorded, list) else []
+    if isinstance(recorded, dict):
+        inner = list(recorded.values())
+        if {"engine", "model", "revision"} <= recorded.keys():
+            found[str(recorded["model"])] = {str(recorded["revision"])}
+    for revisions in map(_revisions, inner):
+        for model, mine in revisions.items():
+            found.setdefault(model, set()).update(mine)
+    return found
 
 
 def _same_source(source: dict[str, Any]) -> str:

@@ -116,9 +116,11 @@ def test_a_pass_rate_is_of_fresh_samples_one_answer_a_problem_and_spares_the_tea
     assert again.select(pl.col(f"^{name}.*$")).equals(found.select(pl.col(f"^{name}.*$")))
 
 
-def test_another_checkpoint_under_the_same_name_is_asked_anew(tmp_path: Path) -> None:
+def test_another_checkpoint_under_the_same_name_is_asked_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """The fingerprint tells, and what the first one said is not taken for the second's opinion."""
-    place, said = tmp_path / "model", []
+    place, said, words = tmp_path / "model", [], []
     rows = PROBLEMS.head(2).with_columns(thinking=pl.lit("so"), response=pl.lit("1"))
     for which in ("student", "teacher", "student"):
         shutil.rmtree(place, ignore_errors=True)
@@ -126,8 +128,12 @@ def test_another_checkpoint_under_the_same_name_is_asked_anew(tmp_path: Path) ->
         step = TokenLogprobs(HF(str(place), dtype="float32", device="cpu"), of="student")
         said.append(curate.Pipeline(curate.read(rows), [step]).run(tmp_path / "run"))
         said[-1] = said[-1].traces.collect()
+        words.append([r.getMessage() for r in caplog.records])
+        caplog.clear()
     marks = [s["student_fingerprint"][0] for s in said]
     assert marks[0] == marks[2] != marks[1]
+    assert words[0] == [] and len(words[1]) == len(words[2]) == 1
+    assert f"the model {str(place)!r} has changed since {tmp_path / 'run'} was begun" in words[1][0]
     assert said[0]["student_tokens"].equals(said[2]["student_tokens"])
     assert not said[0]["student_tokens"].equals(said[1]["student_tokens"])
 
