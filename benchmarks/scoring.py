@@ -1,6 +1,6 @@
 """Tokens scored per second: the hf engine beside a plain loop and data-juicer's perplexity operator.
 
-    python benchmarks/scoring.py [--texts N] [--repeats N]     # about eight minutes on two cores
+    python benchmarks/scoring.py [--texts N] [--repeats N]     # about a quarter of an hour on two cores
 
 All score the same texts of 200 to 8,000 tokens (log-uniform, from a seed), with the same weights in float32;
 the medians are printed, and the largest difference of a log-probability. The plain loop is what a notebook
