@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import curate
 from curate.engines.hf import HF
+from curate.engines.hf_checkpoint import Checkpoint, load_tokenizer
 from curate.engines.scripted import Scripted
 from curate.errors import UserError
 from curate.pieces import by_piece, joined, sentences
@@ -64,6 +65,47 @@ def test_every_token_counts_in_one_sentence(text: str, data: st.DataObject) -> N
     tokens = [dict(start=a, end=b, value=float(a)) for a, b in zip(cuts, cuts[1:], strict=False)]
     found = by_piece(text, sentences(text), tokens)
     assert [v for _, values in found for v in values] == [t["value"] for t in tokens]
+
+
+PARTS = [
+    "So ", "2 + 2 = 4. ", "e.g. 1.5, ", "🙂", "👩\u200d👧 ", "漢字。", "한국어! ", "\n\n", r"$\frac{1}{2}$ ", r"\[x^2\] ",
+    "é", "e\u0301", "```\na. b\n```\n", "</think>", "\t", "\u00a0",
+]  # fmt: skip
+WRITTEN = st.lists(st.sampled_from(PARTS), max_size=8).map("".join)
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tiny_model: Path) -> list[Checkpoint]:
+    """Two tokenizers that cut texts in other places."""
+    places = (str(WORLD / "teacher"), str(tiny_model))
+    return [Checkpoint(p, None, load_tokenizer(p, None), frozenset(), None) for p in places]
+
+
+@given(thinking=st.none() | WRITTEN, response=WRITTEN, min_words=st.integers(1, 4))
+def test_real_tokenizers_place_every_token_in_one_sentence_and_have_the_same_sentences(
+    checkpoints: list[Checkpoint], thinking: str | None, response: str, min_words: int
+) -> None:
+    """A character of several tokens is one character to each of them."""
+    row = {"thinking": thinking, "response": response}
+    turn = turn_of(row, "")
+    assert turn is not None
+    told = []
+    for checkpoint in checkpoints:
+        _, ids, offsets = checkpoint.continued("<|im_start|>assistant\n", turn.text)
+        starts, ends = ([at[i] for at in offsets] for i in (0, 1))
+        scores = TokenScores(tuple(ids), tuple(starts), tuple(ends), tuple(map(float, range(len(ids)))))
+        tokens = spans_of(turn, scores)
+        for name, text in row.items():
+            mine = [t for t in tokens if t["field"] == name]
+            assert all(0 <= t["start"] < t["end"] <= len(text or "") for t in mine)
+            assert {i for t in mine for i in range(t["start"], t["end"])} >= {
+                i for i, c in enumerate(text or "") if not c.isspace()
+            }
+            pieces = by_piece(text or "", joined(text or "", sentences(text or ""), min_words), mine)
+            assert [v for _, values in pieces for v in values] == [t["value"] for t in mine]
+        found = SentenceLogprob(min_words=min_words).row({**row, "model_tokens": tokens})["model_sentences"]
+        told.append([(s["field"], s["start"], s["end"]) for s in found])
+    assert told[0] == told[1]
 
 
 def test_a_sampled_trace_is_scored_as_it_was_sampled(tmp_path: Path) -> None:
