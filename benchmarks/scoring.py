@@ -42,7 +42,6 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
-import psutil  # noqa: E402
 import torch  # noqa: E402
 from peers.environment import environment  # noqa: E402
 from peers.scored import (  # noqa: E402
@@ -52,6 +51,7 @@ from peers.scored import (  # noqa: E402
     Text,
     checkpoint,
     fastest,
+    free,
     longest,
     multiplications,
     texts,
@@ -72,8 +72,9 @@ def plain(model: Any, asked: list[Text]) -> list[list[float]]:
     """One text at a time, all logits at once."""
     found = []
     for prompt, text in asked:
-        chances = model(torch.tensor([prompt + text])).logits.log_softmax(-1)
-        own = chances[0, len(prompt) - 1 : -1].gather(-1, torch.tensor(text)[:, None])
+        ids = torch.tensor([prompt + text], device=model.device)
+        chances = model(ids).logits.log_softmax(-1)
+        own = chances[0, len(prompt) - 1 : -1].gather(-1, ids[0, len(prompt) :, None])
         found.append(own[:, 0].tolist())
         del chances  # else it is held until the next ones are there
     return found
@@ -85,10 +86,10 @@ async def ours(engine: HF, asked: list[Text]) -> list[list[float]]:
     return [list(scores.logprob) for scores in await asyncio.gather(*calls)]
 
 
-async def race(path: Path, asked: list[Text], repeats: int) -> dict[str, Any]:
+async def race(path: Path, asked: list[Text], repeats: int, device: str) -> dict[str, Any]:
     """Seconds of the plain loop and of ours, by turns, and of the bound; how far apart; each text's mean."""
     seconds: tuple[list[float], list[float]] = ([], [])
-    async with HF(str(path), dtype="float32", device="cpu") as engine:
+    async with HF(str(path), dtype="float32", device=device) as engine:
         model = engine.checkpoint.model
         plain(model, asked[:1])
         await ours(engine, asked[:1])
@@ -101,7 +102,7 @@ async def race(path: Path, asked: list[Text], repeats: int) -> dict[str, Any]:
             seconds[1].append(time.perf_counter() - middle)
     apart = max(abs(a - b) for x, y in zip(one, other, strict=True) for a, b in zip(x, y, strict=True))
     loop, engine_s = map(statistics.median, seconds)
-    bound, nats = multiplications(model, asked) / fastest(), [-statistics.fmean(row) for row in other]
+    bound, nats = multiplications(model, asked) / fastest(device), [-statistics.fmean(row) for row in other]
     return {"plain": loop, "ours": engine_s, "bound": bound, "apart": apart, "nats": nats}
 
 
@@ -117,25 +118,28 @@ def child(command: list[Any], variables: dict[str, str] | None = None) -> dict[s
     return json.loads(done.stdout.strip().splitlines()[-1])  # type: ignore[no-any-return]
 
 
-def peer(path: Path, texts: Path, repeats: int) -> dict[str, Any] | str:
+def peer(path: Path, texts: Path, repeats: int, device: str) -> dict[str, Any] | str:
     """Median seconds of data-juicer and the mean of each text, or why there are none."""
     python = environment("data_juicer", HERE / "data_juicer.txt")
     if isinstance(python, str):
         return python
     ours = {"PYTHONPATH": sysconfig.get_paths()["purelib"]}  # torch and transformers, the same
+    ours |= (
+        {} if device.startswith("cuda") else {"CUDA_VISIBLE_DEVICES": ""}
+    )  # it takes a GPU where there is one
     found = child([python, HERE / "of_data_juicer.py", path, texts, repeats], ours)
     return found if isinstance(found, str) else {**found, "median": statistics.median(found["seconds"])}
 
 
 COLUMNS = (
     "vocabulary", "longest", "tokens", "plain loop, tok/s", "data-juicer, tok/s", "hf engine, tok/s",
-    "bound, tok/s", "× plain", "× data-juicer", "apart", "apart, mean",
+    "bound, tok/s", "of the bound", "× plain", "× data-juicer", "apart", "apart, mean",
 )  # fmt: skip
 
 
 def line(vocabulary: int, folder: Path, options: argparse.Namespace) -> tuple[list[str], float]:
     """The cells of a line of the table, and the largest difference in it."""
-    most = longest(vocabulary)
+    most = longest(vocabulary, options.device)
     if most < 2 * SHORTEST:
         return [f"{vocabulary:,}", f"{most:,}: a plain loop does not fit into memory"], 0.0
     path = checkpoint(folder, vocabulary, LONGEST + 2 * PROMPT)
@@ -144,10 +148,10 @@ def line(vocabulary: int, folder: Path, options: argparse.Namespace) -> tuple[li
     file.write_text(json.dumps(asked), encoding="utf-8")
     total = sum(len(text) for _, text in tokens_of(asked, tokenizer))
     head = [f"{vocabulary:,}", f"{most:,}", f"{total:,}"]
-    found = child([sys.executable, __file__, "--race", path, file, options.repeats])
+    found = child([sys.executable, __file__, "--race", path, file, options.repeats, options.device])
     if isinstance(found, str):
         return [*head, found], 0.0
-    other, off = peer(path, file, options.repeats), 0.0
+    other, off = peer(path, file, options.repeats, options.device), 0.0
     theirs = ["–"] * 3
     if isinstance(other, str):
         print(f"data-juicer: {other}", file=sys.stderr)
@@ -156,7 +160,8 @@ def line(vocabulary: int, folder: Path, options: argparse.Namespace) -> tuple[li
         theirs = [f"{total / other['median']:,.0f}", f"{other['median'] / found['ours']:.2f}", f"{off:.1e}"]
     loop, engine, bound = (f"{total / found[who]:,.0f}" for who in ("plain", "ours", "bound"))
     ratio, apart = f"{found['plain'] / found['ours']:.2f}", f"{found['apart']:.1e}"
-    cells = [*head, loop, theirs[0], engine, bound, ratio, theirs[1], apart, theirs[2]]
+    share = f"{found['bound'] / found['ours']:.0%}"
+    cells = [*head, loop, theirs[0], engine, bound, share, ratio, theirs[1], apart, theirs[2]]
     return cells, max(found["apart"], off)
 
 
@@ -183,14 +188,14 @@ def alone(options: argparse.Namespace) -> None:
     if options.long:
         asyncio.run(long_text(Path(options.long[0]), int(options.long[1])))
         return
-    path, file, repeats = options.race
+    path, file, repeats, device = options.race
     asked = tokens_of(json.loads(Path(file).read_text(encoding="utf-8")), AutoTokenizer.from_pretrained(path))
-    print(json.dumps(asyncio.run(race(Path(path), asked, int(repeats)))))
+    print(json.dumps(asyncio.run(race(Path(path), asked, int(repeats), device))))
 
 
 def speed(folder: Path, options: argparse.Namespace) -> float:
     """Print the table of speeds; the largest difference in it."""
-    facts = f"{os.cpu_count()} cores, {psutil.virtual_memory().available / 1e9:.1f} GB free"
+    facts = f"{os.cpu_count()} cores, on {options.device} {free(options.device) / 1e9:.1f} GB free"
     print(f"{platform.processor() or platform.machine()}, {facts}, torch {torch.__version__}\n")
     print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|", flush=True)
     worst = 0.0
@@ -221,9 +226,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--texts", type=int, default=24)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--device", default="cpu", help="of the races; the proof of memory is a CPU's")
     parser.add_argument("--vocabulary", type=int, nargs="*", help="these alone, and no proof of memory")
     parser.add_argument("--long", nargs=2, metavar=("CHECKPOINT", "TOKENS"), help="the proof of memory alone")
-    parser.add_argument("--race", nargs=3, metavar=("CHECKPOINT", "TEXTS", "REPEATS"), help="one race alone")
+    parser.add_argument("--race", nargs=4, metavar=("CHECKPOINT", "TEXTS", "REPEATS", "DEVICE"))  # one alone
     options = parser.parse_args()
     if options.long or options.race:
         alone(options)

@@ -68,8 +68,8 @@ def test_every_token_counts_in_one_sentence(text: str, data: st.DataObject) -> N
 
 
 PARTS = [
-    "So ", "2 + 2 = 4. ", "e.g. 1.5, ", "🙂", "👩\u200d👧 ", "漢字。", "한국어! ", "\n\n", r"$\frac{1}{2}$ ", r"\[x^2\] ",
-    "é", "e\u0301", "```\na. b\n```\n", "</think>", "\t", "\u00a0",
+    "So ", "2 + 2 = 4. ", "e.g. 1.5, ", "🙂", "👩\u200d👧 ", "漢字。", "한국어! ", "\n\n", r"$\frac{1}{2}$ ",
+    r"\[x^2\] ", "é", "e\u0301", "```\na. b\n```\n", "</think>", "\t", "\u00a0",
 ]  # fmt: skip
 WRITTEN = st.lists(st.sampled_from(PARTS), max_size=8).map("".join)
 

@@ -69,9 +69,15 @@ def tokens_of(asked: list[tuple[str, str]], tokenizer: Any) -> list[Text]:
     return found
 
 
-def longest(vocabulary: int) -> int:
+def longest(vocabulary: int, device: str) -> int:
     """Tokens, LONGEST at most, of a text whose logits fit twice into a share of the memory that is free."""
-    return min(LONGEST, int(SHARE * psutil.virtual_memory().available / (2 * 4 * vocabulary)))
+    return min(LONGEST, int(SHARE * free(device) / (2 * 4 * vocabulary)))
+
+
+def free(device: str) -> int:
+    """Bytes that are free, of the GPU or of this machine."""
+    on_gpu = device.startswith("cuda")
+    return torch.cuda.mem_get_info(device)[0] if on_gpu else psutil.virtual_memory().available
 
 
 def multiplications(model: Any, asked: list[Text]) -> float:
@@ -88,12 +94,13 @@ def multiplications(model: Any, asked: list[Text]) -> float:
     return total
 
 
-def fastest() -> float:
+def fastest(device: str) -> float:
     """Floating-point operations a second of a product of two large matrices, the best of ten."""
-    a, b = torch.rand(4096, 2048), torch.rand(2048, 4096)
+    side = 8192 if device.startswith("cuda") else 4096
+    a, b = torch.rand(side, side // 2, device=device), torch.rand(side // 2, side, device=device)
     seconds = []
     for _ in range(10):
         start = time.perf_counter()
-        a @ b
+        (a @ b)[0, 0].item()  # a GPU has not done it before it is asked for the result
         seconds.append(time.perf_counter() - start)
     return 2 * a.shape[0] * a.shape[1] * b.shape[1] / min(seconds)
