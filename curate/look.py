@@ -1,4 +1,4 @@
-"""A few traces of a run, as text for a terminal."""
+"""A few traces of a run, as text for a terminal; what rewriters made of them, also as a picture."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 
 import polars as pl
 
+from curate.beside import beside
 from curate.errors import UserError
-from curate.picture import TEXTS, spans_of, trace_text
+from curate.picture import TEXTS, Picture, spans_of, trace_text
 from curate.run import Run
+from curate.searched import search_tree
 from curate.stages import kind_of_reason
 
 SHOWN = 1_500  # characters of each text on the screen; what is left out is counted
@@ -22,15 +24,20 @@ ORIGINS = {
 
 
 def look(
-    run: Run, *, dropped: bool = False, provenance: bool = False, colour: bool = False, k: int = 3
+    run: Run,
+    *,
+    dropped: bool = False,
+    provenance: bool = False,
+    trace: str | None = None,
+    colour: bool = False,
+    k: int = 3,
 ) -> str:
     """The first k live traces, or the first k dropped ones of each of the ten most frequent reasons.
 
     provenance: those that have one, with their sentences marked by origin; in colours, where `colour` is set.
+    trace: those whose id, or whose parent's, is this or begins so, live or dropped.
     """
-    if k < 1:
-        raise UserError(f"k={k} traces cannot be shown; ask for 1 or more")
-    traces = run.dropped if dropped else run.traces
+    traces = _rows(run, dropped, trace, k)
     if provenance:
         if "provenance" not in traces.collect_schema():
             raise UserError(f"{run.folder} has no column provenance; put Provenance() into the pipeline")
@@ -45,6 +52,100 @@ def look(
         shown.append(trace_text(short, spans, _painted if provenance and colour else None))
     legend = "  ".join(_painted(label, label) for label in ORIGINS) + "\n"
     return (legend if provenance and colour else "") + RULE.join([*shown, more] if more else shown)
+
+
+def diff(
+    run: Run,
+    *,
+    dropped: bool = False,
+    trace: str | None = None,
+    colour: bool = False,
+    width: int = 100,
+    k: int = 3,
+) -> Picture:
+    """The first k children of rewriters that live, or that were dropped, each beside its parent.
+
+    trace: those of this id, or whose parent's is this, or begins so. width: of the terminal, in characters.
+    """
+    children = _rows(run, dropped, trace, k).filter(pl.col("parent_id").is_not_null())
+    parents = run.dropped.filter(pl.col("why") == "rewritten")
+    ids = children.select("trace_id", "parent_id").unique("trace_id", maintain_order=True).collect()
+    if ids.is_empty():
+        raise UserError(_no_child(run, dropped, trace))
+    here = parents.select(parent_id="trace_id").unique().collect()
+    pairs = ids.join(here, on="parent_id", how="semi", maintain_order="left")
+    if pairs.is_empty():
+        child, parent = ids.row(0)
+        raise UserError(
+            f"{run.folder} has no trace {parent!r}, of which {child!r} was made; look into the run that "
+            "rewrote it"
+        )
+    shown = [
+        beside(_row(parents, parent), _row(children, child), colour=colour, width=width)
+        for child, parent in pairs.head(k).rows()
+    ]
+    lost = len(ids) - len(pairs)
+    more = f"{lost:,} more were made of traces that are not in this run" if lost else ""
+    return _together(shown, more)
+
+
+def tree(
+    run: Run, *, dropped: bool = False, trace: str | None = None, colour: bool = False, k: int = 3
+) -> Picture:
+    """The search in the first k live traces in which there was one, or in dropped ones, each as a tree.
+
+    trace: in those of this id, or whose parent's is this, or begins so.
+    """
+    rows = _rows(run, dropped, trace, k)
+    if "retro_events" not in rows.collect_schema():
+        raise UserError(f"{run.folder} has no column retro_events; put RetroSearch(...) into the pipeline")
+    tried = pl.col("retro").is_not_null() if trace else pl.col("retro_events").list.len() > 0
+    found = rows.filter(tried).head(k).collect()
+    if found.is_empty():
+        which = f"live or dropped trace {trace!r}" if trace else f"{_which(dropped)} trace"
+        raise UserError(f"{run.folder} has no {which} that was searched; its column retro says why")
+    return _together([search_tree(row, colour=colour) for row in found.iter_rows(named=True)])
+
+
+def _no_child(run: Run, dropped: bool, trace: str | None) -> str:
+    if trace is not None:
+        return f"no rewriter of {run.folder} made the trace {trace!r}, or another of it; it is as it was born"
+    others = (run.traces if dropped else run.dropped).filter(pl.col("parent_id").is_not_null())
+    if n := others.select(pl.len()).collect().item():
+        remedy = f"{n:,} are {_which(not dropped)}: look at them {'without' if dropped else 'with'} --dropped"
+    else:
+        remedy = "put a rewriter into the pipeline (curate list rewriters)"
+    return f"{run.folder} has no {_which(dropped)} trace that a rewriter made; {remedy}"
+
+
+def _which(dropped: bool) -> str:
+    return "dropped" if dropped else "live"
+
+
+def _rows(run: Run, dropped: bool, trace: str | None, k: int) -> pl.LazyFrame:
+    """Live rows or dropped ones; those of one id, or of one parent's, from both."""
+    if k < 1:
+        raise UserError(f"k={k} traces cannot be shown; ask for 1 or more")
+    if trace is None:
+        return run.dropped if dropped else run.traces
+    both = [run.dropped] if dropped else [run.traces, run.dropped]
+    ids = pl.col("trace_id", "parent_id").str.starts_with(trace)
+    rows = pl.concat(both, how="diagonal_relaxed").filter(pl.any_horizontal(ids))
+    if rows.head(1).collect().is_empty():
+        raise UserError(
+            f"{run.folder} has no {'dropped ' if dropped else ''}trace whose id begins with {trace!r}; for "
+            "the ids: curate sql RUN 'select trace_id from live'"
+        )
+    return rows
+
+
+def _row(frame: pl.LazyFrame, trace_id: str) -> dict[str, Any]:
+    return frame.filter(pl.col("trace_id") == trace_id).head(1).collect().row(0, named=True)
+
+
+def _together(pictures: list[Picture], more: str = "") -> Picture:
+    texts, html = [p.text for p in pictures], [p.html for p in pictures]
+    return Picture(RULE.join([*texts, more] if more else texts), "<hr>".join([*html, more] if more else html))
 
 
 def _of_each_reason(dropped: pl.LazyFrame, k: int) -> tuple[pl.DataFrame, str]:

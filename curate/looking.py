@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json as json_library
 import os
+import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -26,6 +27,9 @@ def look_(
     *,
     dropped: bool = False,
     provenance: bool = False,
+    diff: bool = False,
+    tree: bool = False,
+    trace: str | None = None,
     k: Annotated[int, Parameter(alias="-k")] = 3,
 ) -> None:
     """Show a few traces of a run.
@@ -38,14 +42,28 @@ def look_(
         dropped rows instead, a few for each of the most frequent reasons
     provenance
         traces with their sentences marked by the model they come from, in colours on a terminal
+    diff
+        traces that a rewriter made beside their parents: what was cut, what is new, and by whom
+    tree
+        traces that were searched: what was tried in them, where, at what cost, and what came of it
+    trace
+        only those whose id, or whose parent's, is this or begins so
     k
         how many
     """
-    from curate.look import look as show
+    from curate import look
     from curate.run import Run
 
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    print(show(Run(run), dropped=dropped, provenance=provenance, colour=colour, k=k))
+    if provenance + diff + tree > 1:
+        raise UserError("--provenance, --diff and --tree are different pictures; ask for one of them")
+    how: dict[str, Any] = {"dropped": dropped, "trace": trace, "k": k}
+    how["colour"] = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    if diff:
+        print(look.diff(Run(run), **how, width=shutil.get_terminal_size((100, 24)).columns))
+    elif tree:
+        print(look.tree(Run(run), **how))
+    else:
+        print(look.look(Run(run), **how, provenance=provenance))
 
 
 def sql_(run: Path, query: str, *, json: bool = False) -> None:

@@ -7,6 +7,7 @@ the page's own colours, light or dark. Every character of a text is shown, and t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -26,6 +27,22 @@ CELL = "padding:2px 8px;text-align:{};vertical-align:top"
 BOX = "white-space:pre-wrap;overflow-wrap:anywhere;max-height:28em;overflow-y:auto;padding:0 8px 6px"
 
 
+@dataclass(frozen=True)
+class Picture:
+    """One thing, shown twice: its `str` is text for a terminal, and Jupyter draws its HTML."""
+
+    text: str
+    html: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+
 def funnel_html(funnel: pl.DataFrame) -> str:
     """Rows in, rows out and why, a line for each step, with a bar as long as the share of rows that came out.
 
@@ -42,7 +59,9 @@ def funnel_html(funnel: pl.DataFrame) -> str:
         lines.append(
             [escape(s["step"]), escape(s["role"]), *numbers, f"<div style='width:9em'>{bar}</div>", why]
         )
-    return _table(["step", "role", "rows in", "born", "dropped", "rows out", "", "why"], lines, "llrrrrll")
+    return table_html(
+        ["step", "role", "rows in", "born", "dropped", "rows out", "", "why"], lines, "llrrrrll"
+    )
 
 
 def plan_html(plan: Mapping[str, Any]) -> str:
@@ -71,7 +90,7 @@ def plan_html(plan: Mapping[str, Any]) -> str:
         *(["USD"] if priced else []),
         "writes",
     ]
-    return f"<div>{plan['read']:,} rows read</div>" + _table(
+    return f"<div>{plan['read']:,} rows read</div>" + table_html(
         head, lines, "r" + "l" * 2 + "r" * (len(head) - 4) + "l"
     )
 
@@ -84,16 +103,14 @@ def trace_html(row: Mapping[str, Any], spans: Spans | None = None) -> str:
     """
     found = spans_of(row) if spans is None else list(spans)
     colours = _colours(found)
-    parts = [f"<div style='opacity:.7'>{escape(_origin(row))}</div>"]
+    parts = [f"<div style='opacity:.7'>{escape(origin(row))}</div>"]
     if colours:
-        chips = [f"<span style='{style};padding:0 6px;margin-right:6px'>{escape(label)}</span>"
-                 for label, style in colours.items()]  # fmt: skip
-        parts.append(f"<div>{''.join(chips)}</div>")
+        parts.append(legend(colours))
     for name in TEXTS:
         if row.get(name) is not None:
             mine = [s for s in found if s["field"] == name]
             parts.append(f"<b>{name}</b><div style='{BOX}'>{_coloured(row[name], mine, colours)}</div>")
-    parts += [f"<div>{escape(line)}</div>" for line in _judged(row)]
+    parts += [f"<div>{escape(line)}</div>" for line in judged(row)]
     return f"<div style='border-left:3px solid {BLUE};padding-left:8px'>{''.join(parts)}</div>"
 
 
@@ -103,7 +120,7 @@ def trace_text(
     """The same as plain text; a stretch with a label is written ⟦label: stretch⟧, or as `paint` says."""
     found = spans_of(row) if spans is None else list(spans)
     mark = paint or (lambda label, stretch: f"⟦{label}: {stretch}⟧")
-    lines = [_origin(row)]
+    lines = [origin(row)]
     for name in TEXTS:
         if row.get(name) is not None:
             pieces = _pieces(row[name], [s for s in found if s["field"] == name])
@@ -111,7 +128,7 @@ def trace_text(
                 f"{name}: "
                 + "".join(mark(c[0]["label"], t) if c and c[0]["label"] is not None else t for t, c in pieces)
             )
-    return "\n".join([*lines, *_judged(row)])
+    return "\n".join([*lines, *judged(row)])
 
 
 def _coloured(text: str, spans: Spans, colours: Mapping[str, str]) -> str:
@@ -145,6 +162,18 @@ def spans_of(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [s for s in spans if s["label"] is not None] or spans
 
 
+def legend(styles: Mapping[str, str]) -> str:
+    """Every label in its style."""
+    chips = (f"<span style='{style};padding:0 6px;margin-right:6px'>{escape(label)}</span>"
+             for label, style in styles.items())  # fmt: skip
+    return f"<div>{''.join(chips)}</div>"
+
+
+def printable(text: str) -> str:
+    """For a terminal: what cannot be printed is a space."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
 def _label(span: Mapping[str, Any]) -> str:
     return span["label"] or "span"
 
@@ -155,12 +184,14 @@ def _colours(spans: Spans) -> dict[str, str]:
     return {label: f"background:hsla({HUES[i % len(HUES)]},80%,55%,.3)" for i, label in enumerate(labels)}
 
 
-def _origin(row: Mapping[str, Any]) -> str:
+def origin(row: Mapping[str, Any]) -> str:
+    """A line on where a trace comes from, and why it was set aside if it was."""
     ids = " · ".join(str(row[c]) for c in ("trace_id", "model", "source", "source_id") if row.get(c))
     return ids + (f" · dropped by {row['dropped_by']}: {row['why']}" if row.get("dropped_by") else "")
 
 
-def _judged(row: Mapping[str, Any]) -> Iterator[str]:
+def judged(row: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each verdict on a trace."""
     for name, value in row.items():
         if isinstance(value, Mapping) and set(value) == VERDICT_FIELDS:
             yield f"{name}: {MARKS[value['passed']]} ({value['why']}; found {value['extracted']!r})"
@@ -170,7 +201,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}"
 
 
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]], sides: str) -> str:
+def table_html(head: Sequence[str], lines: Sequence[Sequence[str]], sides: str) -> str:
     """A table of cells that are HTML already; sides: `l` or `r` for each column."""
     styles = [CELL.format("left" if side == "l" else "right") for side in sides]
     top = "".join(f"<th style='{style}'>{cell}</th>" for cell, style in zip(head, styles, strict=True))

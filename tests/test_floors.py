@@ -25,7 +25,8 @@ FLOORS = {
     "scores": "scores",
     "sample": "sample attempts",
     "read": "read named aliases formats hub rowfile",
-    "second": "pipeline run look plan columns stages outcome remember match picture site record estimate",
+    "second": "pipeline run look plan columns stages outcome remember match picture site record estimate "
+    "difference beside searched",
     "third": "methods evaluate metrics tracing drift teacher_report demo demo_world",
     "roof": "cli recipes looking after",
 }
