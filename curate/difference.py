@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, groupby, pairwise
-from os.path import commonprefix
+from itertools import groupby, pairwise
 from typing import Any, Literal, NamedTuple
 
-from curate.pieces import sentences
+from curate.pieces import sentences, steps
 
 
 class Stretch(NamedTuple):
     """A stretch of the parent's text and of the child's, "" where one of them does not have it.
 
-    In a stretch that both have they are equal, but for white space around sentences. by: who wrote the
-    child's side; None where nothing says so, and where it was cut.
+    In a stretch that both have they are equal, up to white space behind sentences. by: who wrote the child's
+    side, but for white space at its end; None where nothing says so, and where it was cut.
     """
 
     parent: str
@@ -29,55 +28,67 @@ class Stretch(NamedTuple):
 def difference(parent: str, child: str, spans: Sequence[Mapping[str, Any]] = ()) -> list[tuple[Stretch, ...]]:
     """The stretches in order, in groups: what is the same, and what was cut with what stands there now.
 
-    What both begin with, in whole words, is the same; behind it they are compared sentence by sentence (a
-    longest common subsequence). The parent's sides of all stretches join to the parent byte for byte, the
+    Sentences, and lines, are compared whole (a longest common subsequence); of one that the child breaks off
+    the beginning is the same. The parent's sides of all stretches join to the parent byte for byte, the
     child's to the child. spans: who wrote which characters of the child, as in the column `spans`.
     """
     from rapidfuzz.distance import LCSseq
 
-    begin = _begin(parent, child)
-    edges = {min(max(span[edge], 0), len(child)) for span in spans for edge in ("start", "end")}
-    old = _pieces(parent, begin, {edge for edge in edges if edge <= begin})
-    new = _pieces(child, begin, edges)
-    by = [_owner(spans, at) for at in accumulate(map(len, new[:-1]), initial=0)][: len(new)]
+    old, new = _pieces(parent), _pieces(child)
     numbers: dict[str, int] = {}
-    known = [[numbers.setdefault(piece.strip(), len(numbers)) for piece in side] for side in (old, new)]
+    known = [[numbers.setdefault(piece.rstrip(), len(numbers)) for piece in side] for side in (old, new)]
     found: list[Stretch] = []
     for op in LCSseq.opcodes(*known):
-        was, now = slice(op.src_start, op.src_end), slice(op.dest_start, op.dest_end)
+        was, now = old[op.src_start : op.src_end], new[op.dest_start : op.dest_end]
         if op.tag == "equal":
-            found += map(Stretch, old[was], new[now], by[now])
+            found += map(Stretch, was, now)
         else:
-            found += [Stretch(piece, "") for piece in old[was]]
-            found += [Stretch("", piece, owner) for piece, owner in zip(new[now], by[now], strict=True)]
-    return list(_grouped(found))
+            found += [*(Stretch(piece, "") for piece in was), *(Stretch("", piece) for piece in now)]
+    return list(_grouped(_owned(_cut_first(found), spans)))
 
 
-def _begin(parent: str, child: str) -> int:
-    """How many characters both begin with, without half a word at the end."""
-    at = len(commonprefix([parent, child]))
-    while at and not parent[at - 1].isspace():
-        if all(at == len(text) or text[at].isspace() for text in (parent, child)):
-            break
-        at -= 1
-    return at
+def _pieces(text: str) -> list[str]:
+    """Sentences and lines, with the white space behind them."""
+    ends = {piece.end for piece in (*sentences(text), *steps(text, "line"))}
+    return [text[start:end] for start, end in pairwise(sorted({0, *ends}))]
 
 
-def _pieces(text: str, begin: int, edges: Iterable[int]) -> list[str]:
-    """The text in pieces: as it begins, then sentence by sentence; and cut wherever there is an edge."""
-    cuts = {0, begin, len(text), *edges, *(begin + piece.end for piece in sentences(text[begin:]))}
-    return [text[start:end] for start, end in pairwise(sorted(cuts))]
+def _cut_first(stretches: Iterable[Stretch]) -> Iterator[Stretch]:
+    """What was cut comes before what is new in its place, but for what both of them begin with."""
+    for same, some in groupby(stretches, key=lambda s: s.kind == "same"):
+        if same:
+            yield from some
+            continue
+        run = list(some)
+        gone, new = "".join(s.parent for s in run), [s.child for s in run if s.kind == "new"]
+        while new and (begins := new[0].rstrip()) and gone.startswith(begins):
+            at = len(gone) - len(gone[len(begins) :].lstrip())
+            yield Stretch(gone[:at], new.pop(0))
+            gone = gone[at:]
+        if gone:
+            yield Stretch(gone, "")
+        yield from (Stretch("", child) for child in new)
 
 
-def _owner(spans: Sequence[Mapping[str, Any]], at: int) -> str | None:
-    return next((span["label"] for span in spans if span["start"] <= at < span["end"]), None)
+def _owned(stretches: Iterable[Stretch], spans: Sequence[Mapping[str, Any]]) -> Iterator[Stretch]:
+    """Each with its owner, and cut where that changes."""
+    edges = sorted({span[edge] for span in spans for edge in ("start", "end")})
+    at = 0
+    for stretch in stretches:
+        end = at + len(stretch.child.rstrip())
+        for start, stop in pairwise([0, *(edge - at for edge in edges if at < edge < end), None]):
+            here = at + (start or 0)
+            by = next((s["label"] for s in spans if s["start"] <= here < s["end"]), None)
+            yield Stretch(
+                stretch.parent[start:stop], stretch.child[start:stop], by if stretch.child else None
+            )
+        at += len(stretch.child)
 
 
 def _grouped(stretches: Iterable[Stretch]) -> Iterator[tuple[Stretch, ...]]:
-    """Neighbours of one kind and owner joined; between two that are the same, what was cut comes first."""
+    """Neighbours of one kind and owner, joined."""
     for _, run in groupby(stretches, key=lambda s: s.kind == "same"):
-        cut_first = sorted(run, key=lambda s: s.kind != "cut")  # and else the order stays
-        yield tuple(_joined(list(one)) for _, one in groupby(cut_first, key=lambda s: (s.kind, s.by)))
+        yield tuple(_joined(list(one)) for _, one in groupby(run, key=lambda s: (s.kind, s.by)))
 
 
 def _joined(stretches: Sequence[Stretch]) -> Stretch:

@@ -174,7 +174,7 @@ def test_a_search_is_a_tree_of_places_and_rollouts(searched: Run) -> None:
         "     └─ ✗ right, another was taken",
     ]
     numbers = [[int(n) for n in line[: len(names)].split()] for line in lines]
-    assert numbers == [[6], *[[9, 2, 15, 27, 0]] * 2, [4], *[[1, 2, 29, 9, 0]] * 2]
+    assert numbers == [[6], *[[10, 2, 17, 30, 0]] * 2, [4], *[[1, 2, 30, 6, 0]] * 2]
     for said in ("✓ accepted: 4 steps now", "title='I am sure.", "revised, reviser scripted: 7 → 4 steps"):
         assert said in shown.html
     assert sum(n[3] for n in numbers if n[1:]) == row["retro"]["rollout_tokens"]
