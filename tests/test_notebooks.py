@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import gzip
+import itertools
 import json
 import os
 import re
@@ -105,6 +107,19 @@ def test_its_outputs_are_small_and_name_no_folder_of_a_machine(source: Path) -> 
     assert not (found := re.findall(r"(?<![\w.<])/(?:home|root|tmp|work|usr|Users|var)/[\w./-]+", text)), (
         found
     )
+
+
+def test_real_traces_are_counted_and_not_shown(data: Path) -> None:
+    import nbformat
+
+    book = nbformat.read(ROOT / "notebooks" / "04_revise_traces.ipynb", as_version=4)
+    shown = json.dumps(printed(book), ensure_ascii=False)
+    assert "steps_before" in shown, "it was executed without the data: set CURATE_DATA"
+    with gzip.open(data / "traces" / "thought_anchors_math.jsonl.gz", "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in itertools.islice(lines, 10)]
+    texts = {line for row in rows for c in ("question", "response") for line in row[c].splitlines()}
+    texts = {json.dumps(text, ensure_ascii=False)[1:-1] for text in texts if len(text) > 25}
+    assert len(texts) > 100 and not [text for text in texts if text in shown]
 
 
 if __name__ == "__main__":
