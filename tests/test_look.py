@@ -239,9 +239,20 @@ def test_a_child_that_was_dropped_is_shown_on_request_and_whoever_has_no_parent_
     assert "by trim_after_answer" in shown.text and "1 more were made of traces that are not in" in shown.text
     assert Columns(shown.html).tables[0] == [thinking, "So the answer is 14."]
     with pytest.raises(
-        UserError, match="has no dropped trace that a rewriter made; 2 are live: look at them w"
+        UserError, match="no dropped trace that a rewriter made; 2 are live: look at them witho"
     ):
         diff(one, dropped=True)
+    gone = children.with_columns(dropped_by=pl.lit("failed"), why=pl.lit("different"))
+    dropped = pl.concat([one.dropped.collect(), gone], how="diagonal_relaxed")
+    dropped.write_parquet(tmp_path / "one" / "dropped.parquet")
+    children.clear().write_parquet(tmp_path / "one" / "live.parquet")
+    with pytest.raises(
+        UserError, match="no live trace that a rewriter made; 2 are dropped: look at them with -"
+    ):
+        diff(one)
+    shown = diff(one, dropped=True)
+    assert "dropped by failed: different" in shown.text
+    assert Columns(shown.html).tables[0] == [thinking, "So the answer is 14."]
 
 
 def refused(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
