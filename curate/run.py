@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +24,8 @@ from curate.step import Verifier
 if TYPE_CHECKING:
     from curate.pipeline import Pipeline
     from curate.publish import Publication
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,22 @@ def execute(pipeline: Pipeline, out: Path, budget: Budget, price: Prices, ray: i
             walk.take(step)
         walk.close()
         _finish(site)
+        if not walk.funnel[-1]["rows_out"]:
+            _warn_of_none_left(walk.funnel, out)
     return Run(out)
+
+
+def _warn_of_none_left(funnel: Sequence[dict[str, Any]], out: Path) -> None:
+    """Which step dropped most, where no row is left; what gave way to what was born of it does not count."""
+    given_way = ("sampled", "rewritten")
+    lost = [[reason for reason in line["reasons"] if reason["why"] not in given_way] for line in funnel]
+    rows = [sum(reason["rows"] for reason in reasons) for reasons in lost]
+    said, at = "", rows.index(max(rows))
+    if rows[at]:
+        why = max(lost[at], key=lambda reason: reason["rows"])["why"]
+        of = funnel[at]["rows_out"] + rows[at]
+        said = f": {funnel[at]['step']} dropped most, {rows[at]:,} of {of:,} rows, most often with {why!r}"
+    logger.warning(f"no row is left{said}; see the funnel, or the rows with `curate look {out} --dropped`")
 
 
 def probe(pipeline: Pipeline, out: Path, price: Prices) -> None:

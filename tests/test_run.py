@@ -22,9 +22,11 @@ import curate
 from curate.engines.scripted import Scripted
 from curate.errors import CallFailed, EngineDown, InputError, RunError, UserError
 from curate.filters.exact_duplicates import ExactDuplicates
+from curate.filters.failed import Failed
 from curate.filters.truncated import Truncated
 from curate.run import Run
 from curate.step import Completion, Filter, Rewriter, Score, Text, Verdict, Verifier
+from curate.verifiers.exact import Exact
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,28 @@ def test_every_row_is_live_or_dropped_with_a_reason(tmp_path: Path) -> None:
         "thinking"
     ].unique().to_list() == ["ok"]
     assert children["length"].null_count() == len(children), "a child's scores start empty"
+
+
+def test_a_run_that_keeps_no_row_says_which_step_dropped_most(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = pl.DataFrame({"question": ["a", "b", "c"], "answer": ["1"] * 3, "response": ["1", "2", "3"]})
+
+    @dataclass(frozen=True)
+    class Rest(Filter):
+        def expr(self) -> pl.Expr:
+            return pl.lit("it was left")
+
+    for steps, said in (([Exact()], 0), ([Exact(), Failed("exact"), Rest()], 1)):
+        caplog.clear()
+        curate.Pipeline(rows, steps).run(tmp_path / f"run{said}")
+        found = [r.getMessage() for r in caplog.records if "no row is left" in r.getMessage()]
+        assert len(found) == said
+    assert found[0].startswith("no row is left: failed dropped most, 2 of 3 rows, most ")
+    caplog.clear()
+    sampled = [curate.Sample(Counting(fail_on="question 0")), Exact(), Failed("exact")]
+    curate.Pipeline(problems(4, "none"), sampled).run(tmp_path / "sampled")
+    assert "no row is left: failed dropped most, 3 of 3 rows, most often with 'exact: " in caplog.text
 
 
 def test_a_second_run_asks_nothing_and_writes_the_same_bytes(tmp_path: Path) -> None:
