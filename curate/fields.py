@@ -1,4 +1,4 @@
-"""The fields of a step hold what their annotations list; what they say otherwise is not looked at."""
+"""The fields of a step hold what their annotations list, and no text for a number; no more is looked at."""
 
 from __future__ import annotations
 
@@ -21,9 +21,18 @@ def check_fields(step: Step) -> None:
         if "Engine" in str(f.type) and isinstance(value, str):
             kind = type(step).__name__
             raise UserError(f"{kind} needs an engine, not {value!r}; make one with curate.engine({value!r})")
+        if isinstance(value, str) and (kinds := _numbers(str(f.type))):
+            raise UserError(f"{step.name}: {f.name} is a number ({kinds}), not the text {value!r}")
         if (known := _listed(str(f.type))) and value not in known:
             words = " or ".join(map(repr, known))
             raise UserError(f"{step.name}: {f.name} is {words}, not {value!r}")
+
+
+@cache
+def _numbers(annotation: str) -> str:
+    """The annotation, where it allows nothing but numbers (and None); else nothing."""
+    names = set(annotation.replace(" ", "").split("|"))
+    return annotation if names <= {"int", "float", "None"} and names != {"None"} else ""
 
 
 @cache

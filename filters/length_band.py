@@ -29,6 +29,7 @@ class LengthBand(Filter):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.min_tokens <= self.max_tokens:
             raise UserError(
                 f"no length lies between min_tokens={self.min_tokens} and max_tokens={self.max_tokens}"

@@ -42,6 +42,7 @@ class LengthMatched(Filter):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.bins < 1:
             raise UserError(f"bins={self.bins} compares no lengths; give 1 or more")
 

@@ -37,6 +37,7 @@ class PassRateBand(Filter):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.low <= self.high <= 1:
             raise UserError(
                 f"no pass rate lies between low={self.low} and high={self.high}; 0 ≤ low ≤ high ≤ 1"

@@ -45,6 +45,7 @@ class Quota(Filter):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if isinstance(self.per, str) or not self.per:
             raise UserError(f"per={self.per!r} is no tuple of columns; write per=({self.per!r},)")
         if self.k is None and not self.counts:

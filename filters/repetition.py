@@ -40,6 +40,7 @@ class Repetition(Filter):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.n < 1:
             raise UserError(f"n={self.n} words are no run; give 1 or more")
         for name in ("times", "lines"):

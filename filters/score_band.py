@@ -31,6 +31,7 @@ class ScoreBand(Filter):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.low is None and self.high is None:
             raise UserError(f"every {self.score} lies in a band without ends; give low, high or both")
         if self.low is not None and self.high is not None and self.low > self.high:

@@ -39,6 +39,7 @@ class TopK(Filter):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.k < 1:
             raise UserError(f"k={self.k} would keep no trace at all; give 1 or more")
         if isinstance(self.by, str) or not self.by:

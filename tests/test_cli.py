@@ -184,6 +184,20 @@ def test_a_broken_file_of_a_room_is_one_sentence(
     assert refused(capsys, *command.split()).startswith("curate: the " + said.format(path))
 
 
+def test_a_field_that_no_step_has_is_told_with_the_line_of_a_method_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (path := tmp_path / "wrong.py").write_text(
+        "from curate.filters.shortest_k import ShortestK\n\n\ndef wrong():\n    return ShortestK(kk=1)\n"
+    )
+    package = importlib.import_module("curate.methods")
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    known = curate.recipes.files
+    monkeypatch.setattr(curate.recipes, "files", lambda name: {**known(name), "wrong": path})
+    said = refused(capsys, "plan", "wrong")
+    assert said.startswith(f"curate: the recipe {path} fails in line 5: TypeError: ") and "'kk'" in said
+
+
 def test_an_error_that_is_not_the_recipes_is_let_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine.py").write_text("def recipe():\n    return None\n")
     monkeypatch.setattr(curate.recipes, "_as_command", lambda function: 1 / 0)

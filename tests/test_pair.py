@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,12 +15,15 @@ from typing import Any, Literal
 import polars as pl
 import pytest
 
+from curate.engines.sampling import Sampling
 from curate.engines.scripted import Scripted
 from curate.errors import UserError
+from curate.filters.shortest_k import ShortestK
 from curate.pair import REMEMBERED, _repeated
 from curate.schema import Row
 from curate.step import Engine, Verdict, Verifier, user
 from curate.verifiers.math_equal import MathEqual
+from curate.verifiers.numeric import Numeric
 
 HALF: dict[str, Any] = {"response": r"so \boxed{1/2}", "answer": "0.5"}
 
@@ -179,3 +184,17 @@ def test_a_field_that_lists_some_values_beside_a_type_is_not_checked() -> None:
         choice: int | Literal["all"] = "all"
 
     assert Open(3).choice == 3
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: ShortestK("2"), "shortest_k: k is a number (int), not the text '2'"),
+        (lambda: Numeric(relative="0.1"), "numeric: relative is a number (float), not the text '0.1'"),
+        (lambda: MathEqual(timeout_s="5"), "math_equal: timeout_s is a number (float), not the text '5'"),
+        (lambda: Sampling(temperature="hot"), "temperature='hot' cannot be sampled with: it is a text, not"),
+    ],
+)
+def test_a_text_for_a_number_is_one_sentence(make: Callable[[], object], said: str) -> None:
+    with pytest.raises(UserError, match=re.escape(said)):
+        make()

@@ -56,6 +56,7 @@ class Agree(Verifier):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.min_votes < 1:
             raise UserError(f"min_votes={self.min_votes}: a majority takes 1 vote or more")
         if self.ties not in ("abstain", "pass", "fail"):

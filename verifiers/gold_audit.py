@@ -47,6 +47,7 @@ class GoldAudit(Verifier):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.min_votes < 1 or not 0 <= self.min_share < 1:
             raise UserError(
                 f"min_votes={self.min_votes} must be 1 or more, and min_share={self.min_share} from 0 to "

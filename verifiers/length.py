@@ -39,6 +39,7 @@ class Length(Verifier):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         given = {f.name: getattr(self, f.name) for f in fields(self)}
         for name, most in given.items():
             least = given["min_" + name[4:]]

@@ -30,6 +30,9 @@ class Sampling:
     max_tokens: int | None = None
 
     def __post_init__(self) -> None:
+        for f in fields(self):
+            if isinstance(said := getattr(self, f.name), str):
+                raise UserError(f"{f.name}={said!r} cannot be sampled with: it is a text, not a number.")
         checks = {
             "temperature": (self.temperature >= 0, "0 or more"),
             "top_p": (0 < self.top_p <= 1, "above 0 and at most 1"),

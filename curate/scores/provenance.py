@@ -58,6 +58,7 @@ class Provenance(Score):
     )  # fmt: skip
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.alpha <= self.beta < 1:
             raise UserError(
                 f"alpha={self.alpha} and beta={self.beta} label no sentence rightly; 0 ≤ alpha ≤ beta < 1"
