@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -77,7 +78,7 @@ def check_recipe(pipeline: Pipeline, out: Path) -> None:
         is_recipe,
         "choose another folder, or delete it if the answers beside it are this recipe's: they are kept",
     )
-    was, names = begun["source"], {s.get("step", s.get("function")) for s in begun["steps"]}
+    was, names = begun["source"], {_step_of(s) for s in begun["steps"]}
     if names and pipeline.steps and not names & {step_name(s) for s in pipeline.steps}:
         raise InputError(
             f"{out} belongs to another recipe: none of its steps ({', '.join(sorted(names))}) is here; "
@@ -116,6 +117,23 @@ def _revisions(recorded: Any) -> dict[str, set[str]]:
         for model, mine in revisions.items():
             found.setdefault(model, set()).update(mine)
     return found
+
+
+def warn_of_other_tables(pipeline: Pipeline, out: Path) -> None:
+    """Say it where the tables that lie in the folder had a step that is gone: a recipe that grew goes on."""
+    try:
+        was = Counter(_step_of(s) for s in read_json(out / "recipe.json", is_recipe, "")["steps"])
+    except InputError:  # there is none, or it is damaged: it is written anew
+        return
+    if gone := was - Counter(map(step_name, pipeline.steps)):
+        logger.warning(
+            f"the tables in {out} are of a run that also had {', '.join(gone)}: they are written anew, and "
+            "every answer is kept; to keep both tables, give each recipe a folder of its own"
+        )
+
+
+def _step_of(recorded: dict[str, Any]) -> str:
+    return str(recorded.get("step", recorded.get("function")))
 
 
 def _same_source(source: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from curate import golds
 from curate.budget import Budget, Prices
 from curate.errors import InputError, RunError, UserError
 from curate.parts import count, disk_trouble_in_one_sentence, read_json, sink, whole, write_json
-from curate.record import is_recipe, served
+from curate.record import is_recipe, served, warn_of_other_tables
 from curate.schema import DROPPED, ROW
 from curate.site import Site, at_work, write_ledger
 from curate.stages import FUNNEL
@@ -139,6 +139,7 @@ def execute(pipeline: Pipeline, out: Path, budget: Budget, price: Prices, ray: i
     BudgetSpent, Interrupted.
     """
     with at_work(pipeline, out, budget, price, ray) as site:
+        warn_of_other_tables(pipeline, out)
         loaded, walk = site.loaded, site.walk
         judges = [s for s in pipeline.steps if isinstance(s, Verifier) and s.reflexive]
         golds.report(loaded.rows, loaded.revision, judges, out / "golds.parquet", walk.memory.pool)

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from curate.pipeline import Pipeline
 
 logger = logging.getLogger(__name__)
+MADE = {
+    *("answers", "scratch", "lock", "journal.sqlite", "begun.json", "recipe.json", "served.json"),
+    *(f"{table}.parquet" for table in ("live", "dropped", "funnel", "ledger", "golds")),
+}  # by a run, in its folder
 
 
 class Site(NamedTuple):
@@ -109,9 +113,10 @@ def write_ledger(site: Site) -> None:
 
 
 def _make(out: Path) -> None:
-    """The folder is there, and it and its answers can be added to: said before anything is paid for."""
+    """The folder is a run's or empty, and can be added to: said before anything is written or paid for."""
     answers = out / "answers"
     try:
+        _check_ours(out)
         answers.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         if disk_trouble(e, out).startswith("the disk"):
@@ -123,6 +128,18 @@ def _make(out: Path) -> None:
                 f"{folder} cannot be written to, and what a run pays for is kept there; make it writable, or "
                 "choose another folder"
             )
+
+
+def _check_ours(out: Path) -> None:
+    """Raise InputError for a folder of somebody else's files; beside those of a run, others may lie."""
+    found = {path.name for path in out.iterdir() if path.name[0] != "."} if out.is_dir() else set()
+    strange = sorted(found - MADE)
+    if strange and not found & {"begun.json", "journal.sqlite"}:
+        more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
+        raise InputError(
+            f"{out} is no run folder, and it is not empty: it holds {', '.join(strange[:3])}{more}; choose "
+            f"another folder, or a new one in it: {out / 'run'}"
+        )
 
 
 def open_journal(out: Path) -> Journal:

@@ -171,6 +171,53 @@ def test_a_run_that_keeps_no_row_says_which_step_dropped_most(
     assert "no row is left: failed dropped most, 3 of 3 rows, most often with 'exact: " in caplog.text
 
 
+@pytest.mark.parametrize(
+    "there", [["notes.txt"], ["README.md", "data", "recipe.json"], ["scratch", "a", "b"]]
+)
+def test_a_folder_of_other_files_is_refused_and_left_as_it_is(there: list[str], tmp_path: Path) -> None:
+    for name in there:
+        (tmp_path / "mine" / name).mkdir(parents=True)
+    with pytest.raises(InputError) as refused:
+        curate.Pipeline(problems(1), []).run(tmp_path / "mine")
+    shown = ", ".join(n for n in there if n not in ("recipe.json", "scratch"))
+    assert str(refused.value).startswith(
+        f"{tmp_path / 'mine'} is no run folder, and it is not empty: it holds "
+    )
+    assert shown in str(refused.value) and str(tmp_path / "mine" / "run") in str(refused.value)
+    assert sorted(p.name for p in (tmp_path / "mine").iterdir()) == sorted(there)
+
+
+def test_a_run_folder_is_one_whatever_lies_beside_or_was_deleted(tmp_path: Path) -> None:
+    nothing = curate.Pipeline(problems(1), [])
+    (tmp_path / ".gitignore").write_text("*")
+    nothing.run(tmp_path)
+    made = {p.name for p in tmp_path.iterdir()}
+    for name in ("begun.json", "journal.sqlite"):
+        (tmp_path / name).unlink()
+    nothing.run(tmp_path)  # knows by their names what a run makes
+    (tmp_path / "notes.txt").write_text("mine")
+    nothing.run(tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == made | {"notes.txt"}
+
+
+def test_tables_of_a_run_with_a_step_that_is_gone_are_told_before_they_go(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = pl.DataFrame({"question": ["a", "b"], "answer": ["1"] * 2, "response": ["1", "2"]})
+
+    def said(*steps: Any) -> list[str]:
+        caplog.clear()
+        curate.Pipeline(rows, steps).run(tmp_path / "run")
+        return [r.getMessage() for r in caplog.records if "written anew" in r.getMessage()]
+
+    assert said(Exact()) == [] == said(Exact(), Failed("exact")), "a recipe that grows goes on"
+    assert said(Exact(), Failed("exact", abstained="drop")) == [], "fields may change"
+    [line] = said(Exact(), Truncated())
+    assert line.startswith(f"the tables in {tmp_path / 'run'} are of a run that also had failed: they are")
+    (tmp_path / "run" / "recipe.json").write_text("{")
+    assert said(Exact()) == [], "what is damaged is written anew"
+
+
 def test_a_second_run_asks_nothing_and_writes_the_same_bytes(tmp_path: Path) -> None:
     engine = Counting()
     road(engine, problems(10)).run(tmp_path / "run")
