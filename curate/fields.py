@@ -1,38 +1,74 @@
-"""The fields of a step hold what their annotations list, and no text for a number; no more is looked at."""
+"""The fields of a step hold what their annotations say, as far as those are values or plain types."""
 
 from __future__ import annotations
 
 import ast
-from dataclasses import fields
+from dataclasses import Field, fields
 from functools import cache
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import UserError
+from curate.identity import is_engine
 from curate.syntax import parse
 
 if TYPE_CHECKING:
     from curate.step import Step
 
+WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "bool": "True or False",
+    "None": "None",
+}
+
 
 def check_fields(step: Step) -> None:
-    """Raise UserError for a value that is not listed, and for the name of an engine in place of one."""
+    """Raise UserError for a value that is not listed, one of another type, and the name of an engine."""
     for f in fields(step):
         value = getattr(step, f.name)
-        if "Engine" in str(f.type) and isinstance(value, str):
-            kind = type(step).__name__
-            raise UserError(f"{kind} needs an engine, not {value!r}; make one with curate.engine({value!r})")
-        if isinstance(value, str) and (kinds := _numbers(str(f.type))):
-            raise UserError(f"{step.name}: {f.name} is a number ({kinds}), not the text {value!r}")
+        kind, named = _written(f.type), isinstance(value, str)
+        if ("Engine" in kind and named) or (kind == "Engine" and not is_engine(value)):
+            made = f"curate.engine({value if named else 'hf:MODEL'!r})"
+            raise UserError(
+                f"{type(step).__name__} needs an engine, not {repr(value)[:80]}; make one with {made}"
+            )
+        if kind.startswith("tuple[") and isinstance(value, str | Real):
+            one = f"{f.name}=({value!r},)"
+            raise UserError(f"{step.name}: {f.name} is a tuple, not {value!r}; for one write {one}")
+        if words := wrong_type(f, value):
+            raise UserError(f"{step.name}: {f.name} is {words}, not {repr(value)[:80]}")
         if (known := _listed(str(f.type))) and value not in known:
             words = " or ".join(map(repr, known))
             raise UserError(f"{step.name}: {f.name} is {words}, not {value!r}")
 
 
+def wrong_type(f: Field[Any], value: object) -> str:
+    """What a field of plain types takes, where the value is neither that nor its default; else nothing."""
+    if value is f.default or not (wanted := _plain(_written(f.type))) or _is_one(value, wanted):
+        return ""
+    return " or ".join(WORDS[kind] for kind in wanted)
+
+
+def _written(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
+
+
 @cache
-def _numbers(annotation: str) -> str:
-    """The annotation, where it allows nothing but numbers (and None); else nothing."""
-    names = set(annotation.replace(" ", "").split("|"))
-    return annotation if names <= {"int", "float", "None"} and names != {"None"} else ""
+def _plain(annotation: str) -> tuple[str, ...]:
+    """The types of an annotation that allows nothing but plain ones; () where any other goes."""
+    names = tuple(annotation.replace(" ", "").split("|"))
+    return names if set(names) <= set(WORDS) else ()
+
+
+def _is_one(value: object, wanted: tuple[str, ...]) -> bool:
+    """Whether a value is of one of these types; a whole number is a number, and True is neither."""
+    if value is None or isinstance(value, bool):
+        return ("None" if value is None else "bool") in wanted
+    if isinstance(value, Real):
+        return "float" in wanted or ("int" in wanted and isinstance(value, Integral))
+    return "str" in wanted and isinstance(value, str)
 
 
 @cache

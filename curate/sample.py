@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import polars as pl
 
 from curate.errors import UserError
-from curate.identity import is_engine, model_name
+from curate.identity import model_name
 from curate.schema import TRACE, Row
 from curate.step import Completion, Engine, Step, user
 
@@ -33,10 +33,6 @@ class Sample(Step):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not is_engine(self.engine):
-            raise UserError(
-                f"Sample needs an engine, not {self.engine!r}; make one with curate.engine({self.engine!r})"
-            )
         if self.n < 1:
             raise UserError(f"n={self.n} samples a problem cannot be drawn; ask for 1 or more")
 

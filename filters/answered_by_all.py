@@ -35,7 +35,8 @@ class AnsweredByAll(Filter):
     )
 
     def __post_init__(self) -> None:
-        if isinstance(self.models, str) or len(self.models) < 2:
+        super().__post_init__()
+        if len(self.models) < 2:
             raise UserError(f"models={self.models!r} are no two models; write models=('one', 'other')")
 
     def mark(self, frame: pl.LazyFrame) -> pl.LazyFrame:

@@ -56,6 +56,7 @@ class Contamination(Filter):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.ngrams or min(self.ngrams) < 2:
             raise UserError(
                 f"ngrams are runs of 2 words or more, not {self.ngrams}; the usual ones are (13, 8)"

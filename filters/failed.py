@@ -7,7 +7,6 @@ from typing import Literal
 
 import polars as pl
 
-from curate.errors import UserError
 from curate.step import Filter
 
 
@@ -28,10 +27,6 @@ class Failed(Filter):
         ({"math_equal": {"passed": None, "score": None, "extracted": None, "why": "timeout"}}, True),
         ({"math_equal": None}, True),
     )
-
-    def __post_init__(self) -> None:
-        if self.abstained not in ("keep", "drop"):
-            raise UserError(f'abstained must be "keep" or "drop", not {self.abstained!r}')
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -46,8 +46,8 @@ class Quota(Filter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.per, str) or not self.per:
-            raise UserError(f"per={self.per!r} is no tuple of columns; write per=({self.per!r},)")
+        if not self.per:
+            raise UserError("a quota needs a column whose values it counts; write per=('domain',)")
         if self.k is None and not self.counts:
             raise UserError("a quota needs a number: k for all values, counts for some, or both")
         if self.counts and len(self.per) > 1:

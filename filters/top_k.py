@@ -42,8 +42,8 @@ class TopK(Filter):
         super().__post_init__()
         if self.k < 1:
             raise UserError(f"k={self.k} would keep no trace at all; give 1 or more")
-        if isinstance(self.by, str) or not self.by:
-            raise UserError(f"by={self.by!r} is no tuple of columns; write by=({self.by!r},)")
+        if not self.by:
+            raise UserError("top_k needs a column to sort by; write by=('output_tokens',)")
         if len(self.reverse) not in (0, len(self.by)):
             raise UserError(
                 f"reverse={self.reverse} has {len(self.reverse)} entries for {len(self.by)} columns"

@@ -12,18 +12,24 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 import pytest
 
 from curate.engines.sampling import Sampling
 from curate.engines.scripted import Scripted
 from curate.errors import UserError
+from curate.filters.failed import Failed
 from curate.filters.shortest_k import ShortestK
+from curate.filters.top_k import TopK
 from curate.pair import REMEMBERED, _repeated
+from curate.sample import Sample
 from curate.schema import Row
 from curate.step import Engine, Verdict, Verifier, user
+from curate.verifiers.format import Format
+from curate.verifiers.keywords import Keywords
+from curate.verifiers.length import Length
 from curate.verifiers.math_equal import MathEqual
-from curate.verifiers.numeric import Numeric
 
 HALF: dict[str, Any] = {"response": r"so \boxed{1/2}", "answer": "0.5"}
 
@@ -147,6 +153,8 @@ def test_threads_and_event_loops_may_call() -> None:
 
 PROGRAM = r"""
 import os, sys
+from curate.verifiers.format import Format
+from curate.verifiers.length import Length
 from curate.verifiers.math_equal import MathEqual
 half = dict(response=r"so \boxed{1/2}", answer="0.5")
 assert MathEqual()(**half).passed is True
@@ -189,12 +197,40 @@ def test_a_field_that_lists_some_values_beside_a_type_is_not_checked() -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: ShortestK("2"), "shortest_k: k is a number (int), not the text '2'"),
-        (lambda: Numeric(relative="0.1"), "numeric: relative is a number (float), not the text '0.1'"),
-        (lambda: MathEqual(timeout_s="5"), "math_equal: timeout_s is a number (float), not the text '5'"),
-        (lambda: Sampling(temperature="hot"), "temperature='hot' cannot be sampled with: it is a text, not"),
+        (lambda: ShortestK("2"), "shortest_k: k is a whole number, not '2'"),
+        (lambda: ShortestK(1.5), "shortest_k: k is a whole number, not 1.5"),
+        (lambda: ShortestK(True), "shortest_k: k is a whole number, not True"),
+        (lambda: ShortestK(None), "shortest_k: k is a whole number, not None"),
+        (lambda: Length(min_words=[3]), "length: min_words is a whole number or None, not [3]"),
+        (lambda: Failed(MathEqual()), "failed: verdict is a text, not MathEqual("),
+        (lambda: MathEqual(timeout_s="5"), "math_equal: timeout_s is a number, not '5'"),
+        (lambda: MathEqual(rounded=3), "math_equal: rounded is 'different' or 'equal', not 3"),
+        (lambda: Format(title="yes"), "format: title is True or False or None, not 'yes'"),
+        (
+            lambda: Keywords("fish"),
+            "keywords: required is a tuple, not 'fish'; for one write required=('fish',)",
+        ),
+        (
+            lambda: TopK(("a",), reverse=True),
+            "top_k: reverse is a tuple, not True; for one write reverse=(True,)",
+        ),
+        (lambda: Sample(Scripted(script=["a"]), n="4"), "sample: n is a whole number, not '4'"),
+        (
+            lambda: Sampling(temperature="hot"),
+            "temperature='hot' cannot be sampled with: it must be a number.",
+        ),
+        (lambda: Sampling(top_k=1.5), "top_k=1.5 cannot be sampled with: it must be a whole number or None."),
     ],
 )
-def test_a_text_for_a_number_is_one_sentence(make: Callable[[], object], said: str) -> None:
+def test_a_value_of_another_type_is_one_sentence(make: Callable[[], object], said: str) -> None:
     with pytest.raises(UserError, match=re.escape(said)):
         make()
+
+
+def test_a_whole_number_is_a_number_and_a_default_may_be_anything() -> None:
+    @dataclass(frozen=True)
+    class Sloppy(Verifier):
+        most: int = None  # type: ignore[assignment]
+
+    assert MathEqual(timeout_s=5).timeout_s == 5 and Sloppy().most is None
+    assert ShortestK(np.int64(2)).k == 2  # type: ignore[arg-type]

@@ -59,8 +59,6 @@ class Agree(Verifier):
         super().__post_init__()
         if self.min_votes < 1:
             raise UserError(f"min_votes={self.min_votes}: a majority takes 1 vote or more")
-        if self.ties not in ("abstain", "pass", "fail"):
-            raise UserError(f'ties must be "abstain", "pass" or "fail", not {self.ties!r}')
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ class Decided(Verifier):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.verdicts, str) or len(self.verdicts) < 2:
+        if len(self.verdicts) < 2:
             raise UserError(f"decided: verdicts names two columns or more, as a tuple, not {self.verdicts!r}")
 
     @property

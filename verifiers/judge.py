@@ -80,8 +80,6 @@ class Judge(Verifier):
         for name in ("audit", "max_false_positives"):
             if not 0 <= (getattr(self, name) or 0) <= 1:
                 raise UserError(f"{name}={getattr(self, name)!r} must be a share from 0 to 1")
-        if isinstance(self.after, str):
-            raise UserError(f'after names verdict columns, as a tuple: ("{self.after}",), not "{self.after}"')
 
     @property
     def columns(self) -> tuple[str, ...]:

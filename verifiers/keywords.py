@@ -35,6 +35,7 @@ class Keywords(Verifier):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for demand in self.counts:
             if not _COUNT.fullmatch(demand):
                 raise UserError(f"keywords was given the count {demand!r}; write it as 'fish >= 3'")

@@ -57,6 +57,7 @@ class Language(Verifier):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.language is not None and self.language not in _SCRIPT:
             raise UserError(f"language was given {self.language!r}; it knows {', '.join(sorted(_SCRIPT))}")
 

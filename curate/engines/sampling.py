@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from curate.errors import UserError, near
+from curate.fields import wrong_type
 from curate.schema import content_hash
 from curate.step import Completion
 from curate.text import split_thinking
@@ -31,8 +32,8 @@ class Sampling:
 
     def __post_init__(self) -> None:
         for f in fields(self):
-            if isinstance(said := getattr(self, f.name), str):
-                raise UserError(f"{f.name}={said!r} cannot be sampled with: it is a text, not a number.")
+            if words := wrong_type(f, said := getattr(self, f.name)):
+                raise UserError(f"{f.name}={said!r} cannot be sampled with: it must be {words}.")
         checks = {
             "temperature": (self.temperature >= 0, "0 or more"),
             "top_p": (0 < self.top_p <= 1, "above 0 and at most 1"),
