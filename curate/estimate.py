@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -13,7 +13,16 @@ from curate.remember import width
 from curate.step import Step
 
 
-def estimate(ledger: pl.DataFrame, step: Step, new: int, prices: Mapping[str, Price]) -> dict[str, Any]:
+class Kept(NamedTuple):
+    """What a run that was broken off has bought of a step and not yet put into a part."""
+
+    rows: int = 0  # that need no call more
+    begun: int = 0  # tokens of rows that may need some
+
+
+def estimate(
+    ledger: pl.DataFrame, step: Step, new: int, prices: Mapping[str, Price], kept: Kept
+) -> dict[str, Any]:
     """tokens, seconds and usd for `new` answers; empty where no answer of such a step is known.
 
     Of the same fields where the ledger has them, else of any step of this name. Fewer rows than the engine
@@ -21,18 +30,20 @@ def estimate(ledger: pl.DataFrame, step: Step, new: int, prices: Mapping[str, Pr
     """
     mine = ledger.filter(pl.col("step") == step.name)
     same = mine.filter(pl.col("fingerprint") == step.fingerprint)
-    lines = same if same["rows_paid"].sum() else mine
-    paid = int(lines["rows_paid"].sum())
-    if not paid:
+    lines = same if same["rows_paid"].sum() + kept.rows else mine
+    finished = int(lines["rows_paid"].sum())
+    if not (paid := finished + kept.rows):
         return {}
-    tokens = (lines["prompt_tokens"] + lines["output_tokens"]).sum()
+    spent = int((lines["prompt_tokens"] + lines["output_tokens"]).sum())
+    tokens = max((spent - kept.begun) / paid * new - kept.begun, 0)
     at_once = width(step) if step.body == "ask" else 1
-    rounds = max(new, at_once) / max(paid, at_once)
+    rounds = max(new, at_once) / max(finished, at_once) if new else 0.0
+    seconds = float(lines["seconds"].sum()) * rounds if finished or not new else None
     usd = _usd(lines, step, prices)
     return {
-        "tokens": round(tokens / paid * new),
-        "seconds": float(lines["seconds"].sum()) * rounds if new else 0.0,
-        "usd": None if usd is None else usd / paid * new,
+        "tokens": round(tokens),
+        "seconds": seconds,
+        "usd": None if usd is None else usd * tokens / spent if spent else 0.0,
     }
 
 

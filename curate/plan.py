@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from curate.bought import ledger, unfinished
 from curate.budget import Prices
 from curate.columns import is_door, role, schema_after, step_name
 from curate.errors import UserError
-from curate.estimate import estimate
+from curate.estimate import Kept, estimate
 from curate.golds import warn_without_answers
-from curate.journal import LEDGER, Journal
+from curate.journal import Journal
 from curate.parts import count
 from curate.pool import Pool
 from curate.remember import Memory
@@ -137,7 +138,7 @@ def _words(tokens: float | None, seconds: float | None, usd: float | None) -> tu
 def make_plan(pipeline: Pipeline, out: Path, price: Prices = None) -> Plan:
     """Walk as far as the known answers reach, and bound the rest from above; nothing is added to `out`."""
     added = _added_columns(pipeline)
-    ledger, prices = _ledger(out), said_prices(pipeline, price)
+    paid, prices = ledger(out), said_prices(pipeline, price)
     with (
         tempfile.TemporaryDirectory(prefix="curate-plan-") as folder,
         closing(Journal(Path(folder) / "journal.sqlite")) as journal,
@@ -154,15 +155,14 @@ def make_plan(pipeline: Pipeline, out: Path, price: Prices = None) -> Plan:
             at_most = not certain
             if is_door(step) and isinstance(step, Step):
                 if certain:
-                    keyed = walk.key(step)
-                    new, distinct = count(walk.memory.todo(step, keyed)), count(keyed)
+                    cost, kept = _answers(walk, step)
+                    certain = cost["new"] == kept.rows == 0
                 else:
-                    new = distinct = rows * (step.asks if isinstance(step, Sample) else 1)
-                cost = {"known": None if at_most else distinct - new, "new": new}
-                cost |= estimate(ledger, step, new, prices)
-                if certain and new == 0:
+                    cost = {"known": None, "new": rows * (step.asks if isinstance(step, Sample) else 1)}
+                    kept = Kept()
+                cost |= estimate(paid, step, cost["new"], prices, kept)
+                if certain:
                     walk.door(step)
-                certain = certain and new == 0
             elif certain:
                 walk.take(step)
             steps.append(PlannedStep(step_name(step), role(step), columns, rows, at_most, **cost))
@@ -173,6 +173,20 @@ def make_plan(pipeline: Pipeline, out: Path, price: Prices = None) -> Plan:
         return Plan(loaded.read, tuple(steps))
 
 
+def _answers(walk: Walk, step: Step) -> tuple[dict[str, Any], Kept]:
+    """How many answers are known and new, where rows reach the door; those that one call makes are known
+    once it is kept, and of the others what their calls have cost is known."""
+    keyed, folder = walk.key(step), walk.memory.folder
+    todo = walk.memory.todo(step, keyed)
+    kept = Kept()
+    if calls := unfinished(folder, step.name):
+        tokens = [calls[key] for key in pl.read_parquet(todo, columns=["key"])["key"] if key in calls]
+        one_call = isinstance(step, Sample) and type(step).ask is Sample.ask
+        kept = Kept(rows=len(tokens)) if one_call else Kept(begun=sum(tokens))
+    new = count(todo) - kept.rows
+    return {"known": count(keyed) - new, "new": new}, kept
+
+
 def _added_columns(pipeline: Pipeline) -> list[tuple[str, ...]]:
     before: set[str] = set(ROW)
     out = []
@@ -180,9 +194,3 @@ def _added_columns(pipeline: Pipeline) -> list[tuple[str, ...]]:
         out.append(tuple(c for c in schema if c not in before))
         before = set(schema)
     return out
-
-
-def _ledger(out: Path) -> pl.DataFrame:
-    path = out / "ledger.parquet"
-    empty = pl.DataFrame(schema=LEDGER)
-    return pl.concat([empty, pl.read_parquet(path)], how="diagonal") if path.exists() else empty

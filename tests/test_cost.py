@@ -7,6 +7,7 @@ import json
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from curate.engines.scripted import Scripted
 from curate.engines.server import Server
 from curate.errors import BudgetSpent, EngineDown, UserError
 from curate.filters.failed import Failed
-from curate.journal import Journal
+from curate.journal import Call, Journal
+from curate.remember import with_key
 from curate.run import Run
 from curate.step import Completion, Engine, Rewriter, Text, user
 from curate.verifiers.math_equal import MathEqual
@@ -190,6 +192,49 @@ def test_a_probe_leaves_the_tables_of_a_finished_run_alone(tmp_path: Path) -> No
     after = {p.name: p.read_bytes() for p in tmp_path.glob("*.parquet")}
     assert {n for n in tables if tables[n] != after[n]} == {"ledger.parquet"}
     assert step(plan, "sample").tokens == 8 * 40 and before.traces.collect().height == 10
+
+
+def bought(out: Path, step: Any, rows: pl.LazyFrame, calls: int) -> Journal:
+    """The folder as a kill leaves it: so many calls of each of these rows are kept, and no answer; open."""
+    keys = with_key(step, rows).collect()["key"]
+    of_step = step.fingerprint, "meter", 10, 30, 700e-6
+    reply = json.dumps([{"prompt_tokens": 10, "output_tokens": 30}])
+    journal = Journal(out / "journal.sqlite")
+
+    async def keep() -> None:
+        for key, i in product(keys, range(calls)):
+            await journal.keep(Call(f"{key} {i}", step.name, key, reply, *of_step))
+
+    asyncio.run(keep())
+    return journal
+
+
+@pytest.mark.parametrize("finished", [0, 3])
+def test_a_plan_counts_the_samples_that_a_killed_run_has_bought(finished: int, tmp_path: Path) -> None:
+    if finished:
+        road(Meter(), finished).run(tmp_path, price=(10, 20))
+    rows = problems(finished + 4)[finished:].lazy().with_columns(sample=pl.lit(0, pl.Int64))
+    with closing(bought(tmp_path, curate.Sample(Meter()), rows, 1)):
+        before = {p: p.read_bytes() for p in tmp_path.glob("*.sqlite")}
+        plan = road(Meter()).plan(tmp_path)
+        assert {p: p.read_bytes() for p in tmp_path.glob("*.sqlite")} == before
+        all_of_them = road(Meter(), finished + 4).plan(tmp_path)
+    sample = step(plan, "sample")
+    assert (sample.known, sample.new, sample.tokens) == (finished + 4, 16 - finished, (16 - finished) * 40)
+    assert sample.usd == pytest.approx((16 - finished) * 700e-6) and (sample.seconds is None) == (
+        not finished
+    )
+    assert (step(all_of_them, "sample").new, step(all_of_them, "twice").at_most) == (0, True)
+
+
+def test_a_plan_counts_what_the_calls_of_unfinished_rows_have_cost(tmp_path: Path) -> None:
+    road(Meter(), 5).run(tmp_path)
+    live = curate.Pipeline(problems(8), [curate.Sample(Meter())]).run(tmp_path).traces
+    bought(tmp_path, Twice(Meter()), live.tail(2), 2).close()
+    names = {p.name for p in tmp_path.iterdir()}
+    twice = step(road(Meter(), 8).plan(tmp_path), "twice")
+    assert (twice.known, twice.new, twice.tokens) == (5, 3, 3 * 120 - 4 * 40)
+    assert {p.name for p in tmp_path.iterdir()} == names, "reading made no file"
 
 
 def test_a_probe_needs_a_folder(tmp_path: Path) -> None:
