@@ -31,7 +31,7 @@ from curate.train import train
 from curate.verifiers.math_equal import MathEqual
 
 TRACES, JUDGED = 6_000, 1 / 3  # that lessons are made of, and the share of them whose judging is a lesson
-STEPS, BATCH, CONTEXT, RATE, SEED = 600, 6, 640, 3e-3, 31
+STEPS, BATCH, CONTEXT, RATE, SEED = 300, 6, 640, 3e-3, 31
 PHRASES = tuple(
     dict.fromkeys(
         text
