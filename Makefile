@@ -46,7 +46,7 @@ check: $(DEV)
 bench: $(DEV)
 	@failed=; for file in benchmarks/*.py; do echo "== $$file"; \
 		case $$file in *soak.py) more="--minutes 2";; *reproductions.py) more="--out runs/reproductions";; *) more=;; esac; \
-		$(PY) $$file $$more || { [ $$? -lt 130 ] || exit 130; failed="$$failed $$file"; }; done; \
+		$(PY) $$file $$more || { [ $$? -ne 130 ] || exit 130; failed="$$failed $$file"; }; done; \
 		[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
 demo-models: $(RUNTIME)

@@ -45,7 +45,7 @@ def look(
     table, more = _of_each_reason(traces, k) if dropped else (traces.head(k).collect(), "")
     if table.is_empty():
         scored = " with a provenance" if provenance else ""
-        return f"{run.folder}: no {'dropped' if dropped else 'live'} rows{scored}"
+        return f"{run.folder}: no {_which(dropped, trace)} rows{scored}"
     shown = []
     for row in table.iter_rows(named=True):
         short, spans = _cut(row, row["provenance"] if provenance else spans_of(row))
@@ -102,24 +102,30 @@ def tree(
     tried = pl.col("retro").is_not_null() if trace else pl.col("retro_events").list.len() > 0
     found = rows.filter(tried).head(k).collect()
     if found.is_empty():
-        which = f"live or dropped trace {trace!r}" if trace else f"{_which(dropped)} trace"
+        which = f"{_which(dropped, trace)} trace" + (f" {trace!r}" if trace else "")
         raise UserError(f"{run.folder} has no {which} that was searched; its column retro says why")
     return _together([search_tree(row, colour=colour) for row in found.iter_rows(named=True)])
 
 
 def _no_child(run: Run, dropped: bool, trace: str | None) -> str:
-    if trace is not None:
-        return f"no rewriter of {run.folder} made the trace {trace!r}, or another of it; it is as it was born"
-    others = (run.traces if dropped else run.dropped).filter(pl.col("parent_id").is_not_null())
+    others = (run.traces if dropped else run.dropped).filter(pl.col("parent_id").is_not_null(), _named(trace))
     if n := others.select(pl.len()).collect().item():
         remedy = f"{n:,} are {_which(not dropped)}: look at them {'without' if dropped else 'with'} --dropped"
+    elif trace is not None:
+        return f"no rewriter of {run.folder} made the trace {trace!r}, or another of it; it is as it was born"
     else:
         remedy = "put a rewriter into the pipeline (curate list rewriters)"
-    return f"{run.folder} has no {_which(dropped)} trace that a rewriter made; {remedy}"
+    of = "" if trace is None else f" of {trace!r}"
+    return f"{run.folder} has no {_which(dropped)} trace that a rewriter made{of}; {remedy}"
 
 
-def _which(dropped: bool) -> str:
-    return "dropped" if dropped else "live"
+def _which(dropped: bool, trace: str | None = None) -> str:
+    return "dropped" if dropped else "live" if trace is None else "live or dropped"
+
+
+def _named(trace: str | None) -> pl.Expr:
+    """Whether a row's id or its parent's begins so."""
+    return pl.any_horizontal(pl.col("trace_id", "parent_id").str.starts_with(trace or ""))
 
 
 def _rows(run: Run, dropped: bool, trace: str | None, k: int) -> pl.LazyFrame:
@@ -129,8 +135,7 @@ def _rows(run: Run, dropped: bool, trace: str | None, k: int) -> pl.LazyFrame:
     if trace is None:
         return run.dropped if dropped else run.traces
     both = [run.dropped] if dropped else [run.traces, run.dropped]
-    ids = pl.col("trace_id", "parent_id").str.starts_with(trace)
-    rows = pl.concat(both, how="diagonal_relaxed").filter(pl.any_horizontal(ids))
+    rows = pl.concat(both, how="diagonal_relaxed").filter(_named(trace))
     if rows.head(1).collect().is_empty():
         raise UserError(
             f"{run.folder} has no {'dropped ' if dropped else ''}trace whose id begins with {trace!r}; for "

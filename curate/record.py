@@ -94,14 +94,14 @@ def check_recipe(pipeline: Pipeline, out: Path) -> None:
 
 
 def _name_changed(begun: list[Any], asked: list[Any], out: Path) -> None:
-    """Warn of every model that has another revision under the name that it had before."""
+    """Warn of every model that has another revision under its name than in the last run here."""
     before, present = _revisions(begun), _revisions(asked)
     for model in sorted(before.keys() & present.keys()):
         if not before[model] & present[model]:
             was, now = (", ".join(sorted(found[model])) for found in (before, present))
             logger.warning(
-                f"the model {model!r} has changed since {out} was begun (revision {was}, now {now}): it is "
-                "asked anew, and its earlier answers are kept for when it is back"
+                f"the model {model!r} has changed since the last run in {out} (revision {was}, now {now}): "
+                "where it has not answered as it is now it is asked anew, and earlier answers are kept"
             )
 
 

@@ -14,6 +14,7 @@ import tiny_model as tiny
 from served import work
 
 from curate.engines.hf import HF
+from curate.engines.hf_checkpoint import _unreadable
 from curate.errors import UserError
 from curate.step import user
 
@@ -53,6 +54,10 @@ def test_a_template_that_refuses_is_a_sentence(here: HF, tmp_path: Path) -> None
     (model / "chat_template.jinja").write_text("{{ raise_exception('no system role') }}")
     with pytest.raises(UserError, match="refuses messages of system, user: no system role"):
         work(HF(str(model)), ("chat", {"messages": user("hi", system="be brief")}))
+
+
+def test_an_error_that_says_nothing_is_named() -> None:
+    assert str(_unreadable("m", OSError())).endswith("'m' cannot be loaded: OSError")
 
 
 def test_a_model_that_is_not_one_is_a_sentence(here: HF, tmp_path: Path) -> None:

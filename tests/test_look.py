@@ -242,6 +242,9 @@ def test_a_child_that_was_dropped_is_shown_on_request_and_whoever_has_no_parent_
         UserError, match="no dropped trace that a rewriter made; 2 are live: look at them witho"
     ):
         diff(one, dropped=True)
+    [parent] = one.dropped.filter(pl.col("why") == "rewritten").collect()["trace_id"]
+    with pytest.raises(UserError, match=f"a rewriter made of '{parent}'; 1 are live: look at them without"):
+        diff(one, dropped=True, trace=parent)
     gone = children.with_columns(dropped_by=pl.lit("failed"), why=pl.lit("different"))
     dropped = pl.concat([one.dropped.collect(), gone], how="diagonal_relaxed")
     dropped.write_parquet(tmp_path / "one" / "dropped.parquet")

@@ -133,7 +133,7 @@ def test_another_checkpoint_under_the_same_name_is_asked_anew(
     marks = [s["student_fingerprint"][0] for s in said]
     assert marks[0] == marks[2] != marks[1]
     assert words[0] == [] and len(words[1]) == len(words[2]) == 1
-    assert f"the model {str(place)!r} has changed since {tmp_path / 'run'} was begun" in words[1][0]
+    assert f"the model {str(place)!r} has changed since the last run in {tmp_path / 'run'} " in words[1][0]
     assert said[0]["student_tokens"].equals(said[2]["student_tokens"])
     assert not said[0]["student_tokens"].equals(said[1]["student_tokens"])
 

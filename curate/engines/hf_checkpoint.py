@@ -235,7 +235,7 @@ def load_tokenizer(name: str, revision: str | None) -> Any:
 
 
 def _unreadable(name: str, error: Exception) -> UserError:
-    said = str(error).strip()
+    said = str(error).strip() or type(error).__name__
     first = said.splitlines()[0].rstrip()
     words = " ".join(said.split())[:300] if first.endswith(":") else first  # a list follows on other lines
     return UserError(f"the checkpoint {name!r} cannot be loaded: {words}")
