@@ -41,6 +41,7 @@ class Nearest(Filter):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.k < 1:
             raise UserError(f"k={self.k} would keep no trace of any problem; give 1 or more")
 

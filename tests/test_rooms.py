@@ -154,6 +154,13 @@ def test_a_field_that_lists_its_values_takes_no_other(made: Step) -> None:
                 replace(made, **{field.name: "of no such kind"})
 
 
+def test_a_field_of_a_plain_type_takes_no_other(made: Step) -> None:
+    plain = [f for f in fields(made) if {*str(f.type).split(" | ")} <= {"int", "float", "str", "None"}]
+    for f in plain:
+        with pytest.raises(UserError, match=f"{made.name}: {f.name} is "):
+            replace(made, **{f.name: b"?"})
+
+
 def test_its_source_is_short_and_plain(found: Found) -> None:
     source = Path(inspect.getfile(found.module)).read_text(encoding="utf-8")
     assert source.count("\n") < 250
