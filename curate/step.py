@@ -131,7 +131,7 @@ class Step:
     replies: ClassVar[Sequence[str]] = ()  # what the scripted engine says, for the examples of an `ask`
 
     def __post_init__(self) -> None:
-        """Holds every field to the values it lists or to its plain type, and refuses what is no engine for one.
+        """Holds every field to the values it lists or to its plain type, and refuses what is no engine.
 
         A step with checks of its own begins them with `super().__post_init__()`.
         """
