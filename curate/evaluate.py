@@ -14,7 +14,7 @@ from curate.engines import engine
 from curate.errors import InputError, UserError
 from curate.metrics import Interval, bootstrap, mean, pass_at_k
 from curate.pipeline import Pipeline
-from curate.read import Source, read
+from curate.read import Source, as_source, read
 from curate.run import Run
 from curate.sample import Sample
 from curate.schema import PROBLEM
@@ -117,7 +117,7 @@ def evaluate(
     if k < 1:
         raise UserError(f"k={k} samples a problem cannot be evaluated; ask for 1 or more")
     teacher = _engine(model, temperature, max_tokens)
-    source = problems if isinstance(problems, Source) else read(problems)
+    source = as_source(problems)
     judge = verifier or MathEqual()
     draw = Draw(teacher, n=k, seed=seed)
     pipeline = Pipeline(_problems_of(source if limit is None else source.head(limit)), [draw, judge])

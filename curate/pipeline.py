@@ -14,7 +14,7 @@ from curate.budget import Budget, Prices
 from curate.columns import Function, role, schema_after, step_name
 from curate.errors import InputError, UserError
 from curate.plan import Plan, make_plan
-from curate.read import Source, read
+from curate.read import Source, as_source
 from curate.step import Step
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ class Pipeline:
     steps: Sequence[Step | Function] = field(default_factory=tuple)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.problems, Source):
-            object.__setattr__(self, "problems", read(self.problems))
+        object.__setattr__(self, "problems", as_source(self.problems))
         if isinstance(self.steps, Step):
             raise InputError(
                 f"the steps of a pipeline are a list, not one {self.steps!r}; write [{self.steps!r}]"

@@ -200,6 +200,13 @@ def read(
     return Source(tuple(map(_known, given)), name, split, bad_rows, dict(columns))
 
 
+def as_source(
+    given: Source | Input | Sequence[str | Path], bad_rows: Literal["error", "set_aside"] = "error"
+) -> Source:
+    """What `read` makes of it; a Source stays as it is, it has its own `bad_rows`."""
+    return given if isinstance(given, Source) else read(given, bad_rows=bad_rows)
+
+
 def _known(given: Input) -> str | pl.LazyFrame:
     """The input as it is kept; a file that is not there is an error now."""
     if isinstance(given, (pl.DataFrame, pl.LazyFrame)):

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from curate.drift import hidden_shift
-from curate.engines import engine
+from curate.engines import as_engine, engine
 from curate.errors import UserError
 from curate.evaluate import Evaluation, evaluate
 from curate.identity import model_name
@@ -24,7 +24,7 @@ from curate.methods.parallel_teachers import parallel_teachers
 from curate.metrics import Interval, mean
 from curate.pipeline import Pipeline
 from curate.publish import publish
-from curate.read import Source, read
+from curate.read import Source, as_source
 from curate.run import Run
 from curate.scores.entropy import Entropy
 from curate.scores.length import Length
@@ -115,9 +115,9 @@ def teacher_report(
     interruption it goes on. The specification's size is 200 problems (inferred).
     """
     out, how = Path(out), smoke or Smoke()
-    asked = tuple(engine(t, max_tokens=max_tokens) if isinstance(t, str) else t for t in teachers)
+    asked = tuple(as_engine(t, max_tokens=max_tokens) for t in teachers)
     scorer = engine(f"hf:{student}", dtype="float32")
-    source = problems if isinstance(problems, Source) else read(problems)
+    source = as_source(problems)
     shared = parallel_teachers(source, asked, attempts=attempts)
     measured = [TokenLogprobs(scorer, of="student", entropy=True), Length(), Perplexity("student")]
     run = Pipeline(source, [*shared.steps, *measured, Entropy("student")]).run(out / "traces")
@@ -126,7 +126,7 @@ def teacher_report(
         raise UserError(
             f"no problem was solved by all of {len(asked)} teachers; give more problems or attempts"
         )
-    tests = {n: s if isinstance(s, Source) else read(s)
+    tests = {n: as_source(s)
              for n, s in {"eval": heldout, "elsewhere": elsewhere}.items() if s is not None}  # fmt: skip
     before = _measured(Path(student), tests, out / "before", how)
     probes, lines = live.sort("trace_id").head(PROBES), []

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from curate.engines import KINDS, engine
+from curate.engines import KINDS, as_engine, engine
 from curate.engines.hf import HF
 from curate.engines.scripted import Scripted
 from curate.engines.server import Server
@@ -104,3 +104,9 @@ def test_engines_load_nothing_heavy() -> None:
     root = Path(__file__).resolve().parent.parent
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_an_engine_stays_as_it_is_and_a_text_names_one_with_its_options() -> None:
+    mine = Mine(temperature=0.1)
+    assert as_engine(mine, temperature=0.9) is mine
+    assert as_engine("hf:a/model", temperature=0.9) == engine("hf:a/model", temperature=0.9)

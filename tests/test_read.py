@@ -17,7 +17,7 @@ from curate import formats
 from curate.aliases import to_rows
 from curate.errors import InputError
 from curate.named import told
-from curate.read import Loaded, Source, read
+from curate.read import Loaded, Source, as_source, read
 from curate.schema import DROPPED, ROW, problem_id, trace_id
 
 Q = "What is 1 + 1?"
@@ -668,3 +668,11 @@ def test_a_source_that_is_a_text_names_its_columns(tmp_path: Path) -> None:
         read(spec.replace("=query", "=quer")).load(tmp_path / "three")
     (tmp_path / "odd.jsonl?question=query").mkdir()
     assert told(odd := str(tmp_path / "odd.jsonl?question=query")) == (odd, {})
+
+
+def test_a_source_stays_as_it_is_and_anything_else_is_read(tmp_path: Path) -> None:
+    path = lines(tmp_path / "in.jsonl", {"question": Q}, {"no": "question"})
+    source = read(str(path), split="test")
+    assert as_source(source, "set_aside") is source
+    assert as_source(str(path), "set_aside").describe() == read(path, bad_rows="set_aside").describe()
+    assert as_source(pl.DataFrame({"question": [Q]})).bad_rows == "error"

@@ -66,6 +66,11 @@ def engine(spec: str, **options: Any) -> Engine:
     return _make(load(spec), options, spec)
 
 
+def as_engine(given: str | Engine, **options: Any) -> Engine:
+    """What a text names, with these options; an engine stays as it is, its own fields decide."""
+    return engine(given, **options) if isinstance(given, str) else given
+
+
 def load(path: str) -> Any:
     """The thing that MODULE:NAME names."""
     module, _, name = path.partition(":")

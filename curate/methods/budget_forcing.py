@@ -13,12 +13,12 @@ from typing import Any, Literal
 import polars as pl
 
 from curate.columns import Function
-from curate.engines import engine
+from curate.engines import as_engine
 from curate.filters.failed import Failed
 from curate.filters.not_rewritten import NotRewritten
 from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
-from curate.read import Source, read
+from curate.read import Source, as_source
 from curate.rewriters.budget_forcing import MODES, BudgetForcing
 from curate.run import Run
 from curate.scores.token_logprobs import TokenLogprobs
@@ -81,7 +81,7 @@ def budget_forcing(
     bad_rows
         what becomes of rows that cannot be read: stop at the first, or set them aside with their line numbers
     """
-    asked = engine(teacher, max_tokens=max_tokens) if isinstance(teacher, str) else teacher
+    asked = as_engine(teacher, max_tokens=max_tokens)
     judged = [MathEqual(), Failed("math_equal", abstained="drop")]
     steps: list[Step | Function] = [Truncated(), *judged]
     steps += [TokenLogprobs(asked, of="teacher")] if count == "tokens" else []
@@ -99,7 +99,7 @@ def budget_forcing(
         seed=seed,
     )
     steps += [forced, NotRewritten(STEP), *judged]
-    return Pipeline(traces if isinstance(traces, Source) else read(traces, bad_rows=bad_rows), steps)
+    return Pipeline(as_source(traces, bad_rows), steps)
 
 
 def mode_rows(run: Run, *, balance: bool = True) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import polars as pl
 
 from curate.columns import Function
-from curate.engines import engine
+from curate.engines import as_engine
 from curate.errors import UserError
 from curate.filters.exact_duplicates import ExactDuplicates
 from curate.filters.failed import Failed
@@ -27,7 +27,7 @@ from curate.filters.shortest_k import ShortestK
 from curate.filters.top_k import TopK
 from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
-from curate.read import Source, read
+from curate.read import Source, as_source
 from curate.sample import Sample
 from curate.scores.distance import Distance
 from curate.scores.student_pass_rate import StudentPassRate
@@ -104,12 +104,12 @@ def data_efficient(
     if judge_sees not in get_args(Doubt):
         raise UserError(f"judge_sees={judge_sees!r} is none of {', '.join(get_args(Doubt))}")
     how = {"temperature": temperature, "max_tokens": max_tokens}
-    asked = engine(teacher, **how) if isinstance(teacher, str) else teacher
-    learner = engine(student, **how) if isinstance(student, str) else student
-    arbiter = engine(judge, temperature=0.0) if isinstance(judge, str) else judge
+    asked = as_engine(teacher, **how)
+    learner = as_engine(student, **how)
+    arbiter = None if judge is None else as_engine(judge, temperature=0.0)
     verdict = "math_equal" if arbiter is None else "judge"
     return Pipeline(
-        problems if isinstance(problems, Source) else read(problems, bad_rows=bad_rows),
+        as_source(problems, bad_rows),
         [
             StudentPassRate(learner, MathEqual(), n=student_samples),
             PassRateBand(high=max_pass_rate, z=z),

@@ -14,13 +14,13 @@ import polars as pl
 
 from curate.columns import Function
 from curate.difficulty import INSTRUCTIONS, LEVELS
-from curate.engines import engine
+from curate.engines import as_engine
 from curate.errors import UserError
 from curate.filters.failed import Failed
 from curate.filters.not_rewritten import NotRewritten
 from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
-from curate.read import Source, read
+from curate.read import Source, as_source
 from curate.rewriters.difficulty_aware import DifficultyAware
 from curate.run import Run
 from curate.sample import Sample
@@ -100,7 +100,7 @@ def difficulty_aware_pruning(
         raise UserError("difficulty='pass_rate' needs a student whose pass rate it is; give student=ENGINE")
 
     def made(spec: str | Engine) -> Engine:
-        return engine(spec, max_tokens=max_tokens) if isinstance(spec, str) else spec
+        return as_engine(spec, max_tokens=max_tokens)
 
     judged = [MathEqual(), Failed("math_equal", abstained="keep" if without_gold else "drop")]
     steps: list[Step | Function] = [Sample(made(teacher), n=n)] if teacher is not None else []
@@ -123,7 +123,7 @@ def difficulty_aware_pruning(
     )
     steps += [NotRewritten(STEP), *judged] if on_fail == "drop" else judged
     given: Any = traces if traces is not None else problems
-    return Pipeline(given if isinstance(given, Source) else read(given, bad_rows=bad_rows), steps)
+    return Pipeline(as_source(given, bad_rows), steps)
 
 
 def _levels(easy_from: float, hard_below: float) -> Function:

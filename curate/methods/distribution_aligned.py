@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import polars as pl
 
 from curate.columns import Function
-from curate.engines import engine
+from curate.engines import as_engine, engine
 from curate.errors import UserError
 from curate.filters.exact_duplicates import ExactDuplicates
 from curate.filters.failed import Failed
@@ -24,7 +24,7 @@ from curate.filters.score_band import ScoreBand
 from curate.filters.top_k import TopK
 from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
-from curate.read import Source, read
+from curate.read import Source, as_source
 from curate.rewriters.student_prefix import StudentPrefix
 from curate.sample import Sample
 from curate.scores.length import Length
@@ -102,7 +102,7 @@ def distribution_aligned(
         asked = engine(teacher, temperature=temperature, max_tokens=max_tokens)
     else:
         asked = replace(teacher, temperature=temperature)  # type: ignore[type-var]
-    learner = engine(student) if isinstance(student, str) else student
+    learner = as_engine(student)
     tidy: list[Step | Function] = [ThinkFormat(required=False), Failed("think_format"), Repetition()]
     judged: list[Step | Function] = [MathEqual(), Failed("math_equal", abstained="drop")] if verify else []
     steps = [
@@ -126,7 +126,7 @@ def distribution_aligned(
     if stage == "mixed":
         steps += [StudentPrefix(asked, learner, cap, seed), mixed, ScoreBand("mixed", low=1)]
         steps += [*tidy, *judged]
-    return Pipeline(problems if isinstance(problems, Source) else read(problems, bad_rows=bad_rows), steps)
+    return Pipeline(as_source(problems, bad_rows), steps)
 
 
 def _share(count_in: str) -> Function:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from curate.attempts import Attempts
-from curate.engines import engine
+from curate.engines import as_engine
 from curate.errors import UserError
 from curate.filters.exact_duplicates import ExactDuplicates
 from curate.filters.failed import Failed
@@ -19,7 +19,7 @@ from curate.filters.pass_rate_band import PassRateBand
 from curate.filters.top_k import TopK
 from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
-from curate.read import Source, read
+from curate.read import Source, as_source
 from curate.scores.comprehension import Comprehension
 from curate.scores.student_pass_rate import StudentPassRate
 from curate.step import Engine
@@ -75,13 +75,13 @@ def guidance_on_demand(
     if rule not in get_args(Rule):
         raise UserError(f"there is no rule {rule!r}; the rules are {', '.join(get_args(Rule))}")
     how = {"temperature": temperature, "max_tokens": max_tokens}
-    asked = tuple(engine(t, **how) if isinstance(t, str) else t for t in teachers)
-    learner = engine(student, **how) if isinstance(student, str) else student
+    asked = tuple(as_engine(t, **how) for t in teachers)
+    learner = as_engine(student, **how)
     column = "student_comprehension" + ("_arithmetic" if rule == "arithmetic" else "")
     best = TopK((column, "output_tokens"), k=keep, reverse=(False, True))
     drawn = TopK(("trace_id",), k=keep, reverse=(True,))  # the smallest of hashes
     return Pipeline(
-        problems if isinstance(problems, Source) else read(problems, bad_rows=bad_rows),
+        as_source(problems, bad_rows),
         [
             StudentPassRate(learner, MathEqual(), n=student_samples),
             PassRateBand(high=0.0),

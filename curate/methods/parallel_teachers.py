@@ -14,14 +14,14 @@ import polars as pl
 
 from curate.attempts import Attempts
 from curate.columns import Function
-from curate.engines import engine
+from curate.engines import as_engine
 from curate.filters.answered_by_all import AnsweredByAll
 from curate.filters.failed import Failed
 from curate.filters.score_band import ScoreBand
 from curate.filters.truncated import Truncated
 from curate.identity import model_name
 from curate.pipeline import Pipeline
-from curate.read import Source, read
+from curate.read import Source, as_source
 from curate.run import Run
 from curate.scores.length import Length
 from curate.scores.perplexity import Perplexity
@@ -68,10 +68,7 @@ def parallel_teachers(
     bad_rows
         what becomes of rows that cannot be read: stop at the first, or set them aside with their line numbers
     """
-    asked = tuple(
-        engine(t, temperature=temperature, max_tokens=max_tokens) if isinstance(t, str) else t
-        for t in teachers
-    )
+    asked = tuple(as_engine(t, temperature=temperature, max_tokens=max_tokens) for t in teachers)
     steps: list[Step | Function] = [
         Attempts(asked, verifier=MathEqual(), n=attempts),
         Truncated(),
@@ -79,13 +76,13 @@ def parallel_teachers(
         Failed("math_equal", abstained="drop"),
     ]
     if student is not None:
-        scorer = engine(student) if isinstance(student, str) else student
+        scorer = as_engine(student)
         steps += [TokenLogprobs(scorer, of="student"), Length("student"), Perplexity("student")]
         if max_perplexity is not None:
             steps.append(ScoreBand("student_perplexity", high=max_perplexity))
     if intersection and len(asked) > 1:
         steps.append(AnsweredByAll(tuple(model_name(t) for t in asked)))
-    return Pipeline(problems if isinstance(problems, Source) else read(problems, bad_rows=bad_rows), steps)
+    return Pipeline(as_source(problems, bad_rows), steps)
 
 
 def report(run: Run) -> pl.DataFrame:

@@ -7,12 +7,12 @@ from typing import Literal
 import polars as pl
 
 from curate.columns import Function
-from curate.engines import engine
+from curate.engines import as_engine
 from curate.filters.failed import Failed
 from curate.filters.top_k import TopK
 from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
-from curate.read import Source, read
+from curate.read import Source, as_source
 from curate.sample import Sample
 from curate.step import Engine, Step
 from curate.verifiers.math_equal import MathEqual
@@ -50,8 +50,7 @@ def random_right_of_k(
     bad_rows
         what becomes of rows that cannot be read: stop at the first, or set them aside with their line numbers
     """
-    if isinstance(teacher, str):
-        teacher = engine(teacher, temperature=temperature, top_p=top_p, max_tokens=max_tokens)
+    teacher = as_engine(teacher, temperature=temperature, top_p=top_p, max_tokens=max_tokens)
     steps: list[Step | Function] = [
         Sample(teacher, n=k),
         Truncated(),
@@ -60,7 +59,7 @@ def random_right_of_k(
         _lot(seed),
         TopK(("lot",)),
     ]
-    source = problems if isinstance(problems, Source) else read(problems, bad_rows=bad_rows)
+    source = as_source(problems, bad_rows)
     return Pipeline(source, steps)
 
 

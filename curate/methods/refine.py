@@ -12,11 +12,11 @@ from typing import Literal
 import polars as pl
 
 from curate.columns import Function
-from curate.engines import engine
+from curate.engines import as_engine
 from curate.filters.failed import Failed
 from curate.filters.not_rewritten import NotRewritten
 from curate.pipeline import Pipeline
-from curate.read import Source, read
+from curate.read import Source, as_source
 from curate.rewriters.refine import Refine
 from curate.run import Run
 from curate.step import Engine, Step
@@ -68,14 +68,14 @@ def refine(
         what becomes of rows that cannot be read: stop at the first, or set them aside with their line numbers
     """
     how = {"temperature": temperature, "max_tokens": max_tokens}
-    asked = engine(reviser, **how) if isinstance(reviser, str) else reviser
+    asked = as_engine(reviser, **how)
     refined = Refine(
         asked, MathEqual(), drafts=drafts, workspace=workspace, k=k, words=words, begin=begin, seed=seed
     )
     steps: list[Step | Function] = [refined]
     steps += [NotRewritten("refine")] if on_fail == "drop" else []
     steps += [MathEqual(), Failed("math_equal", abstained="drop")]
-    return Pipeline(traces if isinstance(traces, Source) else read(traces, bad_rows=bad_rows), steps)
+    return Pipeline(as_source(traces, bad_rows), steps)
 
 
 def call_rows(run: Run) -> pl.DataFrame:

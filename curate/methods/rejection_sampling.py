@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from curate.engines import engine
+from curate.engines import as_engine
 from curate.filters.exact_duplicates import ExactDuplicates
 from curate.filters.failed import Failed
 from curate.filters.shortest_k import ShortestK
 from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
-from curate.read import Source, read
+from curate.read import Source, as_source
 from curate.sample import Sample
 from curate.step import Engine
 from curate.verifiers.math_equal import MathEqual
@@ -53,13 +53,12 @@ def rejection_sampling(
     bad_rows
         what becomes of rows that cannot be read: stop at the first, or set them aside with their line numbers
     """
-    if isinstance(teacher, str):
-        options = {"model": model} if model else {}
-        teacher = engine(teacher, temperature=temperature, max_tokens=max_tokens, **options)
+    options = {"model": model} if model else {}
+    asked = as_engine(teacher, temperature=temperature, max_tokens=max_tokens, **options)
     return Pipeline(
-        problems if isinstance(problems, Source) else read(problems, bad_rows=bad_rows),
+        as_source(problems, bad_rows),
         [
-            Sample(teacher, n=n),
+            Sample(asked, n=n),
             Truncated(),
             MathEqual(),
             Failed("math_equal", abstained="drop"),

@@ -12,12 +12,12 @@ from typing import Literal
 
 import polars as pl
 
-from curate.engines import engine
+from curate.engines import as_engine
 from curate.errors import UserError
 from curate.filters.failed import Failed
 from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
-from curate.read import Source, read
+from curate.read import Source, as_source
 from curate.rewriters.retro_search import RetroSearch
 from curate.run import Run
 from curate.sample import Sample
@@ -95,15 +95,14 @@ def retro_search(
     if reviser is None and teacher is None:
         raise UserError("who revises these traces? Give a reviser: hf:PATH, or server:URL?model=NAME")
     how = {"temperature": temperature, "top_p": top_p}
-    asked = engine(teacher, **how, max_tokens=max_tokens) if isinstance(teacher, str) else teacher
-    by = engine(reviser, **how) if isinstance(reviser, str) else reviser or asked
+    asked = None if teacher is None else as_engine(teacher, **how, max_tokens=max_tokens)
+    by = asked if reviser is None else as_engine(reviser, **how)
     assert by is not None
     search = RetroSearch(
         by, MathEqual(), mode, n_rollouts, length_unit, stop_when_dominated, window,
         reference=reference, max_tokens=max_tokens, seed=seed,
     )  # fmt: skip
-    given = traces or [] if problems is None else problems
-    source = given if isinstance(given, Source) else read(given, bad_rows=bad_rows)
+    source = as_source(traces or [] if problems is None else problems, bad_rows)
     births = [] if asked is None else [Sample(asked, n=n)]
     unjudged: Literal["keep", "drop"] = "keep" if reference == "self" else "drop"
     steps = [*births, Truncated(), search, MathEqual(), Failed("math_equal", abstained=unjudged)]

@@ -11,13 +11,13 @@ from typing import Literal
 
 import polars as pl
 
-from curate.engines import engine
+from curate.engines import as_engine
 from curate.errors import UserError
 from curate.filters.failed import Failed
 from curate.filters.shortest_k import ShortestK
 from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
-from curate.read import Source, read
+from curate.read import Source, as_source
 from curate.run import Run
 from curate.sample import Sample
 from curate.step import Engine
@@ -58,11 +58,10 @@ def shortest_of_k(
     """
     if (k is None) == (like is None):
         raise UserError("how many samples a problem? Give k, or like, the folder of a run of retro_search")
-    if isinstance(teacher, str):
-        teacher = engine(teacher, temperature=temperature, top_p=top_p, max_tokens=max_tokens)
+    teacher = as_engine(teacher, temperature=temperature, top_p=top_p, max_tokens=max_tokens)
     n = affordable(Run(like)) if like is not None else k or 0
     steps = [Sample(teacher, n=n), Truncated(), MathEqual(), Failed("math_equal", abstained="drop")]
-    source = problems if isinstance(problems, Source) else read(problems, bad_rows=bad_rows)
+    source = as_source(problems, bad_rows)
     return Pipeline(source, [*steps, ShortestK()])
 
 

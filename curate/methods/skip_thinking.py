@@ -14,11 +14,11 @@ from typing import Any, Literal
 import polars as pl
 
 from curate.columns import Function
-from curate.engines import engine
+from curate.engines import as_engine
 from curate.filters.failed import Failed
 from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
-from curate.read import Source, read
+from curate.read import Source, as_source
 from curate.rewriters.skip_thinking import SkipThinking
 from curate.run import Run
 from curate.scores.token_logprobs import TokenLogprobs
@@ -67,13 +67,13 @@ def skip_thinking(
     bad_rows
         what becomes of rows that cannot be read: stop at the first, or set them aside with their line numbers
     """
-    learner = engine(student, max_tokens=max_tokens) if isinstance(student, str) else student
+    learner = as_engine(student, max_tokens=max_tokens)
     judged = [MathEqual(), Failed("math_equal", abstained="drop")]
     steps: list[Step | Function] = [Truncated(), *judged]
     steps += [TokenLogprobs(learner, of="student")] if chunker == "loss" else []
     losses = "student" if chunker == "loss" else None
     steps += [SkipThinking(learner, MathEqual(), chunks, losses, choice_trials), *judged]
-    return Pipeline(traces if isinstance(traces, Source) else read(traces, bad_rows=bad_rows), steps)
+    return Pipeline(as_source(traces, bad_rows), steps)
 
 
 def chunk_rows(run: Run) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import polars as pl
 
 from curate.columns import Function
-from curate.engines import engine
+from curate.engines import as_engine
 from curate.errors import UserError
 from curate.filters.exact_duplicates import ExactDuplicates
 from curate.filters.failed import Failed
@@ -23,7 +23,7 @@ from curate.filters.repetition import Repetition
 from curate.filters.top_k import TopK
 from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
-from curate.read import Source, read
+from curate.read import Source, as_source
 from curate.sample import Sample
 from curate.scores.length import Length
 from curate.scores.perplexity import Perplexity
@@ -87,12 +87,10 @@ def teacher_guided_selection(
     """
     if rule not in get_args(Rule):
         raise UserError(f"there is no rule {rule!r}; the rules are {', '.join(get_args(Rule))}")
-    if isinstance(teacher, str):
-        teacher = engine(teacher, temperature=temperature, max_tokens=max_tokens)
-    if isinstance(student, str):
-        student = engine(student)
+    teacher = as_engine(teacher, temperature=temperature, max_tokens=max_tokens)
+    student = as_engine(student)
     return Pipeline(
-        problems if isinstance(problems, Source) else read(problems, bad_rows=bad_rows),
+        as_source(problems, bad_rows),
         [
             Sample(teacher, n=n),
             Truncated(),

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from curate.engines import engine
+from curate.engines import as_engine
 from curate.errors import UserError
 from curate.filters.failed import Failed
 from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
-from curate.read import Source, read
+from curate.read import Source, as_source
 from curate.rewriters.trim_after_answer import TrimAfterAnswer
 from curate.sample import Sample
 from curate.step import Engine
@@ -56,10 +56,8 @@ def trim_after_answer(
         raise UserError(
             "trim_after_answer takes the traces of a teacher (problems and teacher), or of files (traces)"
         )
-    if isinstance(teacher, str):
-        teacher = engine(teacher, temperature=temperature, top_p=top_p, max_tokens=max_tokens)
-    given = traces or [] if problems is None else problems
+    how = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
+    births = [] if teacher is None else [Sample(as_engine(teacher, **how), n=n)]
     right = [MathEqual(), Failed("math_equal", abstained="drop")]
-    births = [] if teacher is None else [Sample(teacher, n=n)]
-    source = given if isinstance(given, Source) else read(given, bad_rows=bad_rows)
+    source = as_source(traces or [] if problems is None else problems, bad_rows)
     return Pipeline(source, [*births, Truncated(), *right, TrimAfterAnswer(), *right])
