@@ -11,8 +11,9 @@ most). Every finished run is compared with one that nobody touched and that know
 byte, rows by id, the ledger's calls. A run whose worker is killed in three starts one after the other says so
 and stops; it is started again, too. The server writes down every call before it answers it, in a file that
 outlives it, so that what was bought twice can be counted: of each kill at most as many calls as may be in
-flight. "Works again" is the time from the kill until the next answer is bought, or the next worker or replica
-is there, with the start of the process that was killed. Without Ray the other three are killed.
+flight, of the driver's as many again, which are on their way to the disk. "Works again" is the time from the
+kill until the next answer is bought, or the next worker or replica is there, with the start of the process
+that was killed. Without Ray the other three are killed.
 """
 
 from __future__ import annotations
@@ -42,7 +43,13 @@ from curate.errors import MissingDependency  # noqa: E402
 
 KINDS = {"driver": 0.3, "worker": 0.25, "server": 0.25, "replica": 0.2}
 REPLICAS = 2
-IN_FLIGHT = {"driver": CONCURRENCY, "worker": 0, "server": CONCURRENCY, "replica": CONCURRENCY // REPLICAS}
+# With the driver die as many calls on their way to the disk as with the server.
+IN_FLIGHT = {
+    "driver": 2 * CONCURRENCY,
+    "worker": 0,
+    "server": CONCURRENCY,
+    "replica": CONCURRENCY // REPLICAS,
+}
 TABLES = ("live.parquet", "dropped.parquet")
 
 
@@ -239,13 +246,15 @@ def drills(folder: Path, kills: int, seed: int, cluster: Cluster | None = None) 
 
 def table(found: Found) -> str:
     """What was killed, how often, what it cost, and how soon the run worked again."""
-    out = [f"{'killed':8s} {'times':>5s} {'bought twice':>12s} {'at most':>8s}   works again after"]
+    columns = f"{'bought twice':>12s} {'at most':>8s} {'by one kill':>12s} {'at most':>8s}"
+    out = [f"{'killed':8s} {'times':>5s} {columns}   works again after"]
     for kind in KINDS if not found.left_out else list(KINDS)[:-1]:
         kills = [k for k in found.kills if k.kind == kind]
         seen = [k.resumed_s for k in kills if k.resumed_s is not None]
         again = f"{statistics.median(seen):.2f} s (longest {max(seen):.2f})" if seen else "not seen"
         twice, most = sum(k.twice for k in kills), IN_FLIGHT[kind] * len(kills)
-        out.append(f"{kind:8s} {len(kills):5d} {twice:12d} {most:8d}   {again}")
+        by_one = f"{max((k.twice for k in kills), default=0):12d} {IN_FLIGHT[kind]:8d}"
+        out.append(f"{kind:8s} {len(kills):5d} {twice:12d} {most:8d} {by_one}   {again}")
     out.append(
         f"{found.runs} runs of {PROBLEMS} problems x {SAMPLES} samples, {found.calls:,} calls in all: "
         f"{found.lost} rows lost, {found.doubled} doubled, {found.other_bytes} tables that differ by a byte, "

@@ -33,6 +33,7 @@ def hesitant(messages: Any, prefix: str, seed: int) -> str:
 TEACHER = Scripted(model="t", script=hesitant)
 
 
+@pytest.mark.slow
 def test_the_shortest_and_a_random_one_of_the_right_ones(tmp_path: Path) -> None:
     shortest = shortest_of_k(curate.read(PROBLEMS), TEACHER, k=6).run(tmp_path / "short").traces.collect()
     drawn = {

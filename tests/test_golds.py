@@ -171,6 +171,6 @@ def test_a_verifier_that_answers_no_verdict_is_named_with_its_line(
     line = SaysTrue.row.__code__.co_firstlineno
     rows = ROWS.with_columns(response=pl.lit("7"))
     with pytest.raises(
-        RunError, match=rf"says_true answered True .*test_golds\.py, line {line}\); a verifier"
+        RunError, match=rf"says_true answered True .*test_golds\.py, line {line}\); it answers a Verdict"
     ):
         curate.Pipeline(curate.read(rows), [SaysTrue()]).run(tmp_path / "run")

@@ -94,6 +94,7 @@ def test_an_interval_stays_within_the_values(values: list[float], seed: int) -> 
     assert bootstrap([values[0]], seed=seed) == (values[0], values[0])
 
 
+@pytest.mark.slow
 def test_nineteen_intervals_of_twenty_hold_the_truth() -> None:
     rng = np.random.default_rng(0)
     held = sum(

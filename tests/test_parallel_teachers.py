@@ -122,6 +122,7 @@ def test_what_cannot_be_told_apart_or_asked_is_refused() -> None:
         Attempts((one, other), verifier=MathEqual(), n=0)
 
 
+@pytest.mark.slow
 def test_two_checkpoints_teach_the_same_problems(tmp_path: Path) -> None:
     engines = tuple(
         HF(str(WORLD / n), dtype="float32", device="cpu", max_tokens=160) for n in ("teacher", "student")

@@ -620,6 +620,7 @@ TRACES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_all_real_traces(data: Path, tmp_path: Path) -> None:
     files = [data / "traces" / f"{name}.jsonl.gz" for name in TRACES]
     loaded = read(files).load(tmp_path)

@@ -36,6 +36,7 @@ def test_every_real_trace_ends_live_or_dropped_with_a_reason(data: Path, tmp_pat
     assert wrong / (wrong + right) < 0.01, f"{wrong} of {wrong + right} kept rows are labelled wrong"
 
 
+@pytest.mark.slow
 def test_stored_traces_become_a_dataset_that_a_student_trains_on(data: Path, tmp_path: Path) -> None:
     names = ("farel", "thought_anchors_math", "rgym_multisample")
     files = [str(data / "traces" / f"{name}.jsonl.gz") for name in names]

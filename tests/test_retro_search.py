@@ -92,6 +92,7 @@ def wanted(rows: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_real_traces_at_once_are_revised_like_one_after_the_other(data: Path, tmp_path: Path) -> None:
     rows = real_traces(data, 30, 4)
     path, want = write(tmp_path, rows), wanted(rows)

@@ -236,6 +236,7 @@ def test_the_control_matches_what_the_method_would_keep(counts: list[tuple[int, 
     assert {sizes[i] for i in drawn} <= set(range(min(kept), max(kept) + 1))
 
 
+@pytest.mark.slow
 def test_the_method_from_the_command_line(tmp_path: Path) -> None:
     """Two rules in one folder: the second pays for nothing."""
     argv = [sys.executable, "-m", "curate.cli", "run", "teacher_guided_selection"]

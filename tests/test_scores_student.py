@@ -195,6 +195,7 @@ def test_an_empty_trace_has_null_scores_and_one_too_long_is_set_aside_whole(
     assert gone["response"] == texts[1] and "the context of" in gone["why"] and "holds 512" in gone["why"]
 
 
+@pytest.mark.slow
 def test_real_traces_are_scored_whole_or_set_aside(data: Path, tiny_model: Path, tmp_path: Path) -> None:
     """Texts that no author of this test wrote: each character is in one sentence, each score there."""
     place = tmp_path / "model"
