@@ -142,6 +142,8 @@ def threshold_sweep(
     beta and at `like`, the mean over problems in which both vary, -1 to 1, null where there are none. traces:
     all candidates of a problem, so those that a selection has set aside as well.
     """
+    if "provenance" not in traces.collect_schema():
+        raise UserError("the traces have no column 'provenance'; put Provenance() into the pipeline")
     span = pl.element().struct
     inside = span.field("field") == field
     known = inside & span.field("value").is_not_null()

@@ -170,6 +170,11 @@ def test_a_larger_beta_gives_the_teacher_less_and_agrees_with_itself(made: list[
     assert threshold_sweep(frame.lazy(), field="response")["teacher"].to_list() == [0] * 4
 
 
+def test_a_sweep_of_traces_without_origins_is_one_sentence() -> None:
+    with pytest.raises(UserError, match=r"have no column 'provenance'; put Provenance\(\)"):
+        threshold_sweep(pl.LazyFrame({"problem_id": ["p"]}))
+
+
 def test_measures_over_the_whole_table_start_empty_in_a_child(tmp_path: Path) -> None:
     thinking = "So the answer is 14.\n\nWait, is it? Yes, it is."
     rows = pl.DataFrame({"question": ["q", "q"], "model": ["a", "b"], "answer": ["14"] * 2})
