@@ -106,6 +106,22 @@ def test_the_last_value_is_a_number_or_a_piece_of_mathematics(response: str, tex
     assert last_value(response) == (text, "last value", False)
 
 
+@pytest.mark.parametrize(
+    ("response", "text"),
+    [
+        ("The energy is 12 joules.", "12 joules"),
+        ("It covers 12 hectares of land.", "12 hectares"),
+        ("The power is 3 megawatts.", "3 megawatts"),
+        ("It has a volume of 3 cubic yards.", "3 cubic yards"),
+        ("There are 5 bars of soap.", "5"),
+        ("It costs 12 rupees.", "12"),
+        ("She earns 12 dollars per hour.", "12"),
+    ],
+)
+def test_every_unit_of_measure_behind_the_last_number_belongs_to_it(response: str, text: str) -> None:
+    assert final_value(response) == (text, "last value", False)
+
+
 def test_last_words_are_the_last_emphasis_or_a_single_line() -> None:
     assert last_words("**North**?\n\nShe faces **east**.") == ("east", "last value", False)
     assert last_words("east") == ("east", "line", False)

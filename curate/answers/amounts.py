@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 
 from curate.answers.found import LONGEST
+from curate.unit_names import WORDS
 
-_UNITS = (
-    r"[kcdm]?m(?:eters?|etres?|iles?)?|kilometers?|centimeters?|millimeters?|feet|foot|ft|inch(?:es)?"
-    r"|yards?|miles?"
-    r"|[km]?g(?:rams?)?|kilograms?|pounds?|lbs?|ounces?|oz|tons?|tonnes?|[mM]?[lL](?:iters?|itres?)?"
-    r"|gallons?|quarts?"
-    r"|pints?|cups?|s(?:ec(?:ond)?s?)?|min(?:ute)?s?|h(?:ou)?rs?|hours?|days?|weeks?|months?|years?"
-    r"|km/h|m/s|mph"
-    r"|degrees?|radians?|per ?cent|dollars?|cents?|euros?|[kM]?Pa|[kM]?J|[kM]?N|[kMG]?W|[kM]?V|[mk]?A"
-    r"|[kMG]?Hz|mol|K"
+_MEASURES = {"m", "kg", "s", "A", "K", "mol", "cd", "rad", "sr", "lm", "bit", "dB"}  # no money, no number
+_HOMONYMS = frozenset("bar bit gon grain gray mil molar revolution slug stone".split())
+_SPOKEN = [
+    word
+    for word, (_, powers) in WORDS.items()
+    if powers and _MEASURES.issuperset(base for base, _ in powers) and word.rstrip("s") not in _HOMONYMS
+]
+_UNITS = (  # of symbols those that are no word of a sentence: neither in nor a, t and d
+    r"[kcdm]?m|ft|[km]?g|lbs?|oz|[mM]?[lL]|s|km/h|m/s|mph|[kM]?Pa|[kM]?J|[kM]?N|[kMG]?W|[kM]?V|[mk]?A"
+    rf"|[kMG]?Hz|mol|K|(?:kilo|centi|milli|mega|giga|micro|nano)?(?:{'|'.join(map(re.escape, _SPOKEN))})"
+    r"|per ?cent|dollars?|cents?|euros?"
 )
 UNIT = (
     rf"(?:\s?(?:\\?%|°C?|\^\{{?\\circ\}}?)"

@@ -19,8 +19,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
-from curate.maths.unit_names import SCALES, named, ratio
 from curate.maths.unit_text import plain
+from curate.unit_names import SCALES, named, ratio
 
 LONGEST = 80  # characters
 STEEPEST = 12  # the highest power

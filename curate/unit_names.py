@@ -217,25 +217,25 @@ def _base(text: str) -> tuple[str, Fraction]:
     return base, Fraction(text[len(base) :] or 1)
 
 
-_SYMBOLS, _PREFIXED, _WORDS = _tables()
+_SYMBOLS, _PREFIXED, WORDS = _tables()
 _TENS = [(PREFIXES, True), (WRITTEN, False), (CYRILLIC, False)]
 
 
 @lru_cache(4096)
 def named(name: str) -> Named | None:
     """One unit by its symbol or its word, with or without a prefix; None for what is none."""
-    if name in _SYMBOLS or name in _WORDS:
-        return _SYMBOLS.get(name) or _WORDS[name]
+    if name in _SYMBOLS or name in WORDS:
+        return _SYMBOLS.get(name) or WORDS[name]
     for tens, only_its_own in _TENS:
         for prefix, power in tens.items():
             value, allowed = _PREFIXED.get(name.removeprefix(prefix), (None, ""))
             if name.startswith(prefix) and value and (prefix in allowed or not only_its_own):
                 return value[0] * Fraction(10) ** power, value[1]
     low = name.lower()
-    if low in _WORDS:
-        return _WORDS[low]
+    if low in WORDS:
+        return WORDS[low]
     for prefix, power in SPOKEN.items():
-        if low.startswith(prefix) and (value := _WORDS.get(low[len(prefix) :])):
+        if low.startswith(prefix) and (value := WORDS.get(low[len(prefix) :])):
             return value[0] * Fraction(10) ** power, value[1]
     bare = low if low in LOOSE else low[:-1] if low.endswith("s") and low[:-1] in LOOSE else ""
     return named(bare) if bare and bare != name else None
