@@ -99,6 +99,7 @@ def test_a_server_that_knows_no_ban_is_asked_without_and_it_is_said(caplog: pyte
         calls = [{"ban": ["Wait"]} for _ in range(3)]
         answers = [*ask(server.url, *calls), *ask(server.url, {"ban": [f"Wait {2}"]}, {})]
         assert [reply.text for [reply] in answers] == ["Wait"] * 5
+        assert len([body for body in server.bodies if "bad_words" in body]) == 4  # each ban is tried
     refused = [record.message for record in caplog.records if "bad_words" in record.message]
     assert [server.url in words for words in refused] == [True, True]  # once for each engine that was opened
 

@@ -51,7 +51,7 @@ class Host:
     client: httpx.AsyncClient
     limiter: Limiter
     checked: bool = False  # that it serves the model; asked again after a connection broke
-    bans: bool = True  # false once it has refused `bad_words`
+    refused_ban: bool = False  # it has refused `bad_words`, which was said
     out: int = 0
     failed: int = 0  # in a row
     deaths: int = 0  # in a row

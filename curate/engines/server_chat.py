@@ -47,15 +47,15 @@ def request(
 
 async def post(host: Host, path: str, body: dict[str, Any]) -> httpx.Response:
     """What the server answers; where it refuses the field `bad_words`, what it answers without, said once."""
-    plain = {name: value for name, value in body.items() if name != "bad_words"}
-    response = await host.client.post(path, json=body if host.bans else plain)
+    response = await host.client.post(path, json=body)
     if "bad_words" not in body or response.status_code not in (400, 422) or "bad_words" not in response.text:
         return response
+    plain = {name: value for name, value in body.items() if name != "bad_words"}
     response = await host.client.post(path, json=plain)
-    if response.status_code == 200 and host.bans:  # else it refuses something else, too
-        host.bans = False
+    if response.status_code == 200 and not host.refused_ban:  # else it refuses something else, too
+        host.refused_ban = True
         logger.warning(
-            f"the server at {host.url} takes no `bad_words` and may say what is banned; a method that bans a "
+            f"the server at {host.url} refuses `bad_words` and may say what is banned; a method that bans a "
             "string draws again where it is said, and counts what that cost"
         )
     return response
