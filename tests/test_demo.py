@@ -10,6 +10,10 @@ from pathlib import Path
 import datasets
 import polars as pl
 import pytest
+from served import serving
+from small_demo import small_demo
+
+from curate.demo import WORLD
 
 
 @pytest.mark.slow
@@ -41,3 +45,11 @@ def test_the_student_gains_thirty_points(tmp_path: Path) -> None:
     seen = {q for q in live["question"]}
     heldout = pl.read_ndjson(Path("curate/demo_world/heldout.jsonl"))["question"]
     assert not seen & set(heldout), "the student is measured on problems it never saw"
+
+
+@pytest.mark.slow
+def test_the_road_is_walked_with_a_teacher_behind_a_server(tmp_path: Path) -> None:
+    with serving(WORLD / "teacher") as url:
+        small_demo(tmp_path / "demo", teacher=f"{url}#{WORLD / 'teacher'}")
+    ledger = pl.read_parquet(tmp_path / "demo" / "run" / "ledger.parquet")
+    assert ledger.filter(pl.col("calls") > 0)["engine"].to_list() == ["teacher"]

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
 import sys
 import warnings
 from collections import Counter
@@ -18,9 +19,11 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from conftest import ROOT
 from served import same_scores, work
 from vllm_served import need_vllm, vllm_running, vllm_serving
 
+from curate.demo import WORLD
 from curate.engines import vllm_start
 from curate.engines.hf import HF
 from curate.engines.server import Server
@@ -169,6 +172,18 @@ def make(tiny_model: Path) -> Iterator[Any]:
     need_vllm()
     with vllm_running(tiny_model) as make:
         yield make
+
+
+@pytest.mark.vllm
+def test_the_demo_is_walked_with_a_teacher_on_vllm(tmp_path: Path) -> None:
+    need_vllm()
+    call = f"small_demo(Path({str(tmp_path / 'demo')!r}), teacher='vllm:{WORLD / 'teacher'}?dtype=float32')"
+    program = f"from pathlib import Path; from small_demo import small_demo; {call}"
+    places = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, **places}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 @pytest.mark.vllm
