@@ -167,6 +167,14 @@ class Told:
         request.wfile.write(data)
 
 
+class Listener(ThreadingHTTPServer):
+    """A server in this process, which says nothing of a client that went away."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextlib.contextmanager
 def told(answer: Callable[[int, dict[str, Any]], Answer]) -> Iterator[Told]:
     """A server in a thread of this process; `GET /models` is not there, as with many servers."""
@@ -181,7 +189,7 @@ def told(answer: Callable[[int, dict[str, Any]], Answer]) -> Iterator[Told]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Listener(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     it.url = f"http://127.0.0.1:{server.server_address[1]}/v1"

@@ -16,11 +16,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import polars as pl
 import pytest
+from served import Listener
 
 import curate
 from curate.cli import main
@@ -424,7 +425,7 @@ class Faulty(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def faulty() -> Iterator[Callable[[int, bytes], str]]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Faulty)
+    server = Listener(("127.0.0.1", 0), Faulty)
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
     def url(status: int, body: bytes) -> str:

@@ -148,6 +148,7 @@ def test_a_warden_that_dies_in_the_middle_is_no_verdict_on_the_program() -> None
     made = Server("full")
     with made.run("main", {"units": ["import time; time.sleep(100)"]}, Limits(256, 10), b"") as run:
         made.process.kill()
+        made.process.wait()  # else the keeper may still hear first that we want its end
         assert "broken" in run.end()
     made.close()
 
