@@ -103,7 +103,7 @@ def _try_once() -> None:
 def _serve(control: socket.socket, level: str, caller: int) -> None:
     poll = select.poll()
     poll.register(control, select.POLLIN)
-    fds = array.array("i")
+    fds, warden = array.array("i"), os.getpid()
     while os.getppid() == caller:
         if not poll.poll(ALIVE_S * 1000):
             continue
@@ -117,14 +117,13 @@ def _serve(control: socket.socket, level: str, caller: int) -> None:
             if not os.fork():
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 control.close()
-                _keep(json.loads(message), list(fds), level)
+                _keep(json.loads(message), list(fds), level, warden)
         for fd in fds:
             os.close(fd)
 
 
-def _keep(request: dict[str, Any], fds: list[int], level: str) -> None:
-    """Be the keeper of one run, to its end; never returns."""
-    warden = os.getppid()
+def _keep(request: dict[str, Any], fds: list[int], level: str, warden: int) -> None:
+    """Be the keeper of one run, to its end or to that of the warden; never returns."""
     report = socket.socket(fileno=fds[0])
     try:
         if level == "full":
