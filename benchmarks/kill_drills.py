@@ -8,12 +8,12 @@ replicas of the engine on a Ray cluster of this machine. At a random moment one 
 9: the driver (started again with the same command, once its replicas have died with it), a worker of the pool
 or a replica (the run has to notice), or the server (started again at the same address after half a second at
 most). Every finished run is compared with one that nobody touched and that knows of no Ray: tables byte by
-byte, rows by id, the ledger's calls. A run whose worker is killed in three starts one after the other says so
-and stops; it is started again, too. The server writes down every call before it answers it, in a file that
-outlives it, so that what was bought twice can be counted: of each kill at most as many calls as may be in
-flight, of the driver's as many again, which are on their way to the disk. "Works again" is the time from the
-kill until the next answer is bought, or the next worker or replica is there, with the start of the process
-that was killed. Without Ray the other three are killed.
+rows by id, the ledger's calls. A run whose worker is killed in three starts one after the other, or which
+begins a step while the server is down, says so and stops; it is started again, too. The server writes down
+every call before it answers it, in a file that outlives it, so that what was bought twice can be counted: of
+each kill at most as many calls as may be in flight, of the driver's as many again, which are on their way to
+the disk. "Works again" is the time from the kill until the next answer is bought, or the next worker or
+replica is there, with the start of the process that was killed. Without Ray the other three are killed.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ IN_FLIGHT = {
     "server": CONCURRENCY,
     "replica": CONCURRENCY // REPLICAS,
 }
+# A worker was killed in three starts one after the other; a step began while the server was down.
+STOPS = ("a worker process did not start (signal 9)", "no server answers")
 TABLES = ("live.parquet", "dropped.parquet")
 
 
@@ -82,7 +84,7 @@ class Found:
     calls: int = 0
     never_asked_before: int = 0
     ledger_wrong: int = 0
-    gave_up: int = 0  # a worker was killed in each of its three starts: the run stops, and is started again
+    stopped: int = 0  # times that a run stopped for one of STOPS, and was started again
     left_out: str = ""  # why no replicas were killed
 
 
@@ -91,7 +93,7 @@ class Drill:
 
     def __init__(self, shop: Shop, problems: Path, out: Path, cluster: Cluster | None = None) -> None:
         self.shop, self.problems, self.out, self.cluster = shop, problems, out, cluster
-        self.gave_up = 0
+        self.stopped = 0
         self.start()
 
     def start(self) -> None:
@@ -111,9 +113,10 @@ class Drill:
             return False
         if not self.driver.returncode:
             return True
-        if "a worker process did not start (signal 9)" not in (said := self.errors.read_text()):
+        said = self.errors.read_text()
+        if not any(words in said for words in STOPS):
             sys.exit(f"the run failed:\n{said[-3000:]}")
-        self.gave_up += 1
+        self.stopped += 1
         if self.cluster:
             self.cluster.wait_until_empty()
         self.start()
@@ -235,7 +238,7 @@ def drills(folder: Path, kills: int, seed: int, cluster: Cluster | None = None) 
             shop.start()
             drill = Drill(shop, problems, folder / f"run{found.runs}", cluster)
             killed(drill, found, kills, rng)
-            found.gave_up += drill.gave_up
+            found.stopped += drill.stopped
             bought_twice(shop.given["log"], once, found.kills[before:], found)
             compare(folder / "quiet", drill.out, found)
             shutil.rmtree(drill.out)
@@ -260,7 +263,7 @@ def table(found: Found) -> str:
         f"{found.lost} rows lost, {found.doubled} doubled, {found.other_bytes} tables that differ by a byte, "
         f"{found.never_asked_before} calls that the quiet run did not make, {found.twice_without_a_kill} "
         f"bought twice without a kill, {found.ledger_wrong} ledgers that count otherwise; "
-        f"{found.gave_up} times a run stopped, a worker having been killed in three starts in a row"
+        f"{found.stopped} times a run stopped with a sentence, and was started again"
     )
     return "\n".join([*out, found.left_out] if found.left_out else out)
 
