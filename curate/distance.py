@@ -1,11 +1,20 @@
-"""How far apart texts are: Levenshtein in characters, divided by the longer length."""
+"""Which traces of a problem are compared, and how far apart they are: Levenshtein, by the longer length."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import polars as pl
+
 from curate.errors import require
+from curate.together import by_problem
+
+
+def comparable(frame: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    """Each problem's traces: row, trace_id, and as `text` the thinking or, without one, the response."""
+    text = pl.coalesce("thinking", "response").fill_null("")
+    return by_problem(frame.select("row", "problem_id", "trace_id", text=text))
 
 
 def distances(texts: Sequence[str]) -> Any:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from curate.distance import distances
+from curate.distance import comparable, distances
 from curate.errors import UserError
 from curate.step import Filter
-from curate.together import by_problem
 
 
 @dataclass(frozen=True)
@@ -54,10 +53,8 @@ class Farthest(Filter):
             raise UserError(f"least={self.least} is no distance; it is a share of the length, from 0 to 1")
 
     def mark(self, frame: pl.LazyFrame) -> pl.LazyFrame:
-        text = pl.coalesce("thinking", "response").fill_null("")
-        rows = frame.select("row", "problem_id", "trace_id", text=text)
         gone: list[tuple[int, str]] = []
-        for traces in by_problem(rows):
+        for traces in comparable(frame):
             numbers, ids = traces["row"].to_list(), traces["trace_id"].to_list()
             kept, near = farthest(traces["text"].to_list(), self.k, self.least)
             for i, (distance, other) in near.items():

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from curate.distance import distances
+from curate.distance import comparable, distances
 from curate.errors import UserError
 from curate.step import Filter
-from curate.together import by_problem
 
 
 @dataclass(frozen=True)
@@ -46,10 +45,8 @@ class Nearest(Filter):
             raise UserError(f"k={self.k} would keep no trace of any problem; give 1 or more")
 
     def mark(self, frame: pl.LazyFrame) -> pl.LazyFrame:
-        text = pl.coalesce("thinking", "response").fill_null("")
-        rows = frame.select("row", "problem_id", "trace_id", text=text)
         gone: list[tuple[int, str]] = []
-        for traces in by_problem(rows):
+        for traces in comparable(frame):
             numbers, kept = traces["row"].to_list(), nearest(traces["text"].to_list(), self.k)
             for i in {*range(len(numbers))} - {*kept}:
                 gone.append((numbers[i], f"not among the {len(kept)} that are nearest to each other"))

@@ -7,9 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from curate.distance import distances
+from curate.distance import comparable, distances
 from curate.step import Score
-from curate.together import by_problem
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,8 @@ class Distance(Score):
         return {"nearest_distance": pl.Float64, "mean_distance": pl.Float64}
 
     def mark(self, frame: pl.LazyFrame) -> pl.LazyFrame:
-        text = pl.coalesce("thinking", "response").fill_null("")
         found: list[tuple[int, float | None, float | None]] = []
-        for traces in by_problem(frame.select("row", "problem_id", "trace_id", text=text)):
+        for traces in comparable(frame):
             apart = distances(traces["text"].to_list())
             for i, row in enumerate(traces["row"]):
                 others = [float(d) for j, d in enumerate(apart[i]) if j != i]
