@@ -74,6 +74,9 @@ def test_a_name_makes_an_engine() -> None:
     assert served == Server("org/m", url="http://localhost:1/v1", temperature=0.5, max_tokens=7)
     there = engine("http://localhost:1/v1#org/m+2?temperature=0.5&max_tokens=7")
     assert there == Server("org/m+2", url="http://localhost:1/v1", temperature=0.5, max_tokens=7)
+    for name in ("7", "1e3", "None"):
+        assert engine(f"http://localhost:1/v1#{name}").model == name
+    assert engine("hf:org/model?revision=0123456&top_k=3") == HF("org/model", revision="0123456", top_k=3)
     assert engine("hf:org/model", top_k=3, dtype="float32") == HF("org/model", top_k=3, dtype="float32")
     assert engine("scripted:test_engine_specs:say_four").script is say_four  # type: ignore[attr-defined]
     assert type(engine("test_engine_specs:Mine")).__name__ == "Mine"

@@ -20,6 +20,9 @@ KINDS = {
     "ray": "replicas of any of these on a Ray cluster: ray:hf:PATH, with the options replicas=2 and gpus=1",
 }
 
+TEXTS = frozenset({"model", "revision", "api_key"})
+"""Options that are text whatever they look like: a model may be called 7, and a revision 0123456."""
+
 
 def engine(spec: str, **options: Any) -> Engine:
     """The engine that `spec` names: KIND:WHAT, or an import path MODULE:CLASS of your own.
@@ -33,7 +36,8 @@ def engine(spec: str, **options: Any) -> Engine:
         model, _, more = model.partition("?")
         spec = f"server:{url}?model={quote(model, safe='/')}&{more}" if model else f"server:{url}"
     spec, _, query = spec.partition("?")
-    options = {**{k: _value(v) for k, v in parse_qsl(query, keep_blank_values=True)}, **options}
+    told = parse_qsl(query, keep_blank_values=True)
+    options = {**{k: v if k in TEXTS else _value(v) for k, v in told}, **options}
     kind, colon, what = spec.partition(":")
     if kind in KINDS and not what:
         raise UserError(f"the engine {spec!r} does not say which: {KINDS[kind]}.")
