@@ -139,15 +139,17 @@ def threshold_sweep(
 
     Columns: beta; teacher, the number of sentences; share, of the scored ones, 0 to 1; variance, of the count
     among the traces of a problem, the mean over problems; tau, Kendall's tau-b between the counts at this
-    beta and at `like`, the mean over problems in which both vary, -1 to 1, null where there are none. traces:
-    all candidates of a problem, so those that a selection has set aside as well.
+    beta and at `like`, the mean over problems in which both vary, -1 to 1, null where there are none. What
+    three models share (`distilled`) stays shared at every beta, as alpha stays. traces: all candidates of a
+    problem, so those that a selection has set aside as well.
     """
     if "provenance" not in traces.collect_schema():
         raise UserError("the traces have no column 'provenance'; put Provenance() into the pipeline")
     span = pl.element().struct
     inside = span.field("field") == field
     known = inside & span.field("value").is_not_null()
-    counts = {str(b): inside & (span.field("value").round(12) > b) for b in (*betas, like)}
+    apart = inside & span.field("label").ne_missing("shared")
+    counts = {str(b): apart & (span.field("value").round(12) > b) for b in (*betas, like)}
     rows = traces.filter(pl.col("provenance").is_not_null()).select(
         "problem_id",
         **{

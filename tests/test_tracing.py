@@ -19,7 +19,7 @@ from curate.rewriters.trim_after_answer import TrimAfterAnswer
 from curate.schema import SPANS
 from curate.scores.fidelity import Fidelity, bleu, side_by_side
 from curate.scores.pass_rate import PassRate
-from curate.scores.provenance import Provenance
+from curate.scores.provenance import Provenance, origin
 from curate.scores.sentence_logprob import SentenceLogprob
 from curate.scores.token_logprobs import TokenLogprobs
 from curate.tracing import influence, kendall, position_profile, spurious_teacher, threshold_sweep
@@ -168,6 +168,21 @@ def test_a_larger_beta_gives_the_teacher_less_and_agrees_with_itself(made: list[
     several = {p for p, _ in made if sum(q == p for q, _ in made) > 1}
     assert sweep["variance"].null_count() == (0 if several else 3)
     assert threshold_sweep(frame.lazy(), field="response")["teacher"].to_list() == [0] * 4
+
+
+@given(st.lists(st.tuples(*[st.sampled_from([0.0, 0.1, 0.15, 0.2, 0.4, 0.9])] * 3), min_size=1, max_size=9))
+def test_what_three_models_share_stays_shared_at_every_beta(made: list[tuple[float, float, float]]) -> None:
+    """As `origin` would label the same probabilities, also at a beta below the alpha that labelled them."""
+    spans = [
+        dict(field="thinking", start=i, end=i + 1, label=origin(known, 0.1, 0.1), value=known[0] - known[1])
+        for i, known in enumerate(made)
+    ]
+    frame = pl.LazyFrame({"problem_id": ["p"], "provenance": [spans]}, schema_overrides={"provenance": SPANS})
+    betas = (0.0, 0.05, 0.1, 0.3)
+    expected = [sum(origin(known, 0.1, beta) == "teacher" for known in made) for beta in betas]
+    sweep = threshold_sweep(frame, betas=betas)
+    assert sweep["teacher"].to_list() == expected
+    assert sweep["share"].to_list() == [n / len(made) for n in expected]
 
 
 def test_a_sweep_of_traces_without_origins_is_one_sentence() -> None:
