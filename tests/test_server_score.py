@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from served import QUICK, Answer, same_scores, serving, told, work
 from tiny_model import THINKING_TEMPLATE, build
@@ -63,6 +64,29 @@ def test_a_begun_turn_that_opens_its_thinking_takes_the_place_of_the_templates_t
     assert found[0].logprob == pytest.approx(found[1].logprob, abs=1e-4)
 
 
+def test_ranks_are_told_where_they_are_asked_for(url: str, thinker: Path) -> None:
+    body = {"model": str(thinker), "prompt": [5, 6, 7], "max_tokens": 1, "prompt_logprobs": 0}
+
+    def ranks(more: dict[str, Any]) -> list[Any]:
+        reply = httpx.post(f"{url}/completions", json=body | more).json()
+        return [chance["rank"] for at in reply["choices"][0]["prompt_logprobs"][1:] for chance in at.values()]
+
+    assert ranks({}) == ranks({"vllm_xargs": {"rank": 0}}) == [None, None]
+    assert all(rank >= 1 for rank in ranks({"vllm_xargs": {"rank": 1}}))
+    refused = httpx.post(f"{url}/completions", json=body | {"vllm_xargs": {"rnk": 1}})
+    assert refused.status_code == 400 and "did you mean 'rank'?" in refused.text
+
+
+def test_a_server_is_told_of_ranks_only_where_they_are_wanted() -> None:
+    good = {"prompt_logprobs": [None, *({str(ord(c)): chance(c)} for c in "?ab")]}
+    for rank in (False, True):
+        with told(Tokens(good).answer) as server:
+            [found] = work(Server("m", url=server.url, **QUICK), ("score", {"text": "ab", "rank": rank}))
+        [body] = [body for body in server.bodies if "prompt_logprobs" in body]
+        assert body.get("vllm_xargs") == ({"rank": 1} if rank else None)
+        assert found.rank == ((1, 1) if rank else None)
+
+
 def test_what_cannot_be_scored_fails_alone(url: str, thinker: Path) -> None:
     with pytest.raises(CallFailed, match=r"prompt and text has \d+ tokens .* holds 512"):
         work(Server(str(thinker), url=url), ("score", {"text": "sum " * 600}))
@@ -80,10 +104,11 @@ def test_a_server_that_has_no_such_thing_is_one_sentence() -> None:
         with told(Tokens(last).answer) as server:
             with pytest.raises(UserError, match=without):
                 work(Server("m", url=server.url, **QUICK), ("score", {"text": "ab"}))
-    bare = {"prompt_logprobs": [None, *({str(ord(c)): {"logprob": -0.5}} for c in "?ab")]}
-    with told(Tokens(bare).answer) as server:
-        with pytest.raises(UserError, match="the server of 'm' tells no ranks; score with hf:m"):
-            work(Server("m", url=server.url, **QUICK), ("score", {"text": "ab", "rank": True}))
+    for without_rank in ({"logprob": -0.5}, {"logprob": -0.5, "rank": None}):
+        bare = {"prompt_logprobs": [None, *({str(ord(c)): without_rank} for c in "?ab")]}
+        with told(Tokens(bare).answer) as server:
+            with pytest.raises(UserError, match="the server of 'm' tells no ranks; score with hf:m"):
+                work(Server("m", url=server.url, **QUICK), ("score", {"text": "ab", "rank": True}))
 
 
 def test_what_is_no_answer_is_asked_again_and_in_the_end_given_up() -> None:

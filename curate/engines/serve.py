@@ -4,7 +4,8 @@ Chat (n, stop, seed, logprobs, bad_words, a continued last message) and what `sc
 asks, as vLLM has it: /tokenize, /detokenize, /v1/completions with tokens and prompt_logprobs. What is asked
 at the same time is answered together. An unknown field is refused, not ignored. Beyond the standard, a choice
 tells its `output_tokens`, and the tag by which the chat template `opened` its thinking; an entry of
-`logprobs.content` has no `token`. There is no key and no encryption: for this machine, not for the internet.
+`logprobs.content` has no `token`; the rank of a prompt's own token, a second look at the vocabulary, is null
+unless `vllm_xargs` has a `rank`. There is no key and no encryption: for this machine, not for the internet.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _CHAT = _SAMPLING | {
     "model", "messages", "n", "stop", "seed", "logprobs", "top_logprobs", "bad_words", "max_tokens",
     "max_completion_tokens", "add_generation_prompt", "continue_final_message", "stream", "user",
 }  # fmt: skip
-_SCORE = {"model", "prompt", "prompt_logprobs", "max_tokens", "temperature", "stream", "user"}
+_SCORE = {"model", "prompt", "prompt_logprobs", "max_tokens", "temperature", "stream", "user", "vllm_xargs"}
 _TOKENIZE = {"model", "prompt", "messages", "add_special_tokens", "add_generation_prompt"}
 
 
@@ -130,14 +131,17 @@ async def _score(engine: HF, body: dict[str, Any]) -> dict[str, Any]:
         raise InputError("only scoring is served here: a prompt of tokens, prompt_logprobs, max_tokens=1")
     if not set(ids) <= set(range(len(engine.checkpoint.tokenizer))):
         raise InputError("the prompt has a token that this model does not have")
+    more = body.get("vllm_xargs") or {}
+    _check(more, {"rank"})
     asked = ids[:1], ids[1:], [(0, 0)] * (len(ids) - 1)
-    found = await engine.score_ids(*asked, top_k=int(k), rank=True)
+    found = await engine.score_ids(*asked, top_k=int(k), rank=bool(more.get("rank")))
     told: list[Any] = [None]
-    for i, (token, chance, rank) in enumerate(zip(found.ids, found.logprob, found.rank or (), strict=True)):
+    for i, (token, chance) in enumerate(zip(found.ids, found.logprob, strict=True)):
         chances = {t: (x, place) for place, (t, x) in enumerate(found.top[i] if found.top else (), 1)}
+        own = chance, found.rank[i] if found.rank is not None else None
         told.append(
             {t: {"logprob": x, "rank": place, "decoded_token": _text(engine, [t])}
-             for t, (x, place) in {**chances, token: (chance, rank)}.items()}
+             for t, (x, place) in {**chances, token: own}.items()}
         )  # fmt: skip
     choice = {"index": 0, "text": "", "finish_reason": "length", "prompt_logprobs": told}
     usage = {"prompt_tokens": len(ids), "completion_tokens": 0, "total_tokens": len(ids)}

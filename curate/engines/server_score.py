@@ -56,12 +56,13 @@ async def score(
     if not ids:
         return TokenScores((), (), (), (), None, () if top_k else None, () if rank else None)
     body = {"model": model, "prompt": whole, "max_tokens": 1, "temperature": 0.0, "prompt_logprobs": top_k}
-    choice = (await post("completions", body))["choices"][0]
+    ranked = {"vllm_xargs": {"rank": 1}} if rank else {}  # vLLM's field for what is ours; it ranks unasked
+    choice = (await post("completions", body | ranked))["choices"][0]
     told = choice.get("prompt_logprobs")
     if not isinstance(told, list) or len(told) != len(whole):
         raise untold(model)
     found = [{int(i): chance for i, chance in at.items()} for at in told[len(before) :]]
-    if rank and any("rank" not in at[i] for i, at in zip(ids, found, strict=True)):
+    if rank and any(at[i].get("rank") is None for i, at in zip(ids, found, strict=True)):
         raise UserError(f"the server of {model!r} tells no ranks; score with hf:{model} or vllm:{model}.")
     spans = await _spans(post, model, ids, [at[i] for i, at in zip(ids, found, strict=True)], text)
     return TokenScores(
