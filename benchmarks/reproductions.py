@@ -46,7 +46,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import polars as pl  # noqa: E402
 from peers.narrators import teachers  # noqa: E402
-from peers.report import table  # noqa: E402
+from peers.picks import picks_table, teachers_table  # noqa: E402
 from peers.shortening import rewritten  # noqa: E402
 from peers.students import (  # noqa: E402
     BATCH,
@@ -63,8 +63,6 @@ from peers.students import (  # noqa: E402
     arms_table,
     differences_table,
     made,
-    per_cent,
-    points,
     taught,
     told,
 )
@@ -86,13 +84,6 @@ MOST_SEEDS = 5
 PROBLEMS = made(MOST_SEEDS * (EACH + SMOKE_PROBLEMS))
 TEACHER = engine(f"hf:{WORLD / 'teacher'}", dtype="float32", temperature=1.0, max_tokens=MAX_TOKENS)
 LEARNER = engine(f"hf:{STUDENT}", dtype="float32", temperature=1.0, max_tokens=MAX_TOKENS)
-SIGNS: dict[str, tuple[str, bool]] = {
-    "the report: gain in the smoke test": ("gain", True),
-    "the teacher's own accuracy": ("own_accuracy", True),
-    "lowest perplexity under the student": ("perplexity", False),
-    "lowest entropy under the student": ("entropy", False),
-    "shortest traces": ("tokens", False),
-}
 
 Chosen = dict[str, pl.DataFrame]  # the traces of each arm; all rules share a run, so models are asked once
 Note = tuple[str, Callable[[pl.DataFrame], float]]  # what is noted of an arm's traces, and how
@@ -190,35 +181,6 @@ def teachers_compared(seeds: int, out: Path) -> None:
     print(teachers_table(reports, arms))
     print()
     print(picks_table(reports, arms))
-
-
-def teachers_table(reports: list[pl.DataFrame], arms: Arms) -> str:
-    """A line for each teacher: what the reports say of it, and its whole students."""
-    head = ["teacher", "own accuracy", "perplexity", "entropy", "gain in the smoke test, points",
-            "traces", "tokens a trace", "tokens trained on", "accuracy of the whole student"]  # fmt: skip
-    lines = []
-    for name, students in arms.items():
-        mine = pl.concat([r.filter(pl.col("teacher") == name) for r in reports])
-        signs = [statistics.mean(mine[c]) for c in ("own_accuracy", "perplexity", "entropy")]
-        size = [
-            statistics.mean(getattr(s, c) for s in students) for c in ("traces", "tokens_a_trace", "learnt")
-        ]
-        cells = [f"{signs[0]:.0%}", f"{signs[1]:.2f}", f"{signs[2]:.2f}", points(mine["gain"].to_list())]
-        cells += [f"{n:,.0f}" for n in size]
-        lines.append([name, *cells, per_cent([s.accuracy for s in students])])
-    return table(head, sorted(lines, key=lambda line: float(line[-1].partition("%")[0]), reverse=True))
-
-
-def picks_table(reports: list[pl.DataFrame], arms: Arms) -> str:
-    """For each sign: how often it picks the teacher with the best students, and what a wrong pick costs."""
-    after = {name: statistics.mean(s.accuracy for s in students) for name, students in arms.items()}
-    best = max(after, key=lambda name: after[name])
-    lines = []
-    for what, (column, largest) in SIGNS.items():
-        picks = [r.sort(column, "teacher", descending=[largest, False])["teacher"][0] for r in reports]
-        lost = statistics.mean(after[best] - after[p] for p in picks)
-        lines.append([what, f"{picks.count(best)} of {len(picks)}", f"{100 * lost:.1f}", ", ".join(picks)])
-    return table(["picked by", f"picks {best}", "points lost by the pick", "picks, seed by seed"], lines)
 
 
 PARTS: dict[str, Callable[[int, Path], None]] = {
