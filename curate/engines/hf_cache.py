@@ -41,6 +41,14 @@ def roomy_cache(config: Any) -> Any:
     return cache
 
 
+def begin(cache: Any, held: torch.Tensor) -> None:
+    """Let a cache begin with what was read before. held: [rows, 2, layers, heads, tokens, width]."""
+    for i, layer in enumerate(cache.layers):
+        keys, values = held[:, 0, i], held[:, 1, i]
+        layer.lazy_initialization(keys, values)
+        layer.keys, layer.values = keys, values
+
+
 def _kept(held: torch.Tensor | None, rows: Sequence[int]) -> torch.Tensor | None:
     if held is None:
         return None

@@ -8,24 +8,32 @@ from typing import Any, Literal, Protocol
 import torch
 from transformers import DynamicCache
 
-from curate.engines.hf_cache import RoomyLayer, roomy_cache
+from curate.engines.hf_cache import RoomyLayer, begin, roomy_cache
 from curate.engines.hf_jobs import Draw, Drawn
+from curate.engines.hf_prefix import Prefixes
 from curate.engines.hf_sampling import Knobs, pick
 from curate.engines.sampling import cut_at, stop_in
 from curate.errors import CallFailed
 
+_PASS = {"cpu": 64, "cuda": 1 << 14}  # tokens: to read so many more costs as much as another pass
 _SEAM = 4  # prompt tokens decoded along with new ones: what a token looks like may depend on those before it
 
 
 class Batch:
     """Rows in flight, their cache, and the tokens to be fed next."""
 
-    def __init__(self, model: Any, tokenizer: Any, ends: frozenset[int], rows: Sequence[Draw]) -> None:
-        self.model, self.tokenizer, self.ends = model, tokenizer, ends
+    def __init__(
+        self, model: Any, tokenizer: Any, ends: frozenset[int], rows: Sequence[Draw], read: Prefixes
+    ) -> None:
+        self.model, self.tokenizer, self.ends, self.read = model, tokenizer, ends, read
         self.rows = list(rows)
         self.cache: Any = roomy_cache(model.config)
         self.feed, self.mask = pad_left([r.ids for r in self.rows], model.device)
         self.at = (self.mask.cumsum(-1) - 1).clamp(min=0)
+        held = read.known([row.ids for row in self.rows])
+        if held is not None:
+            begin(self.cache, held)
+            self.feed, self.at = self.feed[:, held.shape[-2] :], self.at[:, held.shape[-2] :]
         self._turn()
 
     def step(self) -> None:
@@ -49,7 +57,21 @@ class Batch:
         self.mask = torch.cat([self.mask, self.mask.new_ones(len(self.rows), 1)], dim=-1)
         stay = [i for i, row in enumerate(self.rows) if not (row.future.done() or self._finish(row))]
         if len(stay) < len(self.rows):
+            if self.can_join:
+                for i in set(range(len(self.rows))).difference(stay):
+                    self._remember(i)
             self._keep(stay)
+
+    def _remember(self, i: int) -> None:
+        """Let others begin with what this row has read: all but the token drawn last."""
+        ids = (self.rows[i].ids + self.rows[i].new)[:-1]
+
+        def held() -> torch.Tensor:
+            layers = self.cache.layers
+            both = ([layer.keys for layer in layers], [layer.values for layer in layers])
+            return torch.stack([torch.stack([a[i, :, -len(ids) :] for a in kind]) for kind in both])
+
+        self.read.keep(ids, held)
 
     @property
     def width(self) -> int:
@@ -67,6 +89,19 @@ class Batch:
     def can_join(self) -> bool:
         """Whether two batches of this model can be made one: not where a layer remembers only a window."""
         return all(isinstance(layer, RoomyLayer) for layer in self.cache.layers)
+
+    def let_in(self, new: Sequence[Draw]) -> None:
+        """Take rows that have not begun. Those with about as much to read are read together."""
+        begun: Batch | None = None
+        for rows in parts(new, [self.read.unread(row.ids) for row in new], _PASS[self.model.device.type]):
+            some = Batch(self.model, self.tokenizer, self.ends, rows, self.read)
+            some.step()
+            if begun is None or not begun.rows:
+                begun = some
+            elif some.rows:
+                begun.join(some)
+        if begun is not None and begun.rows:
+            self.join(begun)
 
     def join(self, other: Batch) -> None:
         """Take the rows of another batch that has drawn its first token."""
@@ -177,12 +212,22 @@ def decode(batch: Batch, source: Source) -> None:
             places = source.capacity(2 * batch.width)  # room to double in
             free = places - len(batch.rows)
             if batch.rows and free >= max(1, places // 4) and batch.can_join and (new := source.more(free)):
-                joining = Batch(batch.model, batch.tokenizer, batch.ends, new)
-                joining.step()
-                if joining.rows:
-                    batch.join(joining)
+                batch.let_in(new)
     for row in batch.rows:
         row.future.cancel()
+
+
+def parts(rows: Sequence[Draw], unread: Sequence[int], a_pass: int) -> list[list[Draw]]:
+    """Rows by how much they have to read, parted where padding would cost more than another pass."""
+    order = sorted(range(len(rows)), key=lambda i: -unread[i])
+    made: list[list[Draw]] = []
+    most = 0
+    for place, i in enumerate(order):
+        if not made or (most - unread[i]) * (len(order) - place) > a_pass:
+            made.append([])
+            most = unread[i]
+        made[-1].append(rows[i])
+    return made
 
 
 def pad_left(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -16,6 +16,7 @@ from curate.errors import CallFailed
 _GATHER_S = 0.003  # what is asked within this time of the first request goes into the first batch
 _MASK_CELLS = 1 << 28  # rows x length x length of one attention mask
 _SHARE = 0.5  # of the memory that is free once the model is loaded, for the cache
+_READ = 0.2  # of the same, for what is remembered of texts that are answered
 _TOKENS = {"cpu": 1 << 11, "cuda": 1 << 14}  # of a batch that is scored, with padding: enough to be busy
 _NEAR = 0.8  # of the longest of a batch: a shorter text would cost more in padding than a batch of its own
 _AHEAD = 512  # a row is let in where it has room for so many tokens, or for all it asks
@@ -50,10 +51,13 @@ class Worker(threading.Thread):
 
     def run(self) -> None:
         try:
+            from curate.engines.hf_prefix import Prefixes
+
             checkpoint = self._load()
             kind = "cuda" if checkpoint.model.device.type == "cuda" else "cpu"
             self._size, self._tokens = self._batch_size or (256 if kind == "cuda" else 128), _TOKENS[kind]
-            self._room = int(_SHARE * _free_bytes(checkpoint.model.device)) // cache_bytes(checkpoint.model)
+            room = _free_bytes(checkpoint.model.device) // cache_bytes(checkpoint.model)
+            self._room, self._read = int(_SHARE * room), Prefixes(int(_READ * room))
         except BaseException as e:  # noqa: BLE001  the one who opens the engine is in another thread
             self.loaded.set_exception(e)
             return
@@ -81,6 +85,7 @@ class Worker(threading.Thread):
         try:
             self._answer(checkpoint, self._batch)
         except torch.OutOfMemoryError as e:
+            self._read.clear()
             torch.cuda.empty_cache()
             left = [job for job in self._batch if not job.future.done()]
             if len(left) == 1:
@@ -104,7 +109,7 @@ class Worker(threading.Thread):
         if draws:
             for draw in draws:
                 draw.restart()
-            decode(Batch(checkpoint.model, checkpoint.tokenizer, checkpoint.ends, draws), self)
+            decode(Batch(checkpoint.model, checkpoint.tokenizer, checkpoint.ends, draws, self._read), self)
 
     def capacity(self, width: int) -> int:
         """How many rows of so many tokens may be in flight at once."""

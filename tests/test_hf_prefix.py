@@ -1,0 +1,118 @@
+"""What was read before is found by its tokens, is what a fresh reading would give, and is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from curate.engines.hf import HF  # noqa: E402
+from curate.engines.hf_prefix import Prefixes  # noqa: E402
+
+TEXTS = st.lists(st.lists(st.integers(0, 2), max_size=40), max_size=20)
+
+
+def shared(a: list[int], b: list[int]) -> int:
+    return next((i for i in range(min(len(a), len(b))) if a[i] != b[i]), min(len(a), len(b)))
+
+
+def held(text: list[int]) -> torch.Tensor:
+    """Stands for keys and values: the token and its place."""
+    return torch.tensor([text, range(len(text))]).reshape(2, 1, 1, -1, 1)
+
+
+@given(TEXTS, st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=40), min_size=1, max_size=5))
+def test_what_was_read_is_found(texts: list[list[int]], prompts: list[list[int]]) -> None:
+    read = Prefixes(10**6)
+    for text in texts:
+        read.keep(text, lambda text=text: held(text))
+    for ids in prompts:
+        best = max((shared(ids[:-1], t) for t in texts), default=0)
+        assert len(ids) - best <= read.unread(ids) < len(ids) - best + 8
+    known, new = read.known(prompts), max(map(read.unread, prompts))
+    old = max(map(len, prompts)) - new
+    assert (known is None) == (old == 0)
+    for row, ids in zip(known if known is not None else (), prompts, strict=known is not None):
+        begun = max(0, len(ids) - new)
+        assert row[:, 0, 0, old - begun :, 0].tolist() == [ids[:begun], [*range(begun)]]
+        assert not row[..., : old - begun, :].any()
+
+
+@given(TEXTS, st.integers(0, 100))
+def test_no_more_is_remembered_than_there_is_room_for(texts: list[list[int]], room: int) -> None:
+    read = Prefixes(room)
+    for text in texts:
+        read.keep(text, lambda text=text: held(text))
+        assert read.tokens <= room
+        assert len(text) > room or len(text) < 8 or read.unread([*text, 0]) == 1
+
+
+def test_what_was_asked_for_longest_ago_leaves_first() -> None:
+    read = Prefixes(24)
+    for first in (1, 2, 3):
+        read.keep([first] * 8, lambda: torch.zeros(1))
+    read.unread([1] * 9)
+    read.keep([4] * 8, lambda: torch.zeros(1))
+    assert [read.unread([first] * 9) for first in (1, 2, 3, 4)] == [1, 9, 1, 1]
+    read.clear()
+    assert (read.unread([1] * 9), read.tokens) == (9, 0)
+
+
+@given(st.lists(st.integers(1, 200), max_size=30), st.integers(0, 300))
+def test_rows_are_read_with_those_that_have_as_much_to_read(unread: list[int], a_pass: int) -> None:
+    from curate.engines.hf_decode import parts
+
+    rows = [*range(len(unread))]
+    made = parts(rows, unread, a_pass)  # type: ignore[type-var]
+    assert sorted(i for part in made for i in part) == rows
+    padded = sum(len(part) * max(unread[i] for i in part) for part in made)
+    assert padded + a_pass * max(0, len(made) - 1) <= len(rows) * max(unread, default=0)
+    for one, other in zip(made, made[1:], strict=False):
+        assert min(unread[i] for i in one) > max(unread[i] for i in other)
+
+
+def test_a_turn_that_is_gone_on_with_is_not_read_again(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was read before, by whom, beside whom: the same text, and the same log-probabilities."""
+    from curate.engines import hf_decode
+
+    begun = [
+        ("What is 2 + 3?", ""),
+        ("What is 2 + 3?", "It is"),
+        ("Why?", ""),
+        ("What is 2 + 3?", "It is 5 or"),
+    ]
+    read: list[int] = []
+    forward = hf_decode.forward
+
+    def counted(
+        model: object, cache: object, ids: torch.Tensor, *rest: object, **how: object
+    ) -> torch.Tensor:
+        read.append(ids.numel())
+        return forward(model, cache, ids, *rest, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(hf_decode, "forward", counted)
+
+    async def go(engine: HF, rounds: int) -> list[list[object]]:
+        async def one(question: str, prefix: str) -> object:
+            messages = [{"role": "user", "content": question}]
+            [turn] = await engine.chat(messages, prefix=prefix, seed=7, logprobs=True)
+            return turn
+
+        async with engine:
+            return [await asyncio.gather(*(one(*b) for b in begun)) for _ in range(rounds)]
+
+    engine = HF(str(tiny_model), max_tokens=12, dtype="float32")
+    first, again = asyncio.run(go(engine, 2))
+    half = len(read) // 2
+    assert read[half] < read[0] / 2, "the second time, the beginning of each is known"
+    for a, b in zip(first, again, strict=True):
+        assert a.text == b.text
+        assert a.logprobs == pytest.approx(b.logprobs, abs=1e-4)
