@@ -3,37 +3,69 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Coroutine
 from typing import Any
 
 
-def run_async(work: Coroutine[Any, Any, None]) -> None:
-    """Run to the end in a thread of its own, so that notebooks and asyncio programs may call it.
+class Loop:
+    """An event loop in a thread of its own, so that notebooks and asyncio programs may use it.
 
-    Ctrl-C cancels the work, lets it close its engines, and comes out as KeyboardInterrupt.
+    It starts with the first work; what that leaves open in it, later work finds open.
     """
-    loop = asyncio.new_event_loop()
-    task = loop.create_task(work)
-    thread = threading.Thread(target=_drive, args=(loop, task), name="asks", daemon=True)
-    thread.start()
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._drive, name="asks", daemon=True)
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run to the end. Ctrl-C cancels the work, and comes out as KeyboardInterrupt once it has ended."""
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread.start()
+        loop, ended, context = self._loop, threading.Event(), contextvars.copy_context()
+        begun: list[asyncio.Task[None]] = []
+
+        def begin() -> None:
+            begun.append(loop.create_task(work, context=context))
+            begun[0].add_done_callback(lambda _: ended.set())
+
+        loop.call_soon_threadsafe(begin)
+        try:
+            while not ended.wait(0.2):
+                pass
+        except KeyboardInterrupt:
+            loop.call_soon_threadsafe(lambda: begun[0].cancel())
+            ended.wait()
+            raise
+        if not begun[0].cancelled() and (error := begun[0].exception()):
+            raise _first(error)
+
+    def close(self) -> None:
+        """End the thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop = None
+
+    def _drive(self) -> None:
+        loop = self._loop
+        assert loop is not None
+        asyncio.set_event_loop(loop)
+        loop.run_forever()
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+def run_async(work: Coroutine[Any, Any, None]) -> None:
+    """Run one piece of work to its end, in a loop of its own."""
+    loop = Loop()
     try:
-        while thread.is_alive():
-            thread.join(0.2)
-    except KeyboardInterrupt:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join()
-        raise
-    if not task.cancelled() and (error := task.exception()):
-        raise _first(error)
-
-
-def _drive(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
-    asyncio.set_event_loop(loop)
-    loop.run_until_complete(asyncio.wait([task]))
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.run_until_complete(loop.shutdown_default_executor())
-    loop.close()
+        loop.run(work)
+    finally:
+        loop.close()
 
 
 def _first(error: BaseException) -> BaseException:

@@ -20,12 +20,12 @@ import polars as pl
 
 from curate.budget import Budget
 from curate.cluster import Cluster
+from curate.doors import Doors
 from curate.errors import BudgetSpent, CallFailed, CurateError, Interrupted, RunError, UserError, place
 from curate.host import Done
 from curate.identity import engines, model_name, with_engines
 from curate.journal import Journal
 from curate.journalled import Journalled, begin_row
-from curate.loop import run_async
 from curate.match import answered, match, new_rows
 from curate.parts import add_part, count, disk_trouble, iter_rows, set_aside_damaged, sink
 from curate.pool import Abstained, Pool, settled
@@ -61,6 +61,7 @@ class Memory:
     journal: Journal
     pool: Callable[[], Pool | Cluster]  # started when the first row step has work
     budget: Budget = field(default_factory=Budget)
+    doors: Doors = field(default_factory=Doors)
 
     def answers(self, step: Step) -> Path:
         """Where the answers of this step, with these fields, are kept."""
@@ -87,7 +88,7 @@ class Memory:
             if new and step.body == "row":
                 self._work(step, todo, writer)
             elif new:
-                run_async(_ask_all(self, step, todo, writer))
+                self.doors.run(_ask_all(self, step, todo, writer))
         except KeyboardInterrupt:
             raise Interrupted(f"stopped in {step.name}; {GO_ON}") from None
         except BudgetSpent as e:
@@ -204,12 +205,11 @@ def _concurrency(engine: Engine) -> int:
 
 async def _ask_all(memory: Memory, step: Step, todo: Path, writer: Writer) -> None:
     """Ask for every row, as many at once as the engines take; an error that is not one row's stops it all."""
-    async with AsyncExitStack() as doors:
-        doors.push_async_callback(writer.journal.settled)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(writer.journal.settled)
         known, budget, opened = writer.journal.replies(step.name), memory.budget, {}
         writer.journal.forget(step.name, answered(writer.folder, writer.journal.rows(step.name)))
-        for name, engine in engines(step).items():
-            inner = await doors.enter_async_context(engine)
+        for name, inner in (await stack.enter_async_context(memory.doors.of(step))).items():
             check_served(memory.folder, inner)
             of_step = model_name(inner), step.name, step.fingerprint, known
             slots = asyncio.Semaphore(_concurrency(inner))

@@ -17,6 +17,7 @@ import polars as pl
 from curate.budget import Budget, Price, Prices, prices
 from curate.cluster import Cluster
 from curate.columns import schema_after
+from curate.doors import Doors
 from curate.errors import CurateError, InputError, UserError
 from curate.identity import engines, model_name
 from curate.journal import Journal, damage
@@ -76,7 +77,8 @@ def at_work(
         loaded = pipeline.problems.load(out / "scratch")
         asked = recipe(pipeline, loaded.revision)
         write_json(out / "begun.json", asked)
-        memory = Memory(out, out / "scratch", journal, pool, budget)
+        doors = stack.enter_context(Doors(pipeline.steps))
+        memory = Memory(out, out / "scratch", journal, pool, budget, doors)
         site = Site(out, asked, loaded, journal, Walk(memory, loaded.rows, pl.scan_parquet(loaded.rows)))
         try:
             yield site

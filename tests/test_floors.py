@@ -17,7 +17,7 @@ FLOORS = {
     "ground": "schema text syntax pieces chunks errors fits unit_names answers maths talk votes together "
     "injection instructions",
     "first": "identity fields step engines pool process worker parts progress budget journal journalled loop "
-    "distance pair golds turns sandbox judging cluster host rewriting difficulty rollout revision",
+    "doors distance pair golds turns sandbox judging cluster host rewriting difficulty rollout revision",
     "annexe": "publish card shards train losses rewards",
     "verifiers": "verifiers",
     "filters": "filters",

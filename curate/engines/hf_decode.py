@@ -10,7 +10,7 @@ from transformers import DynamicCache
 
 from curate.engines.hf_cache import RoomyLayer, begin, roomy_cache
 from curate.engines.hf_jobs import Draw, Drawn
-from curate.engines.hf_prefix import Prefixes
+from curate.engines.hf_prefix import Prefixes, together
 from curate.engines.hf_sampling import Knobs, pick
 from curate.engines.sampling import cut_at, stop_in
 from curate.errors import CallFailed
@@ -93,8 +93,9 @@ class Batch:
     def let_in(self, new: Sequence[Draw]) -> None:
         """Take rows that have not begun. Those with about as much to read are read together."""
         begun: Batch | None = None
-        for rows in parts(new, [self.read.unread(row.ids) for row in new], _PASS[self.model.device.type]):
-            some = Batch(self.model, self.tokenizer, self.ends, rows, self.read)
+        unread = [self.read.unread(row.ids) for row in new]
+        for part in together(unread, _PASS[self.model.device.type]):
+            some = Batch(self.model, self.tokenizer, self.ends, [new[i] for i in part], self.read)
             some.step()
             if begun is None or not begun.rows:
                 begun = some
@@ -215,19 +216,6 @@ def decode(batch: Batch, source: Source) -> None:
                 batch.let_in(new)
     for row in batch.rows:
         row.future.cancel()
-
-
-def parts(rows: Sequence[Draw], unread: Sequence[int], a_pass: int) -> list[list[Draw]]:
-    """Rows by how much they have to read, parted where padding would cost more than another pass."""
-    order = sorted(range(len(rows)), key=lambda i: -unread[i])
-    made: list[list[Draw]] = []
-    most = 0
-    for place, i in enumerate(order):
-        if not made or (most - unread[i]) * (len(order) - place) > a_pass:
-            made.append([])
-            most = unread[i]
-        made[-1].append(rows[i])
-    return made
 
 
 def pad_left(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

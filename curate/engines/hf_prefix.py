@@ -88,6 +88,17 @@ class Prefixes:
         self.tokens -= len(text.ids)
 
 
+def together(unread: Sequence[int], a_pass: int) -> list[list[int]]:
+    """Which prompts are read together: parted where padding would cost more than another pass, in tokens."""
+    order = sorted(range(len(unread)), key=lambda i: -unread[i])
+    made: list[list[int]] = []
+    for place, i in enumerate(order):
+        if not made or (unread[made[-1][0]] - unread[i]) * (len(order) - place) > a_pass:
+            made.append([])
+        made[-1].append(i)
+    return made
+
+
 def _blocks(ids: Sequence[int]) -> Iterator[int]:
     """A name for each whole block that hangs on all tokens before it, too."""
     name = 0
