@@ -94,9 +94,17 @@ def step(plan: Any, name: str) -> Any:
     return next(s for s in plan.steps if s.name == name)
 
 
-@settings(deadline=None, max_examples=25)
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
+    """The traces of a run that no budget stopped."""
+    return road(Meter()).run(tmp_path_factory.mktemp("quiet") / "run").traces.collect()
+
+
+@settings(deadline=None, max_examples=15)
 @given(st.integers(1, 90), st.integers(1, 9))
-def test_a_budget_is_kept_to_and_what_it_bought_is_never_bought_again(calls: int, width: int) -> None:
+def test_a_budget_is_kept_to_and_what_it_bought_is_never_bought_again(
+    quiet: pl.DataFrame, calls: int, width: int
+) -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
@@ -109,8 +117,7 @@ def test_a_budget_is_kept_to_and_what_it_bought_is_never_bought_again(calls: int
             assert 40 * calls <= spent(out) <= 40 * (calls + 2 * width), "more than what was in flight"
             run = road(engine).run(out)
         assert engine.broken_off == [] and len(engine.made) == 80 == run.ledger["calls"].sum()
-        quiet = road(Meter()).run(Path(folder) / "quiet")
-        assert run.traces.collect().equals(quiet.traces.collect())
+        assert run.traces.collect().equals(quiet)
 
 
 def test_a_spent_budget_keeps_the_tables_of_the_last_run_and_has_an_exit_code(tmp_path: Path) -> None:

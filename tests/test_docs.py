@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -124,11 +125,15 @@ def help_page() -> str:
         "",
     ]
     env = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "PYTHONPATH": str(ROOT)}
-    for verb in HELP:
+
+    def shown(verb: str) -> str:
         argv = [sys.executable, "-m", "curate.cli", *verb.split(), "--help"]
-        shown = subprocess.run(argv, env=env, capture_output=True, text=True, check=True).stdout
-        text = "\n".join(line.rstrip() for line in shown.strip().splitlines())
-        lines += [f"## curate {verb}".rstrip(), "", "```", text, "```", ""]
+        said = subprocess.run(argv, env=env, capture_output=True, text=True, check=True).stdout
+        return "\n".join(line.rstrip() for line in said.strip().splitlines())
+
+    with ThreadPoolExecutor(os.cpu_count()) as hands:
+        for verb, text in zip(HELP, hands.map(shown, HELP), strict=True):
+            lines += [f"## curate {verb}".rstrip(), "", "```", text, "```", ""]
     return "\n".join(lines)
 
 
