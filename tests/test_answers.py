@@ -116,6 +116,10 @@ def test_the_last_value_is_a_number_or_a_piece_of_mathematics(response: str, tex
         ("There are 5 bars of soap.", "5"),
         ("It costs 12 rupees.", "12"),
         ("She earns 12 dollars per hour.", "12"),
+        ("He has 3 million dollars.", "3 million dollars"),
+        ("He has $3 million.", "$3 million"),
+        ("There are 5 hundred thousand people.", "5 hundred thousand"),
+        ("总共有3万人。", "3万"),
     ],
 )
 def test_every_unit_of_measure_behind_the_last_number_belongs_to_it(response: str, text: str) -> None:

@@ -254,7 +254,47 @@ def test_no_text_makes_it_raise(text: str) -> None:
         ("The area is 12 cm^2.", "12 m^2", False),
         ("So the tank holds 3 liters of water.", "3 gallons", False),
         ("It was 20 degrees.", "20°C", True),
+        ("He has 3 million dollars.", "3000000", True),
+        ("He has $3 million.", "3000000", True),
+        ("He has 3 million dollars.", "$3", False),
+        ("The answer is that he has 3 million dollars.", "3000000", True),
+        ("It costs 5 hundred thousand dollars per year.", "500000", True),
+        ("So the moon is 3 hundred km away.", "300 km", True),
+        ("So the moon is 3 thousand km away.", "3000 m", False),
+        ("It is 3 thousandths.", "3", True),
+        ("There are 3 millionaires.", "3", True),
+        ("总共有3万人。", "30000", True),
     ],
 )
 def test_a_unit_in_a_sentence_counts(response: str, gold: str, passed: bool) -> None:
+    assert MathEqual()(response=response, answer=gold).passed is passed
+
+
+@pytest.mark.parametrize(
+    ("response", "gold", "passed"),
+    [
+        (r"\boxed{7}\text{ m}", "7 cm", False),
+        (r"\boxed{7}\text{ m}", "700 cm", True),
+        (r"\boxed{7}\text{ m}", "7", True),
+        (r"\( \boxed{7} \) seconds.", "7 minutes", False),
+        (r"$\boxed{\frac{1}{2}}$ hours", "30 minutes", True),
+        (r"\boxed{5}\,\mathrm{~kg}", "5000 g", True),
+        (r"$\boxed{2\sqrt{3}}\text{ cm}^2$", r"2\sqrt{3} \text{ cm}^2", True),
+        (r"\boxed{12}\text{ cm}^2", "12 cm", False),
+        (r"\boxed{500} cents", r"\$5", True),
+        # nothing of these is the unit of the box
+        (r"\boxed{7} in total", "7 cm", True),
+        (r"\boxed{7} m", "7 cm", True),
+        ("\\boxed{7}\nkm", "7 cm", True),
+        (r"\boxed{7}, km = 3", "7 cm", True),
+        (r"\boxed{7} km = 3", "7 cm", True),
+        (r"\boxed{7 \text{ cm}} \text{ m}", "7 cm", True),
+        (r"\boxed{x = 7} \text{ m}", "x = 7", True),
+        (r"\boxed{3, 4} \text{ m}", "3, 4", True),
+        (r"\boxed{50}\%", "50", True),
+        (r"\boxed{50} percent", "50", True),
+        (r"\boxed{15} dollars per hour", "15 cents", True),
+    ],
+)
+def test_a_unit_right_behind_the_box_is_the_unit_of_the_box(response: str, gold: str, passed: bool) -> None:
     assert MathEqual()(response=response, answer=gold).passed is passed

@@ -25,7 +25,7 @@ class Numeric(Verifier):
     the same, "tolerant" treats them as all others. missing_unit: whether 5 is 5 cm. percent: "value" reads
     50% as 0.5, "either" also as 50. A unit is converted (curate/maths/units.py); one of another kind, or
     another currency, is different. A plain degree is the gold's degree where the gold is a temperature.
-    What is counted (apples) is not compared. 5 ± 0.1 is 5.
+    What is counted is not compared (5 apples, 5 pears), but apples are no kilograms. 5 ± 0.1 is 5.
     """
 
     relative: float = 1e-3
@@ -37,7 +37,7 @@ class Numeric(Verifier):
     timeout_s: float = 5.0
     memory_mb: int = 2048
     reflexive = r"\boxed{%s}"
-    version = 6
+    version = 7
     reads = ("response", "answer")
     examples = (
         (dict(response=r"so \boxed{9.8\text{ m/s}^2}", answer="9.8066 m/s^2"), True),
@@ -94,6 +94,10 @@ class Numeric(Verifier):
         if gold.unit and said.unit and gold.unit.offset and said.unit == unit("°"):
             said = said._replace(unit=gold.unit)
         sides = [a.unit if a.unit and a.unit.dimension else None for a in (gold, said)]
+        if bool(sides[0]) != bool(sides[1]):
+            if gold.counted or said.counted:
+                return "another kind of unit"
+            gold, said = (a._replace(value=a.value * a.scale) for a in (gold, said))
         left, right = (_number(a) for a in (gold, said))
         if sides[0] and sides[1]:
             if sides[0].dimension != sides[1].dimension:

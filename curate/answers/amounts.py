@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from curate.answers.found import LONGEST
+from curate.answers.tidy import plain
 from curate.unit_names import WORDS
 
 _MEASURES = {"m", "kg", "s", "A", "K", "mol", "cd", "rad", "sr", "lm", "bit", "dB"}  # no money, no number
@@ -23,6 +24,7 @@ UNIT = (
     rf"(?:\s?(?:\\?%|°C?|\^\{{?\\circ\}}?)"
     rf"|\s?(?:square |cubic )?(?:{_UNITS})(?:\s?\^\{{?[23]\}}?|²|³)?(?![\w'’/-]))?"
 )
+SCALE = r"(?:(?:\s?(?:hundred|thousand|[mb]illion|trillion)s?\b){1,2}|\s?[万亿萬億])"
 MATHS = re.compile(
     r"\$\$([^$]{1,400})\$\$|(?<![\\\d$])\$([^$\n]{1,400})(?<!\\)\$(?!\d)|\\\(((?:[^\\\n]"
     r"|\\(?!\))){1,400}+)\\\)"
@@ -99,7 +101,7 @@ def right_side(maths: str) -> str:
 
 
 _EMPHASIS = re.compile(r"\*\*([^*\n]{1,120})\*\*")
-_AMOUNT = re.compile(rf"(?:{NUMBER.pattern}){UNIT}(?:,? (?:and )?\d+(?:\.\d+)?{UNIT}(?<=[a-z]))?")
+_AMOUNT = re.compile(rf"(?:{NUMBER.pattern})({SCALE})?{UNIT}(?:,? (?:and )?\d+(?:\.\d+)?{UNIT}(?<=[a-z]))?")
 _GOES_ON = re.compile(
     r"\s?[^\sA-Za-z.,;:!)]|\s(?:[a-zA-Z]\b(?!\s[a-z])|hundred|thousand|[mb]illion|trillion|dozen"
     r"|squared|cubed|factorial|choose|mod|plus|minus|times|multiplied|divided"
@@ -193,7 +195,7 @@ def value_in(said: str) -> str | None:
 def _amount(text: str) -> str:
     """A number with its unit, of a text that begins with one and goes on in words; else the text."""
     amount = _AMOUNT.match(text)
-    if amount is None or _GOES_ON.match(text, len(amount.group().rstrip())):
+    if amount is None or amount.group(1) or _GOES_ON.match(text, len(amount.group().rstrip())):
         return text
     return amount.group().strip()
 
@@ -206,8 +208,35 @@ _MEASURED = re.compile(
 )
 
 
+_SCALED = re.compile(f"(?:{SCALE})?")
+
+
 def with_unit(number: str, sentence: str) -> str:
-    """The number as it last stands in the sentence, with the unit behind it."""
+    """The number as it last stands in the sentence, with the million and the unit behind it."""
     at = sentence.rfind(number) if len(number) <= LONGEST else -1
-    unit = _MEASURED.match(sentence, at + len(number)) if at >= 0 else None
-    return number + unit.group() if unit else number
+    scale = _SCALED.match(sentence, at + len(number)) if at >= 0 else None
+    unit = _MEASURED.match(sentence, scale.end()) if scale else None
+    return number + (scale.group() if scale else "") + (unit.group() if unit else "")
+
+
+_BARE = re.compile(
+    r"(?=.{0,99}\d)[-−+]?(?:[\d./{}^ ]|,\d{3}|\\(?:[dt]?frac|sqrt|pi|cdot|times)(?![a-zA-Z]))+"
+)
+_BETWEEN = re.compile(r"\A(?:[ \t~$]|\\[,;:!) ]|\*\*){0,9}")
+_TYPESET = re.compile(r"\\(?:text|mathrm|mbox|textrm|rm)(?![a-zA-Z])")
+
+
+def with_unit_behind(box: str, after: str) -> str:
+    r"""A box of a bare number with the unit that stands right behind it in the line: `\boxed{7}\text{ m}`.
+
+    A letter alone is a unit only where it is set as text: `\boxed{7} m` may go on in words or in symbols.
+    """
+    if not _BARE.fullmatch(box):
+        return box
+    behind = _BETWEEN.sub("", after.partition("\n")[0], count=1)
+    text = plain(behind.replace("~", " "))
+    unit = _MEASURED.match(" " + text)
+    said = unit.group().strip() if unit else ""
+    if not said[:1].isalpha() or said.startswith("per") or len(said) == 1 and not _TYPESET.match(behind):
+        return box
+    return box if _EQUALS.match(text[len(said) :].lstrip()) else rf"{box} \text{{ {said}}}"

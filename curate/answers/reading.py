@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from curate.answers.amounts import natural_words, value_in
+from curate.answers.amounts import natural_words, value_in, with_unit_behind
 from curate.answers.boxes import last_box
 from curate.answers.found import MARKED, Answer, Found
 from curate.answers.marks import marks
@@ -38,15 +38,18 @@ def final_value(response: str) -> Answer | None:
     response = own_part(response)
     last = _revised(response, _marked(response))
     if last is not None:
-        return _answer(last)
-    for said in reversed(phrases(response)):
-        if (revised := _revised(response, said)) is not said and revised is not None:
+        said = _answer(last)
+        boxed = last.where == "boxed" and response[last.end - 1] == "}"
+        behind = response[last.end : last.end + 60] if boxed else ""
+        return said._replace(text=with_unit_behind(said.text, behind))
+    for place in reversed(phrases(response)):
+        if (revised := _revised(response, place)) is not place and revised is not None:
             return _answer(revised)
-        value = value_in(_inner(said.text))
+        value = value_in(_inner(place.text))
         if value:
-            return Answer(value, said.where, said.several)
-        if len(natural_words(said.text)) <= 6:
-            return _answer(said)
+            return Answer(value, place.where, place.several)
+        if len(natural_words(place.text)) <= 6:
+            return _answer(place)
     found = whole(response)
     if found or is_refusal(response):
         return found

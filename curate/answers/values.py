@@ -14,6 +14,7 @@ from curate.answers.amounts import (
     COMPOUND,
     MATHS,
     NUMBER,
+    SCALE,
     UNIT,
     inside,
     natural_words,
@@ -161,7 +162,7 @@ _NAME = re.compile(
 _EQUATION = re.compile(r"\b(?:equation|line|plane|circle|curve|relation|constraint)\b", re.IGNORECASE)
 _PLAINLY = re.compile(
     rf"\b(?:is|are|was|equals|be)\s(?:now |approximately |about |only "
-    rf"|exactly )?(?:{NUMBER.pattern}){UNIT}\W{{0,6}}\Z"
+    rf"|exactly )?(?:{NUMBER.pattern})(?:{SCALE})?{UNIT}\W{{0,6}}\Z"
 )
 
 

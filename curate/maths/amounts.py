@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from curate.maths.spelled import day, is_label
+from curate.maths.unit_text import plain
 from curate.maths.units import Unit, unit
 
 LONGEST = 300  # characters
@@ -16,12 +17,16 @@ LONGEST = 300  # characters
 class Amount(NamedTuple):
     """A value as it is written, and its unit; None for no unit, and for a noun that is counted.
 
-    whole: it is written as a whole number (5 and 5.0), without a power of ten.
+    whole: it is written as a whole number (5 and 5.0), without a power of ten. scale: how much of the
+    unit's factor is a word for a number, the million of "3 million dollars". counted: things are, and
+    named in the plural (5 apples).
     """
 
     value: Fraction
     unit: Unit | None
     whole: bool
+    scale: Fraction = Fraction(1)
+    counted: bool = False
 
 
 _DIGITS = r"(?:\d{1,3}(?:(?:,|\{,\}| |\\,|\\!)\d{3})+(?!\d)(?:\.\d+)?|\d{1,300}(?:\.\d{0,300})?|\.\d{1,300})"
@@ -107,7 +112,10 @@ def _one(text: str) -> tuple[Amount, str] | None:
         if re.search(r"[a-z]\s*,?\s*(?:and\s*)?\Z", said[: second.start()]) and "^" not in said:
             said, rest = said[: second.start()], said[second.start() :]
     found = _unit(said.rstrip(", "), money.group() if money else "")
-    return None if found is False else (Amount(sign * value, found, whole), rest)  # type: ignore[arg-type]
+    if isinstance(found, bool):
+        return None
+    scale = _scale(said) if found and found.dimension else Fraction(1)
+    return Amount(sign * value, found, whole, scale, found is None and _is_plural(said)), rest
 
 
 def _number(text: str) -> tuple[Fraction, bool, int] | None:
@@ -140,6 +148,30 @@ def _number(text: str) -> tuple[Fraction, bool, int] | None:
 
 _PI = re.compile(r"pi(?![a-z])")
 _WORDY = re.compile(r"[^\d=<>+*|√∞π]*")
+
+
+_SCALED = re.compile(r"(?i)(?:(?:hundred|thousand|[mb]illion|trillion)s?(?![a-z])\s?)+|[万亿]")
+_UNITLIKE = (  # plurals that name a unit which the table lacks, or any unit
+    "units kilos kcals kilogramos gramos gramas litros metros horas heures minutos segundos secondes dias"
+    " jours wks mos rads turns rotations cycles percents percentages points stones leagues cubits yuans"
+    " plus thus this"
+)
+_PLURAL = re.compile(
+    rf"(?i)(?:[a-z-]+ ){{0,2}}(?!(?:{_UNITLIKE.replace(' ', '|')})$)"
+    r"(?:[a-z-]{2,}[^\W\ds]s|people|men|women|children)"
+)
+
+
+def _scale(text: str) -> Fraction:
+    """What the words for a number at the start of a unit are worth: 10⁶ of "million dollars"."""
+    found = _SCALED.match(plain(text))
+    scale = unit(found.group()) if found else None
+    return Fraction(scale.factor) if scale else Fraction(1)
+
+
+def _is_plural(text: str) -> bool:
+    """Whether it is no more than up to three words that end in a plural: "apples", "red apples"."""
+    return _PLURAL.fullmatch(plain(text)) is not None
 
 
 def _unit(text: str, money: str) -> Unit | None | bool:
@@ -178,7 +210,7 @@ def _calculated(text: str) -> Amount | None:
     except (Unreadable, TooMuch, Undefined, ArithmeticError, ValueError, RecursionError, TypeError):
         return None
     if found.kind in ("none", "noun"):
-        return Amount(value, None, False)
+        return Amount(value, None, False, counted=_is_plural(found.text))
     if isinstance(found.kind, str):
         return Amount(value, unit(found.kind), False)  # degree, radian, percent
     return Amount(value, Unit(found.factor, found.kind, found.offset), False)

@@ -12,6 +12,7 @@ from curate.maths.tree import Node, add, mul, num
 _DEGREES = frozenset({"degree", "degrees", "deg", "度"})
 _RADIANS = frozenset({"radian", "radians", "rad", "rads"})
 _PERCENT = frozenset({"percent", "per cent", "%", "percentage", "pct"})
+_SCALES = {"万": 10**4, "亿": 10**8}
 
 
 class Measure(NamedTuple):
@@ -54,6 +55,8 @@ def measured(node: Node) -> Measure:
     scale, _, scaled = low.partition(" ")
     if scaled and scale in SCALES:  # 1.2 million dollars
         return measured(Node("qty", (mul(num(SCALES[scale]), value), said[len(scale) :])))
+    if said[:1] in _SCALES and said[1:]:  # 3万元
+        return measured(Node("qty", (mul(num(_SCALES[said[0]]), value), said[1:])))
     unit = unit_of(said)
     if unit is None:
         return Measure(value, "noun", text=said)
