@@ -17,8 +17,7 @@ DOINGS = st.lists(
         st.tuples(st.just("append"), st.integers(1, 90)),
         st.tuples(st.just("keep"), st.randoms(use_true_random=False)),
         st.tuples(st.just("give up on the left"), st.integers(0, 5)),
-        st.tuples(st.just("pad"), st.integers(1, 3)),
-        st.tuples(st.just("join"), st.integers(1, 3)),
+        st.tuples(st.just("join"), st.tuples(st.integers(1, 3), st.integers(1, 9))),
     ),
     max_size=12,
 )
@@ -48,13 +47,13 @@ def test_room_ahead_changes_nothing(doings: list[tuple[str, object]], rows: int)
             gone = min(how, plain.shape[-2] - 1)
             plain = plain[:, :, gone:]
             layer.keys, layer.values = layer.keys[:, :, gone:], layer.values[:, :, gone:]
-        elif doing == "pad":
-            plain = torch.nn.functional.pad(plain, (0, 0, how, 0))
-            layer.keys, layer.values = -torch.nn.functional.pad(layer.values, (0, 0, how, 0)), -plain
         else:
-            new = fresh(how, plain.shape[-2])
-            plain = torch.cat([plain, new])
-            layer.keys, layer.values = torch.cat([layer.keys, new]), torch.cat([layer.values, -new])
+            other, new = RoomyLayer(), fresh(how[0], max(1, plain.shape[-2] + how[1] - 5))
+            other.update(new, -new)
+            layer.join(other)
+            width = max(plain.shape[-2], new.shape[-2])
+            pad = torch.nn.functional.pad
+            plain = torch.cat([pad(a, (0, 0, width - a.shape[-2], 0)) for a in (plain, new)])
         assert torch.equal(layer.keys, plain) and torch.equal(layer.values, -plain)
         assert layer.get_seq_length() == plain.shape[-2]
 

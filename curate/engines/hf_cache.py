@@ -29,6 +29,13 @@ class RoomyLayer(DynamicLayer):
         self._rooms = key_room, value_room
         return self.keys, self.values
 
+    def join(self, other: RoomyLayer) -> None:
+        """Take the rows of another; who has fewer tokens gets zeros before them."""
+        key_room, value_room = self._rooms
+        key_room, self.keys = _joined(key_room, self.keys, other.keys)
+        value_room, self.values = _joined(value_room, self.values, other.values)
+        self._rooms = key_room, value_room
+
     def keep(self, rows: Sequence[int]) -> None:
         """Only these rows, in this order; those that stand where they stood are not touched."""
         self.keys, self.values = _kept(self.keys, rows), _kept(self.values, rows)
@@ -62,19 +69,44 @@ def _append(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """`held` and `new` side by side: in `room`, where `held` lies in it and `new` fits in behind."""
     tokens = held.shape[-2] if held is not None and held.numel() else 0
-    begin = 0
-    if room is not None and held is not None and tokens and _lies_in(room, held):
-        begin = held.storage_offset() // room.stride(-2)  # columns on the left may have been given up
-    else:
-        room = None
-    if room is None or begin + tokens + new.shape[-2] > room.shape[-2]:
-        room, begin = new.new_empty((*new.shape[:-2], tokens + new.shape[-2] + _AHEAD, new.shape[-1])), 0
+    begin = _begin(room, held) if tokens else None
+    if room is None or begin is None or begin + tokens + new.shape[-2] > room.shape[-2]:
+        rows = len(new) if room is None or 2 * len(new) < len(room) else max(len(room), len(new))
+        room, begin = _room_for(new, rows, tokens + new.shape[-2]), 0
         if held is not None and tokens:
-            room[..., :tokens, :] = held
+            room[: len(held), :, :tokens] = held
     end = begin + tokens + new.shape[-2]
     room[: len(new), :, begin + tokens : end] = new
     return room, room[: len(new), :, begin:end]
 
 
-def _lies_in(room: torch.Tensor, held: torch.Tensor) -> bool:
-    return held.untyped_storage().data_ptr() == room.untyped_storage().data_ptr()
+def _joined(
+    room: torch.Tensor | None, held: torch.Tensor | None, new: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`held` above `new`, ends aligned: in `room`, where `held` lies in it and both fit."""
+    assert held is not None and new is not None, "a batch joins another when both have been read"
+    rows, tokens, more, theirs = len(held), held.shape[-2], len(new), new.shape[-2]
+    width, begin = max(tokens, theirs), _begin(room, held)
+    if room is None or begin is None or rows + more > len(room) or begin + tokens < width:
+        room = _room_for(held, rows + more, width)
+        end = width
+        room[:rows, :, end - tokens : end] = held
+    else:
+        end = begin + tokens
+    room[:rows, :, end - width : end - tokens] = 0
+    room[rows : rows + more, :, end - width : end - theirs] = 0
+    room[rows : rows + more, :, end - theirs : end] = new
+    return room, room[: rows + more, :, end - width : end]
+
+
+def _room_for(like: torch.Tensor, rows: int, tokens: int) -> torch.Tensor:
+    return like.new_empty((rows, like.shape[1], tokens + _AHEAD, like.shape[3]))
+
+
+def _begin(room: torch.Tensor | None, held: torch.Tensor | None) -> int | None:
+    """The column of `room` where `held` begins, if it lies in it; those before may have been given up."""
+    if room is None or held is None:
+        return None
+    if held.untyped_storage().data_ptr() != room.untyped_storage().data_ptr():
+        return None
+    return int(held.storage_offset() // room.stride(-2))

@@ -107,24 +107,14 @@ class Batch:
     def join(self, other: Batch) -> None:
         """Take the rows of another batch that has drawn its first token."""
         width = max(self.width, other.width)
-        mine, theirs = self._widen(width), other._widen(width)
-        self.mask = torch.cat([mine, theirs])
+        masks = [torch.nn.functional.pad(b.mask, (width - b.width, 0)) for b in (self, other)]
+        self.mask = torch.cat(masks)
         for layer, new in zip(self.cache.layers, other.cache.layers, strict=True):
-            layer.keys = torch.cat([layer.keys, new.keys])
-            layer.values = torch.cat([layer.values, new.values])
+            layer.join(new)
         self.feed = torch.cat([self.feed, other.feed])
         self.at = torch.cat([self.at, other.at])
         self.rows += other.rows
         self._turn()
-
-    def _widen(self, width: int) -> torch.Tensor:
-        """Room on the left up to `width` columns; answers the mask."""
-        missing = width - self.width
-        if missing:
-            for layer in self.cache.layers:
-                layer.keys = torch.nn.functional.pad(layer.keys, (0, 0, missing, 0))
-                layer.values = torch.nn.functional.pad(layer.values, (0, 0, missing, 0))
-        return torch.nn.functional.pad(self.mask, (missing, 0))
 
     def _turn(self) -> None:
         self.knobs = Knobs.of([r.sampling for r in self.rows], [r.seed for r in self.rows], self.model.device)
