@@ -13,6 +13,7 @@ import pickle
 import signal
 import struct
 import sys
+import threading
 import traceback
 from typing import Any, BinaryIO
 
@@ -20,6 +21,7 @@ import cloudpickle
 
 HEAD = struct.Struct("<BQ")
 READY, STEP, WORK, VALUE, MEMORY, BUG, IMPORT = range(7)
+_ONE_AT_A_TIME = threading.Lock()  # what cloudpickle takes by value is one list for all threads
 KNOWN_STEPS = 16  # both ends forget all steps when one more than this comes
 
 
@@ -37,14 +39,15 @@ def dumps(value: Any) -> bytes:
 
 def portable(thing: Any) -> bytes:
     """Pickled; by value what a worker could not import: what a recipe that was read by path defines."""
-    homeless = [m for name, m in list(sys.modules.items()) if "." not in name and _homeless(name, m)]
-    for module in homeless:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        return cloudpickle.dumps(thing)
-    finally:
+    with _ONE_AT_A_TIME:
+        homeless = [m for name, m in list(sys.modules.items()) if "." not in name and _homeless(name, m)]
         for module in homeless:
-            cloudpickle.unregister_pickle_by_value(module)
+            cloudpickle.register_pickle_by_value(module)
+        try:
+            return cloudpickle.dumps(thing)
+        finally:
+            for module in homeless:
+                cloudpickle.unregister_pickle_by_value(module)
 
 
 def _homeless(name: str, module: Any) -> bool:

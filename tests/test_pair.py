@@ -234,3 +234,23 @@ def test_a_whole_number_is_a_number_and_a_default_may_be_anything() -> None:
 
     assert MathEqual(timeout_s=5).timeout_s == 5 and Sloppy().most is None
     assert ShortestK(np.int64(2)).k == 2  # type: ignore[arg-type]
+
+
+def test_threads_may_call_beside_a_module_that_no_worker_can_import() -> None:
+    """Such a module is pickled by value, which cloudpickle has to be told and untold; all threads share that."""
+    program = """
+import sys, types
+from concurrent.futures import ThreadPoolExecutor
+from curate.verifiers.math_equal import MathEqual
+from curate.worker import portable
+
+recipe = types.ModuleType("recipe")
+recipe.__file__ = "/nowhere/recipe.py"
+sys.modules["recipe"] = recipe
+sys.setswitchinterval(1e-6)
+with ThreadPoolExecutor(4) as threads:
+    sent = set(threads.map(lambda _: portable(MathEqual()), range(200)))
+sys.exit(len(sent) != 1)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
