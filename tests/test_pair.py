@@ -237,7 +237,7 @@ def test_a_whole_number_is_a_number_and_a_default_may_be_anything() -> None:
 
 
 def test_threads_may_call_beside_a_module_that_no_worker_can_import() -> None:
-    """Such a module is pickled by value, which cloudpickle has to be told and untold; all threads share that."""
+    """Such a module is pickled by value, which cloudpickle is told and untold, for all threads at once."""
     program = """
 import sys, types
 from concurrent.futures import ThreadPoolExecutor

@@ -37,7 +37,7 @@ class RoomyLayer(DynamicLayer):
         self._rooms = key_room, value_room
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Only these rows, in this order; those that stand where they stood are not touched."""
+        """Only these rows, in this order; one that moves comes from behind all that are left."""
         self.keys, self.values = _kept(self.keys, rows), _kept(self.values, rows)
 
 
@@ -59,8 +59,9 @@ def begin(cache: Any, held: torch.Tensor) -> None:
 def _kept(held: torch.Tensor | None, rows: Sequence[int]) -> torch.Tensor | None:
     if held is None:
         return None
-    moved = [to for to, row in enumerate(rows) if row != to]
-    held[moved] = held[[rows[to] for to in moved]]
+    for to, row in enumerate(rows):
+        if row != to:
+            held[to].copy_(held[row])
     return held[: len(rows)]
 
 

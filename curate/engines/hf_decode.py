@@ -41,14 +41,7 @@ class Batch:
         logits = forward(self.model, self.cache, self.feed, self.mask, self.at, keep=1)[:, -1].float()
         own = logits.log_softmax(-1)
         steps = torch.tensor([len(r.new) for r in self.rows], device=logits.device)
-        tokens = pick(logits, self.knobs, steps)
-        for i, row in enumerate(self.rows):
-            while row.ban and self._banned(row, int(tokens[i])):
-                logits[i, tokens[i]] = float("-inf")
-                if not bool(logits[i].isfinite().any()):
-                    row.fail(CallFailed(f"ban={list(row.ban)!r} leaves the model no token to go on with"))
-                    break
-                tokens[i] = pick(logits[i : i + 1], self.knobs.row(i), steps[i : i + 1])[0]
+        tokens = self._pick(logits, steps)
         drawn, chances = tokens.tolist(), own.gather(-1, tokens.unsqueeze(-1)).squeeze(-1).tolist()
         for row, token, chance in zip(self.rows, drawn, chances, strict=True):
             row.new.append(token)
@@ -62,14 +55,27 @@ class Batch:
                     self._remember(i)
             self._keep(stay)
 
+    def _pick(self, logits: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+        """The next token of each row; a token with which a banned string would end is drawn again."""
+        tokens = pick(logits, self.knobs, steps)
+        rows = [i for i, row in enumerate(self.rows) if row.ban]
+        while rows := [i for i in rows if self._banned(self.rows[i], int(tokens[i]))]:
+            logits[rows, tokens[rows]] = float("-inf")
+            for i, hope in zip(rows, logits[rows].isfinite().any(-1).tolist(), strict=True):
+                if not hope:
+                    ban = list(self.rows[i].ban)
+                    self.rows[i].fail(CallFailed(f"ban={ban!r} leaves the model no token to go on with"))
+            tokens[rows] = pick(logits[rows], self.knobs.rows(rows), steps[rows])
+        return tokens
+
     def _remember(self, i: int) -> None:
         """Let others begin with what this row has read: all but the token drawn last."""
         ids = (self.rows[i].ids + self.rows[i].new)[:-1]
 
         def held() -> torch.Tensor:
             layers = self.cache.layers
-            both = ([layer.keys for layer in layers], [layer.values for layer in layers])
-            return torch.stack([torch.stack([a[i, :, -len(ids) :] for a in kind]) for kind in both])
+            both = [*(layer.keys for layer in layers), *(layer.values for layer in layers)]
+            return torch.stack([a[i, :, -len(ids) :] for a in both]).unflatten(0, (2, len(layers)))
 
         self.read.keep(ids, held)
 

@@ -37,9 +37,9 @@ class Knobs(NamedTuple):
             torch.tensor([_signed(s) for s in seeds], dtype=torch.int64, device=device),
         )
 
-    def row(self, i: int) -> Knobs:
-        """The knobs of one row, as a batch of one."""
-        return Knobs(*(t[i : i + 1] for t in self))
+    def rows(self, some: Sequence[int]) -> Knobs:
+        """The knobs of some of the rows."""
+        return Knobs(*(t[list(some)] for t in self))
 
 
 def pick(logits: torch.Tensor, knobs: Knobs, steps: torch.Tensor) -> torch.Tensor:
