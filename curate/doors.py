@@ -22,7 +22,8 @@ class Doors:
     """The engines of a run. A model is loaded once for steps that ask it one after the other.
 
     steps: those to come, in their order. What the next one that asks does not have is closed before it
-    opens its own, so that two models are never loaded at once that no one step has.
+    opens its own, so that two models are never loaded at once that no one step has. Only an engine that
+    `loads` stays open; any other is opened for each step anew.
     """
 
     def __init__(self, steps: Sequence[Any] = ()) -> None:
@@ -54,7 +55,14 @@ class Doors:
         mine = engines(step)
         await self._close_all_but([*mine.values()])
         try:
-            yield {name: await self._opened(engine) for name, engine in mine.items()}
+            async with AsyncExitStack() as of_step:
+                opened = {}
+                for name, engine in mine.items():
+                    stays = getattr(engine, "loads", False)
+                    opened[name] = await (
+                        self._opened(engine) if stays else of_step.enter_async_context(engine)
+                    )
+                yield opened
         except BaseException:
             await self._close_all_but(())
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections.abc import Coroutine
@@ -17,6 +18,7 @@ class Loop:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._ends = False
         self._thread = threading.Thread(target=self._drive, name="asks", daemon=True)
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
@@ -45,6 +47,7 @@ class Loop:
     def close(self) -> None:
         """End the thread."""
         if self._loop is not None:
+            self._ends = True
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop = None
@@ -53,7 +56,11 @@ class Loop:
         loop = self._loop
         assert loop is not None
         asyncio.set_event_loop(loop)
-        loop.run_forever()
+        while not self._ends:
+            with contextlib.suppress(
+                SystemExit, KeyboardInterrupt
+            ):  # these asyncio raises out of the loop, too
+                loop.run_forever()
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()

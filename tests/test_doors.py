@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ SAID: list[str] = []
 @dataclass(frozen=True)
 class Door(Scripted):
     """A scripted engine that says when it is opened and closed; `label` tells two apart."""
+
+    loads = True
 
     label: str = field(default="", kw_only=True)
 
@@ -87,6 +90,20 @@ def test_another_model_opens_only_when_the_one_before_is_closed(tmp_path: Path) 
 
 def test_of_two_models_the_one_that_is_asked_again_stays(tmp_path: Path) -> None:
     assert went(tmp_path, Again(B, other=A), Again(A, number=1)) == "open A, open B, close B, close A, end"
+
+
+def test_an_engine_that_loads_nothing_is_opened_for_each_step(tmp_path: Path) -> None:
+    """So what it begins with when it opens does not hang on the step before."""
+    said = Scripted(script=["one", "two"])
+    rows = pl.DataFrame({"question": ["1 + 1?"], "answer": ["2"]})
+    run = curate.Pipeline(rows, [curate.Sample(said), Again(said)]).run(tmp_path / "run")
+    assert run.traces.collect()["response"].to_list() == ["one 0"]
+
+
+def test_a_step_that_exits_ends_the_run(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        went(tmp_path, Again(Door(script=lambda messages: sys.exit(3), label="C")))
+    assert SAID[-3:] == ["open C", "close C", "end"]
 
 
 def test_what_is_known_opens_nothing(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from curate.engines.hf import HF  # noqa: E402
-from curate.engines.hf_prefix import Prefixes, together  # noqa: E402
+from curate.engines.hf_cache import RoomyLayer  # noqa: E402
+from curate.engines.hf_prefix import Held, Prefixes, lasts, together  # noqa: E402
 
 TEXTS = st.lists(st.lists(st.integers(0, 2), max_size=40), max_size=20)
 
@@ -22,9 +23,10 @@ def shared(a: list[int], b: list[int]) -> int:
     return next((i for i in range(min(len(a), len(b))) if a[i] != b[i]), min(len(a), len(b)))
 
 
-def held(text: list[int]) -> torch.Tensor:
-    """Stands for keys and values: the token and its place."""
-    return torch.tensor([text, range(len(text))]).reshape(2, 1, 1, -1, 1)
+def held(text: list[int]) -> Held:
+    """Stands for one layer's keys and values, of unlike widths: the token, and twice its place."""
+    places = torch.arange(len(text)).reshape(1, -1, 1)
+    return [(torch.tensor(text).reshape(1, -1, 1), places.repeat(1, 1, 2))]
 
 
 @given(TEXTS, st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=40), min_size=1, max_size=5))
@@ -35,13 +37,15 @@ def test_what_was_read_is_found(texts: list[list[int]], prompts: list[list[int]]
     for ids in prompts:
         best = max((shared(ids[:-1], t) for t in texts), default=0)
         assert len(ids) - best <= read.unread(ids) < len(ids) - best + 8
-    known, new = read.known(prompts), max(map(read.unread, prompts))
-    old = max(map(len, prompts)) - new
-    assert (known is None) == (old == 0)
-    for row, ids in zip(known if known is not None else (), prompts, strict=known is not None):
-        begun = max(0, len(ids) - new)
-        assert row[:, 0, 0, old - begun :, 0].tolist() == [ids[:begun], [*range(begun)]]
-        assert not row[..., : old - begun, :].any()
+    (old, known), new = read.known(prompts), max(map(read.unread, prompts))
+    assert old == max(map(len, prompts)) - new
+    if old:
+        layer = RoomyLayer()
+        layer.begin([row and row[0] for row in known], old, new)
+        for keys, values, ids in zip(layer.keys, layer.values, prompts, strict=True):
+            begun = max(0, len(ids) - new)
+            assert keys[0, :, 0].tolist() == [0] * (old - begun) + ids[:begun]
+            assert values[0].tolist() == [[0, 0]] * (old - begun) + [[i, i] for i in range(begun)]
 
 
 @given(TEXTS, st.integers(0, 100))
@@ -56,9 +60,9 @@ def test_no_more_is_remembered_than_there_is_room_for(texts: list[list[int]], ro
 def test_what_was_asked_for_longest_ago_leaves_first() -> None:
     read = Prefixes(24)
     for first in (1, 2, 3):
-        read.keep([first] * 8, lambda: torch.zeros(1))
+        read.keep([first] * 8, lambda: [])
     read.unread([1] * 9)
-    read.keep([4] * 8, lambda: torch.zeros(1))
+    read.keep([4] * 8, lambda: [])
     assert [read.unread([first] * 9) for first in (1, 2, 3, 4)] == [1, 9, 1, 1]
     read.clear()
     assert (read.unread([1] * 9), read.tokens) == (9, 0)
@@ -113,3 +117,56 @@ def test_a_turn_that_is_gone_on_with_is_not_read_again(
     for a, b in zip(first, again, strict=True):
         assert a.text == b.text
         assert a.logprobs == pytest.approx(b.logprobs, abs=1e-4)
+
+
+def test_a_model_whose_positions_depend_on_the_length_reads_everything() -> None:
+    from transformers import LlamaConfig
+
+    plain = LlamaConfig()
+    turning = LlamaConfig(rope_parameters={"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0})
+    assert lasts(plain) and not lasts(turning)
+
+
+def test_keys_and_values_may_differ_in_width() -> None:
+    """As where they are compressed: a DeepSeek V3 of two layers, asked the same again."""
+    from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
+
+    from curate.engines.hf_decode import Batch, decode
+    from curate.engines.hf_jobs import Draw
+    from curate.engines.sampling import Sampling
+
+    torch.manual_seed(0)
+    config = DeepseekV3Config(
+        vocab_size=50, hidden_size=32, intermediate_size=32, moe_intermediate_size=16, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=2, n_routed_experts=4, n_group=1, topk_group=1,
+        num_experts_per_tok=2, first_k_dense_replace=2, kv_lora_rank=12, q_lora_rank=None, qk_rope_head_dim=8,
+        qk_nope_head_dim=8, v_head_dim=4, max_position_embeddings=64, initializer_range=0.4,
+    )  # fmt: skip
+    model = DeepseekV3ForCausalLM(config).eval()
+
+    class Tokens:
+        def decode(self, ids: list[int], **how: object) -> str:
+            return " ".join(map(str, ids))
+
+    class Alone:
+        closing = False
+
+        def capacity(self, width: int) -> int:
+            return 8
+
+        def more(self, free: int) -> list[Draw]:
+            return []
+
+        def give_back(self, rows: object) -> None:
+            raise AssertionError("there is room")
+
+    def drawn(ids: list[int], read: Prefixes) -> object:
+        row = Draw(ids, 8, Sampling(), 3)
+        decode(Batch(model, Tokens(), frozenset(), [row], read), Alone())
+        return row.future.result()
+
+    read, asked = Prefixes(1000), [i * 7 % 50 for i in range(20)]
+    first, again = drawn(asked, read), drawn(asked, read)
+    assert read.unread(asked) == 1
+    assert again.text == first.text
+    assert again.logprobs == pytest.approx(first.logprobs, abs=1e-4)

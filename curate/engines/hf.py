@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from curate.engines.hf_checkpoint import Checkpoint, load, revision_of
 from curate.engines.hf_jobs import Draw, Drawn, Scoring
@@ -32,6 +32,7 @@ class HF(Sampled):
     rounding. dtype: of the weights; float32 rounds less and is slower. device: None takes a GPU if any.
     """
 
+    loads: ClassVar[bool] = True
     revision: str | None = field(default=None, kw_only=True)
     dtype: str = field(default="bfloat16", kw_only=True)
     device: str | None = field(default=None, kw_only=True)

@@ -17,6 +17,19 @@ class RoomyLayer(DynamicLayer):
 
     _rooms: tuple[torch.Tensor | None, torch.Tensor | None] = (None, None)
 
+    def begin(
+        self, rows: Sequence[tuple[torch.Tensor, torch.Tensor] | None], tokens: int, ahead: int
+    ) -> None:
+        """Begin with what was read before: of each row keys and values [heads, tokens, width], or None.
+
+        What is shorter than `tokens` gets zeros before it. ahead: so many come next.
+        """
+        keys, values = [row and row[0] for row in rows], [row and row[1] for row in rows]
+        key_room, held_keys = _begun(keys, tokens, ahead)
+        value_room, held_values = _begun(values, tokens, ahead)
+        self.lazy_initialization(held_keys, held_values)
+        self.keys, self.values, self._rooms = held_keys, held_values, (key_room, value_room)
+
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -48,12 +61,15 @@ def roomy_cache(config: Any) -> Any:
     return cache
 
 
-def begin(cache: Any, held: torch.Tensor) -> None:
-    """Let a cache begin with what was read before. held: [rows, 2, layers, heads, tokens, width]."""
-    for i, layer in enumerate(cache.layers):
-        keys, values = held[:, 0, i], held[:, 1, i]
-        layer.lazy_initialization(keys, values)
-        layer.keys, layer.values = keys, values
+def _begun(rows: Sequence[torch.Tensor | None], tokens: int, ahead: int) -> tuple[torch.Tensor, torch.Tensor]:
+    like = next(row for row in rows if row is not None)
+    room = like.new_empty((len(rows), like.shape[0], tokens + ahead + _AHEAD, like.shape[2]))
+    for i, row in enumerate(rows):
+        begin = tokens if row is None else tokens - row.shape[1]
+        room[i, :, :begin] = 0
+        if row is not None:
+            room[i, :, begin:tokens] = row
+    return room, room[:, :, :tokens]
 
 
 def _kept(held: torch.Tensor | None, rows: Sequence[int]) -> torch.Tensor | None:
@@ -72,7 +88,7 @@ def _append(
     tokens = held.shape[-2] if held is not None and held.numel() else 0
     begin = _begin(room, held) if tokens else None
     if room is None or begin is None or begin + tokens + new.shape[-2] > room.shape[-2]:
-        rows = len(new) if room is None or 2 * len(new) < len(room) else max(len(room), len(new))
+        rows = len(room) if room is not None and 3 * len(room) <= 4 * len(new) else len(new)
         room, begin = _room_for(new, rows, tokens + new.shape[-2]), 0
         if held is not None and tokens:
             room[: len(held), :, :tokens] = held

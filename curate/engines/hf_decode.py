@@ -8,9 +8,9 @@ from typing import Any, Literal, Protocol
 import torch
 from transformers import DynamicCache
 
-from curate.engines.hf_cache import RoomyLayer, begin, roomy_cache
+from curate.engines.hf_cache import RoomyLayer, roomy_cache
 from curate.engines.hf_jobs import Draw, Drawn
-from curate.engines.hf_prefix import Prefixes, together
+from curate.engines.hf_prefix import Held, Prefixes, together
 from curate.engines.hf_sampling import Knobs, pick
 from curate.engines.sampling import cut_at, stop_in
 from curate.errors import CallFailed
@@ -30,10 +30,11 @@ class Batch:
         self.cache: Any = roomy_cache(model.config)
         self.feed, self.mask = pad_left([r.ids for r in self.rows], model.device)
         self.at = (self.mask.cumsum(-1) - 1).clamp(min=0)
-        held = read.known([row.ids for row in self.rows])
-        if held is not None:
-            begin(self.cache, held)
-            self.feed, self.at = self.feed[:, held.shape[-2] :], self.at[:, held.shape[-2] :]
+        old, known = read.known([row.ids for row in self.rows])
+        if old:
+            self.feed, self.at = self.feed[:, old:], self.at[:, old:]
+            for i, layer in enumerate(self.cache.layers):
+                layer.begin([held and held[i] for held in known], old, self.feed.shape[-1])
         self._turn()
 
     def step(self) -> None:
@@ -72,10 +73,9 @@ class Batch:
         """Let others begin with what this row has read: all but the token drawn last."""
         ids = (self.rows[i].ids + self.rows[i].new)[:-1]
 
-        def held() -> torch.Tensor:
-            layers = self.cache.layers
-            both = [*(layer.keys for layer in layers), *(layer.values for layer in layers)]
-            return torch.stack([a[i, :, -len(ids) :] for a in both]).unflatten(0, (2, len(layers)))
+        def held() -> Held:
+            whole = slice(-len(ids), None)
+            return [(a.keys[i, :, whole].clone(), a.values[i, :, whole].clone()) for a in self.cache.layers]
 
         self.read.keep(ids, held)
 
@@ -100,7 +100,7 @@ class Batch:
         """Take rows that have not begun. Those with about as much to read are read together."""
         begun: Batch | None = None
         unread = [self.read.unread(row.ids) for row in new]
-        for part in together(unread, _PASS[self.model.device.type]):
+        for part in together(unread, _PASS.get(self.model.device.type, _PASS["cpu"])):
             some = Batch(self.model, self.tokenizer, self.ends, [new[i] for i in part], self.read)
             some.step()
             if begun is None or not begun.rows:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
 _BLOCK = 8  # tokens: a text is found by whole blocks, and then compared token by token
+_TURNING = {"dynamic", "longrope"}  # in these, how a token's key is turned hangs on how much comes after it
+Held = list[tuple[torch.Tensor, torch.Tensor]]
+"""The keys and the values of some tokens, [heads, tokens, width] each, by layer."""
 
 
 @dataclass(eq=False)
-class Text:
-    """Tokens, and their keys and values [2, layers, heads, tokens, width]."""
+class Read:
+    """Tokens from the beginning on, and what became of them."""
 
     ids: list[int]
-    held: torch.Tensor
+    held: Held
     blocks: set[int] = field(default_factory=set)  # by which it is found
 
 
@@ -24,46 +28,31 @@ class Prefixes:
 
     def __init__(self, room: int) -> None:
         self._room, self.tokens = room, 0
-        self._texts: dict[Text, None] = {}  # the one used last stands last
-        self._found_by: dict[int, Text] = {}
+        self._texts: dict[Read, None] = {}  # the one used last stands last
+        self._found_by: dict[int, Read] = {}
 
     def unread(self, ids: Sequence[int]) -> int:
         """How many tokens of a prompt have to be read: the last one always, for what comes after it."""
         return len(ids) - self._longest(ids)[1]
 
-    def known(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor | None:
-        """What is known of prompts, but for as many last tokens as the one has to read that has most to.
+    def known(self, prompts: Sequence[Sequence[int]]) -> tuple[int, list[Held | None]]:
+        """How many tokens come before those that the prompt with most to read has to, and what they became.
 
-        [prompts, 2, layers, heads, tokens, width], zeros before shorter ones; None where that is nothing.
+        Of prompts that are shorter those are fewer, or None.
         """
         new = max(map(self.unread, prompts))
-        old = max(map(len, prompts)) - new
-        if old == 0:
-            return None
-        found = [self._longest(ids)[0] if len(ids) > new else None for ids in prompts]
-        like = next(text.held for text in found if text is not None)
-        known = like.new_zeros((len(prompts), *like.shape[:3], old, like.shape[4]))
-        for row, ids, text in zip(known, prompts, found, strict=True):
-            if text is not None:
-                row[..., old - len(ids) + new :, :] = text.held[..., : len(ids) - new, :]
-        return known
+        rows: list[Held | None] = []
+        for ids in prompts:
+            text, n = self._longest(ids)[0] if len(ids) > new else None, len(ids) - new
+            rows.append([(keys[:, :n], values[:, :n]) for keys, values in text.held] if text else None)
+        return max(map(len, prompts)) - new, rows
 
-    def _longest(self, ids: Sequence[int]) -> tuple[Text | None, int]:
-        """A text that begins as a prompt does, and for how many tokens, the prompt's last one not counted."""
-        text = None
-        for block in _blocks(ids):
-            text = self._found_by.get(block, text)
-        if text is None:
-            return None, 0
-        self._texts[text] = self._texts.pop(text)
-        return text, _common(text.ids, ids[:-1])
-
-    def keep(self, ids: Sequence[int], held: Callable[[], torch.Tensor]) -> None:
-        """Remember what became of tokens, unless that is known. held: gives it as `Text.held`, for good."""
+    def keep(self, ids: Sequence[int], held: Callable[[], Held]) -> None:
+        """Remember what became of tokens, unless that is known. held: gives it, for good."""
         new = list(_blocks(ids))
         if not new or len(ids) > self._room or new[-1] in self._found_by:
             return
-        text = Text(list(ids), held(), set(new))
+        text = Read(list(ids), held(), set(new))
         for block in new:
             if (older := self._found_by.get(block)) is not None:
                 older.blocks.discard(block)
@@ -81,11 +70,28 @@ class Prefixes:
         self._found_by.clear()
         self.tokens = 0
 
-    def _forget(self, text: Text) -> None:
+    def _longest(self, ids: Sequence[int]) -> tuple[Read | None, int]:
+        """A text that begins as a prompt does, and for how many tokens, the prompt's last one not counted."""
+        text = None
+        for block in _blocks(ids):
+            text = self._found_by.get(block, text)
+        if text is None:
+            return None, 0
+        self._texts[text] = self._texts.pop(text)
+        return text, _common(text.ids, ids[:-1])
+
+    def _forget(self, text: Read) -> None:
         for block in text.blocks:
             del self._found_by[block]
         del self._texts[text]
         self.tokens -= len(text.ids)
+
+
+def lasts(config: Any) -> bool:
+    """Whether what became of a token stays right however many come after it."""
+    said = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    kinds = [part for part in said.values() if isinstance(part, dict)] or [said]
+    return not any({kind.get("rope_type"), kind.get("type")} & _TURNING for kind in kinds)
 
 
 def together(unread: Sequence[int], a_pass: int) -> list[list[int]]:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 from curate.engines.hf_checkpoint import Checkpoint
@@ -51,13 +52,14 @@ class Worker(threading.Thread):
 
     def run(self) -> None:
         try:
-            from curate.engines.hf_prefix import Prefixes
+            from curate.engines.hf_prefix import Prefixes, lasts
 
             checkpoint = self._load()
             kind = "cuda" if checkpoint.model.device.type == "cuda" else "cpu"
             self._size, self._tokens = self._batch_size or (256 if kind == "cuda" else 128), _TOKENS[kind]
             room = _free_bytes(checkpoint.model.device) // cache_bytes(checkpoint.model)
-            self._room, self._read = int(_SHARE * room), Prefixes(int(_READ * room))
+            keeps = lasts(checkpoint.model.config.get_text_config())
+            self._room, self._read = int(_SHARE * room), Prefixes(int(_READ * room) if keeps else 0)
         except BaseException as e:  # noqa: BLE001  the one who opens the engine is in another thread
             self.loaded.set_exception(e)
             return
@@ -80,21 +82,37 @@ class Worker(threading.Thread):
 
     def _answer_all(self, checkpoint: Checkpoint) -> None:
         """Answer the batch and whatever joins it; what does not fit into the GPU is done in halves."""
+        parts = [self._batch]
+        try:
+            while parts:
+                self._batch = parts.pop()
+                remembered = self._read.tokens
+                if (words := self._too_large(checkpoint)) is None:
+                    continue
+                left = [job for job in self._batch if not job.future.done()]
+                if remembered:
+                    parts.append(left)  # once more, in the room that this took
+                elif len(left) > 1:
+                    parts += [left[len(left) // 2 :], left[: len(left) // 2]]
+                else:
+                    said = f"{left[0].longest} tokens do not fit into the memory of the GPU: {words}"
+                    left[0].fail(CallFailed(said))
+        except BaseException:
+            self._batch = [*self._batch, *(job for part in parts for job in part)]
+            raise
+
+    def _too_large(self, checkpoint: Checkpoint) -> str | None:
+        """Answer the batch. Where the GPU has no room, let go of what is held there, and say its words."""
         import torch
 
         try:
             self._answer(checkpoint, self._batch)
+            return None
         except torch.OutOfMemoryError as e:
-            self._read.clear()
-            torch.cuda.empty_cache()
-            left = [job for job in self._batch if not job.future.done()]
-            if len(left) == 1:
-                words = f"{left[0].longest} tokens do not fit into the memory of the GPU: {e}"
-                left[0].fail(CallFailed(words))
-                return
-            for half in (left[: len(left) // 2], left[len(left) // 2 :]):
-                self._batch = half
-                self._answer_all(checkpoint)
+            words = str(e)  # the error itself holds on to the batch
+        self._read.clear()
+        torch.cuda.empty_cache()
+        return words
 
     def _answer(self, checkpoint: Checkpoint, batch: Sequence[Job]) -> None:
         from curate.engines.hf_decode import Batch, decode
@@ -174,4 +192,9 @@ def _free_bytes(device: Any) -> int:
 
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:  # a container is told less than the machine has
+        most, used = (int(Path("/sys/fs/cgroup", f"memory.{w}").read_text()) for w in ("max", "current"))
+    except (OSError, ValueError):  # no such file, or "max"
+        return free
+    return max(0, min(free, most - used))

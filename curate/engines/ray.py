@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from curate.cluster import INSTALL, attach, share_of_cpus
 from curate.engines.fleet import Fleet, affinity
@@ -28,6 +28,7 @@ class Ray:
     cluster has no GPU. The cluster is the one that RAY_ADDRESS names, else one is started on this machine.
     """
 
+    loads: ClassVar[bool] = True
     engine: Engine
     replicas: int = 2
     gpus: float | None = None

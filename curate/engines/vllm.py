@@ -78,6 +78,7 @@ class VLLM(Sampled):
     """
 
     knobs: ClassVar[type[Sampling]] = Knobs
+    loads: ClassVar[bool] = True
     min_p: float = field(default=0.0, kw_only=True)
     presence_penalty: float = field(default=0.0, kw_only=True)
     frequency_penalty: float = field(default=0.0, kw_only=True)
