@@ -87,10 +87,9 @@ class TokenScores:
 
 
 class Engine(Protocol):
-    """A model behind a door: `async with engine as e: await e.chat(...)`.
+    """A model behind a door: `async with engine as e: await e.chat(...)`; `loads`: it may stay open.
 
-    Raises EngineDown when no call can succeed, CallFailed when this one did not. An engine with an
-    attribute `loads` that is true loads a model: it stays open from one step to the next that asks it.
+    Raises EngineDown when no call can succeed, CallFailed when this one did not.
     """
 
     model: str

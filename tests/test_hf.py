@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -109,14 +110,64 @@ def test_a_batch_that_is_too_large_is_done_in_halves(here: HF, monkeypatch: pyte
     assert work(here, *jobs) == whole and 5 in sizes and max(sizes[1:]) < 5
 
 
+def test_what_is_remembered_makes_room_before_a_row_is_given_up(
+    here: HF, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing of the batch that was too large is alive when it is tried again."""
+    import weakref
+
+    import torch
+
+    from curate.engines.hf_worker import Worker
+
+    class Large:
+        """Stands for the batch and its cache."""
+
+    answer, tried, alive = Worker._answer, [], []
+
+    def tight(self: Worker, checkpoint: Any, batch: Any) -> None:
+        if self._read.tokens:
+            large = Large()
+            tried.append(weakref.ref(large))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        alive.extend(ref() for ref in tried)
+        answer(self, checkpoint, batch)
+
+    monkeypatch.setattr(Worker, "_answer", tight)
+
+    async def go() -> list[str]:
+        async with here:
+            return [(await here.chat(user("so"), seed=1))[0].text for _ in range(2)]
+
+    one, other = asyncio.run(go())
+    assert one == other and tried and alive == [None]
+
+
 def test_a_bug_in_the_thread_is_raised_where_the_call_was_made(
     here: HF, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Whatever was done before: of a batch that is answered in halves, the second is not forgotten."""
+    import torch
+
     from curate.engines.hf_worker import Worker
 
     monkeypatch.setattr(Worker, "_answer", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         work(here, ("chat", {}))
+
+    def halved(self: Worker, checkpoint: Any, batch: Any) -> None:
+        raise torch.OutOfMemoryError("too large") if len(batch) > 1 else ValueError("a bug")
+
+    monkeypatch.setattr(Worker, "_answer", halved)
+    said: list[BaseException] = []
+
+    async def go() -> None:
+        async with here:
+            calls = (here.chat(user("so"), seed=i) for i in range(3))
+            said.extend(await asyncio.gather(*calls, return_exceptions=True))
+
+    asyncio.run(go())
+    assert [str(e) for e in said] == ["a bug"] * 3
 
 
 def test_scores_agree_with_what_sampling_saw(here: HF) -> None:
