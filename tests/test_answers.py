@@ -120,6 +120,9 @@ def test_the_last_value_is_a_number_or_a_piece_of_mathematics(response: str, tex
         ("He has $3 million.", "$3 million"),
         ("There are 5 hundred thousand people.", "5 hundred thousand"),
         ("总共有3万人。", "3万"),
+        ("So he needs 4 hundred-dollar bills.", "4"),
+        ("So he needs 4 hundred dollar bills.", "4"),
+        ("There are 2 hundred thousand-dollar houses.", "2 hundred"),
     ],
 )
 def test_every_unit_of_measure_behind_the_last_number_belongs_to_it(response: str, text: str) -> None:

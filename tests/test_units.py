@@ -264,6 +264,10 @@ def test_no_text_makes_it_raise(text: str) -> None:
         ("It is 3 thousandths.", "3", True),
         ("There are 3 millionaires.", "3", True),
         ("总共有3万人。", "30000", True),
+        ("So he needs 4 hundred-dollar bills.", "4", True),
+        ("So he needs 4 hundred dollar bills.", "4", True),
+        ("So he needs 4 hundred dollar bills.", "400", False),
+        ("He has 3 million--more than all others.", "3000000", True),
     ],
 )
 def test_a_unit_in_a_sentence_counts(response: str, gold: str, passed: bool) -> None:
@@ -282,6 +286,9 @@ def test_a_unit_in_a_sentence_counts(response: str, gold: str, passed: bool) -> 
         (r"$\boxed{2\sqrt{3}}\text{ cm}^2$", r"2\sqrt{3} \text{ cm}^2", True),
         (r"\boxed{12}\text{ cm}^2", "12 cm", False),
         (r"\boxed{500} cents", r"\$5", True),
+        (r"\[\boxed{7}\text{ m}\]", "7 cm", False),
+        (r"**\boxed{7} km**", "7 m", False),
+        (r"\boxed{7} km (rounded)", "7 m", False),
         # nothing of these is the unit of the box
         (r"\boxed{7} in total", "7 cm", True),
         (r"\boxed{7} m", "7 cm", True),
@@ -294,6 +301,25 @@ def test_a_unit_in_a_sentence_counts(response: str, gold: str, passed: bool) -> 
         (r"\boxed{50}\%", "50", True),
         (r"\boxed{50} percent", "50", True),
         (r"\boxed{15} dollars per hour", "15 cents", True),
+        # the unit goes on behind what would be one by itself
+        (r"$\boxed{2}\ \text{cm}^{-1}$", "0.02 m", False),
+        (r"$\boxed{60}\ \text{s}^{-1}$", "1 min", False),
+        (r"$\boxed{5000}\ \text{g m/s}^2$", "5 kg", False),
+        (r"$\boxed{200}\ \text{cm}^4$", "2 m", False),
+        (r"\boxed{5} feet 6 inches", "60 inches", False),
+        (r"\boxed{5} feet, $6$ inches", "60 inches", False),
+        (r"\boxed{12}\text{ N·m}", "12 N·m", True),
+        (r"\boxed{12}\text{ N m}", "12 N m", True),
+        (r"\boxed{12}\text{ N.m}", "12 N m", True),
+        (r"\boxed{9.8}\text{ kg m/s}^2", r"9.8\text{ kg m/s}^2", True),
+        (r"\boxed{5} kg·m/s", "5 kg·m/s", True),
+        (r"\boxed{12}\ \text{J s}", "12 J s", True),
+        (r"$\boxed{3}\,\text{m}\cdot\text{s}^{-1}$", "3 m/s", True),
+        (r"$\boxed{2}\ \text{cm}^{-1}$", "2 cm^{-1}", True),
+        (r"$\boxed{2}\ \text{m}^{4}$", "2 m^4", True),
+        (r"\boxed{2} m⁻¹", "2 m^{-1}", True),
+        (r"\boxed{12} cm squared", "12 cm^2", True),
+        (r"\boxed{2} kilowatt hours", "2 kWh", True),
     ],
 )
 def test_a_unit_right_behind_the_box_is_the_unit_of_the_box(response: str, gold: str, passed: bool) -> None:

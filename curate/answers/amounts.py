@@ -24,7 +24,8 @@ UNIT = (
     rf"(?:\s?(?:\\?%|°C?|\^\{{?\\circ\}}?)"
     rf"|\s?(?:square |cubic )?(?:{_UNITS})(?:\s?\^\{{?[23]\}}?|²|³)?(?![\w'’/-]))?"
 )
-SCALE = r"(?:(?:\s?(?:hundred|thousand|[mb]illion|trillion)s?\b){1,2}|\s?[万亿萬億])"
+_OF_EACH = r"[-‑][a-z]|\s(?:dollar|euro|pound|cent|peso|ruble|rupee)\s[a-z]{3,}s\b"  # hundred-dollar bills
+SCALE = rf"(?:(?:\s?(?:hundred|thousand|[mb]illion|trillion)s?\b(?!{_OF_EACH})){{1,2}}|\s?[万亿萬億])"
 MATHS = re.compile(
     r"\$\$([^$]{1,400})\$\$|(?<![\\\d$])\$([^$\n]{1,400})(?<!\\)\$(?!\d)|\\\(((?:[^\\\n]"
     r"|\\(?!\))){1,400}+)\\\)"
@@ -223,6 +224,10 @@ _BARE = re.compile(
     r"(?=.{0,99}\d)[-−+]?(?:[\d./{}^ ]|,\d{3}|\\(?:[dt]?frac|sqrt|pi|cdot|times)(?![a-zA-Z]))+"
 )
 _BETWEEN = re.compile(r"\A(?:[ \t~$]|\\[,;:!) ]|\*\*){0,9}")
+_UNIT_GOES_ON = re.compile(
+    rf"\s?(?:[\^·⋅∙•*×/⁻]|\\(?:cdot|times|ast|bullet|[dt]?frac|boxed)|,? ?(?:and )?\d"
+    rf"|(?:squared|cubed)\b|[.(]?(?:{_UNITS})(?![\w'’-]))"
+)
 _TYPESET = re.compile(r"\\(?:text|mathrm|mbox|textrm|rm)(?![a-zA-Z])")
 
 
@@ -230,13 +235,15 @@ def with_unit_behind(box: str, after: str) -> str:
     r"""A box of a bare number with the unit that stands right behind it in the line: `\boxed{7}\text{ m}`.
 
     A letter alone is a unit only where it is set as text: `\boxed{7} m` may go on in words or in symbols.
+    Of a unit of several (N·m, cm^{-1}, 5 feet 6 inches) no part is taken.
     """
     if not _BARE.fullmatch(box):
         return box
     behind = _BETWEEN.sub("", after.partition("\n")[0], count=1)
-    text = plain(behind.replace("~", " "))
+    text = " ".join(plain(behind.replace("~", " ")).split())
     unit = _MEASURED.match(" " + text)
     said = unit.group().strip() if unit else ""
     if not said[:1].isalpha() or said.startswith("per") or len(said) == 1 and not _TYPESET.match(behind):
         return box
-    return box if _EQUALS.match(text[len(said) :].lstrip()) else rf"{box} \text{{ {said}}}"
+    rest = text[len(said) :]
+    return box if _UNIT_GOES_ON.match(rest) or _EQUALS.match(rest.lstrip()) else rf"{box} \text{{ {said}}}"

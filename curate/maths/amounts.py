@@ -150,10 +150,13 @@ _PI = re.compile(r"pi(?![a-z])")
 _WORDY = re.compile(r"[^\d=<>+*|√∞π]*")
 
 
-_SCALED = re.compile(r"(?i)(?:(?:hundred|thousand|[mb]illion|trillion)s?(?![a-z])\s?)+|[万亿]")
+_OF_EACH = r"[-‑][a-z]|\s(?:dollar|euro|pound|cent|peso|ruble|rupee)\s[a-z]{3,}s\b"  # hundred-dollar bills
+_SCALED = re.compile(rf"(?i)(?:(?:hundred|thousand|[mb]illion|trillion)s?(?![a-z])(?!{_OF_EACH})\s?)+|[万亿]")
 _UNITLIKE = (  # plurals that name a unit which the table lacks, or any unit
     "units kilos kcals kilogramos gramos gramas litros metros horas heures minutos segundos secondes dias"
     " jours wks mos rads turns rotations cycles percents percentages points stones leagues cubits yuans"
+    " wons yens dongs shillings shekels zlotys liras dirhams riyals ringgits bushels pecks gills drams"
+    " diopters dioptres henrys torrs luxes hertzes siemenses kilohms roentgens rems poises stokes"
     " plus thus this"
 )
 _PLURAL = re.compile(
@@ -170,8 +173,12 @@ def _scale(text: str) -> Fraction:
 
 
 def _is_plural(text: str) -> bool:
-    """Whether it is no more than up to three words that end in a plural: "apples", "red apples"."""
-    return _PLURAL.fullmatch(plain(text)) is not None
+    """Whether it is no more than up to three words that end in a plural: "apples", "red apples".
+
+    The last of them is no unit: working hours are hours.
+    """
+    said = plain(text)
+    return _PLURAL.fullmatch(said) is not None and unit(re.split("[ -]", said)[-1]) is None
 
 
 def _unit(text: str, money: str) -> Unit | None | bool:
