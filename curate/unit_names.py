@@ -154,11 +154,11 @@ TABLE = """
 1 | HKD | HK$ HKD | |
 100 | | hundred 百 | | hundred
 1000 | | thousand 千 | | thousand
-10000 | | 万 | |
+10000 | | 万 萬 | |
 100000 | | | | lakh
 1000000 | | million 百万 | | million mln
 10000000 | | | | crore
-100000000 | | 亿 | |
+100000000 | | 亿 億 | |
 1000000000 | | billion bn | | billion
 1000000000000 | | trillion | | trillion
 12 | | dozen | | dozen
@@ -175,7 +175,10 @@ SPOKEN = {
     "kilo": 3, "mega": 6, "giga": 9, "tera": 12, "peta": 15, "exa": 18, "hecto": 2, "deka": 1, "deca": 1,
     "deci": -1, "centi": -2, "milli": -3, "micro": -6, "nano": -9, "pico": -12, "femto": -15, "atto": -18,
 }  # fmt: skip
-WRITTEN = {"千": 3, "兆": 6, "分": -1, "厘": -2, "毫": -3, "微": -6, "纳": -9, "百": 2, "万": 4, "亿": 8}
+WRITTEN = {
+    "千": 3, "兆": 6, "分": -1, "厘": -2, "毫": -3, "微": -6, "纳": -9, "百": 2, "万": 4, "萬": 4, "亿": 8,
+    "億": 8,
+}  # fmt: skip
 CYRILLIC = {"к": 3, "М": 6, "Г": 9, "д": -1, "с": -2, "м": -3, "мк": -6, "н": -9}
 
 # degrees of a scale: factor and offset to kelvin, exact

@@ -14,8 +14,8 @@ from conftest import ROOT
 # Every file and folder of curate/ stands on one floor, and may import its own floor and those that MAY names.
 # A room is a floor of its own, so that rooms never import each other. A new core file gets its place here.
 FLOORS = {
-    "ground": "schema text syntax pieces chunks errors fits unit_names answers maths talk votes together "
-    "injection instructions",
+    "ground": "schema text syntax pieces chunks errors fits unit_names scale_words answers maths talk votes "
+    "together injection instructions",
     "first": "identity fields step engines pool process worker parts progress budget journal journalled loop "
     "doors distance pair golds turns sandbox judging cluster host rewriting difficulty rollout revision",
     "annexe": "publish card shards train losses rewards",

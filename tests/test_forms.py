@@ -113,6 +113,8 @@ SPOKEN = [
     ("3.00e8 m/s", "Thus c ≈ 2.998 × 10^8 m/s.", True), ("298.15 K", "The temperature is 25 °C.", True),
     ("10 m/s", "The final answer is 36 kilometers per hour, as expected.", True), ("8", "3 + 5 = 8", True),
     ("3000000", "He has 3 million dollars.", True),
+    ("3", "The answer is 3萬.", False), ("30000", "The answer is 3萬.", True),
+    ("200000000", r"\boxed{2億}", True), ("3元", r"\boxed{3萬元}", False),
     ("4", "So he needs 4 hundred-dollar bills.", True),
     ("5", "He has 5 hundred dollar bills.", True),
     ("12 N·m", r"It is \boxed{12}\text{ N·m}", True), ("70 kg", "He weighs 70 as shown.", True),

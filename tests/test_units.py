@@ -267,6 +267,9 @@ def test_no_text_makes_it_raise(text: str) -> None:
         ("So he needs 4 hundred-dollar bills.", "4", True),
         ("So he needs 4 hundred dollar bills.", "4", True),
         ("So he needs 4 hundred dollar bills.", "400", False),
+        ("He has 4 hundred dollars.", "400", True),
+        ("The answer is 3萬.", "3", False),
+        ("总共有3萬人。", "30000", True),
         ("He has 3 million--more than all others.", "3000000", True),
     ],
 )

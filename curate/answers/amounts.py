@@ -6,6 +6,8 @@ import re
 
 from curate.answers.found import LONGEST
 from curate.answers.tidy import plain
+from curate.scale_words import SCALE
+from curate.scale_words import WORDS as SCALES
 from curate.unit_names import WORDS
 
 _MEASURES = {"m", "kg", "s", "A", "K", "mol", "cd", "rad", "sr", "lm", "bit", "dB"}  # no money, no number
@@ -24,8 +26,6 @@ UNIT = (
     rf"(?:\s?(?:\\?%|°C?|\^\{{?\\circ\}}?)"
     rf"|\s?(?:square |cubic )?(?:{_UNITS})(?:\s?\^\{{?[23]\}}?|²|³)?(?![\w'’/-]))?"
 )
-_OF_EACH = r"[-‑][a-z]|\s(?:dollar|euro|pound|cent|peso|ruble|rupee)\s[a-z]{3,}s\b"  # hundred-dollar bills
-SCALE = rf"(?:(?:\s?(?:hundred|thousand|[mb]illion|trillion)s?\b(?!{_OF_EACH})){{1,2}}|\s?[万亿萬億])"
 MATHS = re.compile(
     r"\$\$([^$]{1,400})\$\$|(?<![\\\d$])\$([^$\n]{1,400})(?<!\\)\$(?!\d)|\\\(((?:[^\\\n]"
     r"|\\(?!\))){1,400}+)\\\)"
@@ -104,7 +104,7 @@ def right_side(maths: str) -> str:
 _EMPHASIS = re.compile(r"\*\*([^*\n]{1,120})\*\*")
 _AMOUNT = re.compile(rf"(?:{NUMBER.pattern})({SCALE})?{UNIT}(?:,? (?:and )?\d+(?:\.\d+)?{UNIT}(?<=[a-z]))?")
 _GOES_ON = re.compile(
-    r"\s?[^\sA-Za-z.,;:!)]|\s(?:[a-zA-Z]\b(?!\s[a-z])|hundred|thousand|[mb]illion|trillion|dozen"
+    rf"\s?[^\sA-Za-z.,;:!)]|\s(?:[a-zA-Z]\b(?!\s[a-z])|{'|'.join(SCALES)}|dozen"
     r"|squared|cubed|factorial|choose|mod|plus|minus|times|multiplied|divided"
     r"|(?:to|out of|in|or|by|and|over|of|less than|more than|oder|und|ou|et|o|y|или|и) (?:the )?[-−$\\(]?\d)"
     r"|[A-Za-z(]"

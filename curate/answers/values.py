@@ -14,7 +14,6 @@ from curate.answers.amounts import (
     COMPOUND,
     MATHS,
     NUMBER,
-    SCALE,
     UNIT,
     inside,
     natural_words,
@@ -24,6 +23,7 @@ from curate.answers.amounts import (
 )  # fmt: skip
 from curate.answers.found import LONGEST, TAIL, Answer, Found
 from curate.answers.tidy import is_denied, is_rejected, is_undecided
+from curate.scale_words import SCALE
 
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 _LAST_BOLD = re.compile(r"\*\*([^*\n:]{1,80})\*\*[.!\s]{0,9}\Z")

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from curate.maths.spelled import day, is_label
 from curate.maths.unit_text import plain
 from curate.maths.units import Unit, unit
+from curate.scale_words import scaled
 
 LONGEST = 300  # characters
 
@@ -114,7 +115,7 @@ def _one(text: str) -> tuple[Amount, str] | None:
     found = _unit(said.rstrip(", "), money.group() if money else "")
     if isinstance(found, bool):
         return None
-    scale = _scale(said) if found and found.dimension else Fraction(1)
+    scale = Fraction(scaled(plain(said))[0] if found and found.dimension else 1)
     return Amount(sign * value, found, whole, scale, found is None and _is_plural(said)), rest
 
 
@@ -150,8 +151,6 @@ _PI = re.compile(r"pi(?![a-z])")
 _WORDY = re.compile(r"[^\d=<>+*|√∞π]*")
 
 
-_OF_EACH = r"[-‑][a-z]|\s(?:dollar|euro|pound|cent|peso|ruble|rupee)\s[a-z]{3,}s\b"  # hundred-dollar bills
-_SCALED = re.compile(rf"(?i)(?:(?:hundred|thousand|[mb]illion|trillion)s?(?![a-z])(?!{_OF_EACH})\s?)+|[万亿]")
 _UNITLIKE = (  # plurals that name a unit which the table lacks, or any unit
     "units kilos kcals kilogramos gramos gramas litros metros horas heures minutos segundos secondes dias"
     " jours wks mos rads turns rotations cycles percents percentages points stones leagues cubits yuans"
@@ -163,13 +162,6 @@ _PLURAL = re.compile(
     rf"(?i)(?:[a-z-]+ ){{0,2}}(?!(?:{_UNITLIKE.replace(' ', '|')})$)"
     r"(?:[a-z-]{2,}[^\W\ds]s|people|men|women|children)"
 )
-
-
-def _scale(text: str) -> Fraction:
-    """What the words for a number at the start of a unit are worth: 10⁶ of "million dollars"."""
-    found = _SCALED.match(plain(text))
-    scale = unit(found.group()) if found else None
-    return Fraction(scale.factor) if scale else Fraction(1)
 
 
 def _is_plural(text: str) -> bool:

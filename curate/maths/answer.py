@@ -12,6 +12,7 @@ from curate.maths.names import CLAUSES, IS, NOISE, is_unit
 from curate.maths.tokens import tokens
 from curate.maths.tree import Node, Unreadable, call, neg, num, power, sym
 from curate.maths.words import phrase
+from curate.scale_words import WORDS as SCALES
 
 _SPELLED = {
     "=": "= equiv cong", "<": "< lt", ">": "> gt", "<=": "le leq leqslant leqq", ">=": "ge geq geqslant geqq",
@@ -25,7 +26,6 @@ _SIGNS = frozenset("+-*/^!%")
 _MONEY = frozenset("$€£¥₹")
 _UNIT_SIGNS = frozenset("^/{}*-_()")
 _RAISED = {"squared": 2, "cubed": 3}
-_SCALES = frozenset("hundred thousand million billion trillion".split())
 _BASE = re.compile(r"([-+]?)([0-9A-Fa-f]{1,60})_\{?(\d\d?)\}?")
 
 
@@ -151,7 +151,7 @@ def _operand(p: Parser) -> Node:
     if p.peek().text in _MONEY and p.peek().text:
         sign = p.take().text
         value = p.sum()
-        return Node("qty", (value, f"{_unit(p)} {sign}" if p.peek().text.lower() in _SCALES else sign))
+        return Node("qty", (value, f"{_unit(p)} {sign}" if p.peek().text.lower() in SCALES else sign))
     if p.peek().kind == "op" and p.peek().text == "-" and p.peek(1).text in _MONEY:
         sign, p.at = p.peek(1).text, p.at + 2
         return Node("qty", (neg(p.sum()), sign))

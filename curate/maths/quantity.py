@@ -6,13 +6,12 @@ import re
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from curate.maths.spelled import SCALES
 from curate.maths.tree import Node, add, mul, num
+from curate.scale_words import SIGNS, scaled
 
 _DEGREES = frozenset({"degree", "degrees", "deg", "度"})
 _RADIANS = frozenset({"radian", "radians", "rad", "rads"})
 _PERCENT = frozenset({"percent", "per cent", "%", "percentage", "pct"})
-_SCALES = {"万": 10**4, "亿": 10**8}
 
 
 class Measure(NamedTuple):
@@ -52,11 +51,9 @@ def measured(node: Node) -> Measure:
     if low in _DEGREES or low in _RADIANS or low in _PERCENT:
         kind = "degree" if low in _DEGREES else "percent" if low in _PERCENT else "radian"
         return Measure(value, kind)
-    scale, _, scaled = low.partition(" ")
-    if scaled and scale in SCALES:  # 1.2 million dollars
-        return measured(Node("qty", (mul(num(SCALES[scale]), value), said[len(scale) :])))
-    if said[:1] in _SCALES and said[1:]:  # 3万元
-        return measured(Node("qty", (mul(num(_SCALES[said[0]]), value), said[1:])))
+    scale, rest = scaled(said)
+    if scale > 1 and rest and (rest[0] == " " or said[0] in SIGNS):  # 1.2 million dollars, 3万元
+        return measured(Node("qty", (mul(num(scale), value), rest)))
     unit = unit_of(said)
     if unit is None:
         return Measure(value, "noun", text=said)

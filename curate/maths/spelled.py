@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from curate.scale_words import WORDS
+
 _SMALL = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
     " seventeen eighteen nineteen"
 ).split()
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _VALUES = {w: n for n, w in enumerate(_SMALL)} | {w: 10 * n for n, w in enumerate(_TENS, 2)}
-SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_SCALES = {word: value for word, value in WORDS.items() if value > 100}
 _PARTS = "half third fourth fifth sixth seventh eighth ninth tenth".split()
 _PARTED = {w: n for n, w in enumerate(_PARTS, 2)} | {"quarter": 4, "halve": 2, "hundredth": 100}
 _MONTHS = "january february march april may june july august september october november december".split()
@@ -71,8 +73,8 @@ def _whole(words: list[str]) -> int | None:
             group *= 12
         elif word == "hundred" and 0 < group < 10:
             group, last = group * 100, 100
-        elif word in SCALES and group and SCALES[word] < scale:
-            scale = SCALES[word]
+        elif word in _SCALES and group and _SCALES[word] < scale:
+            scale = _SCALES[word]
             total, group, last = total + group * scale, 0, 10**3
         else:
             return None
