@@ -5,7 +5,8 @@ asks, as vLLM has it: /tokenize, /detokenize, /v1/completions with tokens and pr
 at the same time is answered together. An unknown field is refused, not ignored. Beyond the standard, a choice
 tells its `output_tokens`, and the tag by which the chat template `opened` its thinking; an entry of
 `logprobs.content` has no `token`; the rank of a prompt's own token, a second look at the vocabulary, is null
-unless `vllm_xargs` has a `rank`. There is no key and no encryption: for this machine, not for the internet.
+below the top ones unless `vllm_xargs` has `rank` 1. There is no key and no encryption: for this machine, not
+for the internet.
 """
 
 from __future__ import annotations
@@ -133,12 +134,14 @@ async def _score(engine: HF, body: dict[str, Any]) -> dict[str, Any]:
         raise InputError("the prompt has a token that this model does not have")
     more = body.get("vllm_xargs") or {}
     _check(more, {"rank"})
+    if (rank := more.get("rank", 0)) not in (0, 1):
+        raise InputError(f"vllm_xargs has rank={rank!r}; it is 0 or 1")
     asked = ids[:1], ids[1:], [(0, 0)] * (len(ids) - 1)
-    found = await engine.score_ids(*asked, top_k=int(k), rank=bool(more.get("rank")))
+    found = await engine.score_ids(*asked, top_k=int(k), rank=bool(rank))
     told: list[Any] = [None]
     for i, (token, chance) in enumerate(zip(found.ids, found.logprob, strict=True)):
         chances = {t: (x, place) for place, (t, x) in enumerate(found.top[i] if found.top else (), 1)}
-        own = chance, found.rank[i] if found.rank is not None else None
+        own = chance, found.rank[i] if found.rank is not None else chances.get(token, (0.0, None))[1]
         told.append(
             {t: {"logprob": x, "rank": place, "decoded_token": _text(engine, [t])}
              for t, (x, place) in {**chances, token: own}.items()}
