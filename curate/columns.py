@@ -76,12 +76,30 @@ def _step_schema(step: Step, frame: pl.LazyFrame, have: list[str]) -> pl.LazyFra
         return frame
     if edited := set(step.writes) & set(ROW):
         raise InputError(f"{step.name} writes {edited.pop()!r}, a column of the row; no text is ever edited")
+    if isinstance(step, Filter):
+        _check_filter(step, frame)
     if step.body == "expr":
         return expression(step, frame).drop("why", strict=False)
     new = {c: t for c, t in step.writes.items() if not (isinstance(step, Rewriter) and c == "child")}
     if isinstance(step, Rewriter) and step.owners:
         new["spans"] = SPANS
     return frame.with_columns(pl.lit(None, dtype=t).alias(c) for c, t in new.items())
+
+
+def _check_filter(step: Filter, frame: pl.LazyFrame) -> None:
+    """A filter answers a reason for each row that goes: a mask would give "true" and "false" for reasons."""
+    if step.body in ("row", "ask"):
+        raise InputError(
+            f"{step.name} is a filter with a `{step.body}`, and a filter has an `expr` or a `mark`; let a "
+            "verifier or a score work it out for each row, and a filter drop by its column"
+        )
+    if step.body == "expr":
+        [answers] = frame.select(step.expr()).collect_schema().dtypes()  # type: ignore[attr-defined]
+        if answers not in (pl.String, pl.Null):
+            raise InputError(
+                f"the filter {step.name} answers {answers}; it answers a reason for a row that goes, null "
+                'for one that stays: pl.when(too_long).then(pl.lit("too long"))'
+            )
 
 
 def _function_schema(function: Function, frame: pl.LazyFrame) -> pl.LazyFrame:

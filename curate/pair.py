@@ -44,6 +44,8 @@ def verdict_of(verifier: Step, unnamed: Sequence[Any], given: Mapping[str, Any])
     row = {name: _as_read(name, given.get(name)) for name in verifier.columns}
     if isinstance(row.get("answer"), bytes):
         return Verdict(None, "gold_invalid: it is bytes, not a text")
+    if isinstance(row.get("response"), bytes):
+        return Verdict(None, "unsupported: the response is bytes, not a text")
     if verifier.body == "row":
         key = dumps(row)
         if len(key) > LONGEST:

@@ -154,9 +154,8 @@ def _function(recipe: str) -> Callable[..., Any]:
     else:
         methods = files("methods")
         if recipe not in methods:
-            raise UserError(
-                f"there is no method {recipe!r}; {near(recipe, methods)} A recipe may also be a .py file"
-            )
+            known = near(recipe, methods)
+            raise UserError(f"there is no method {recipe!r} (a .py file is a recipe, too); {known}")
         with _in_one_sentence("method", methods[recipe]):
             module, name = importlib.import_module(f"curate.methods.{recipe}"), recipe
     if not callable(getattr(module, name, None)):

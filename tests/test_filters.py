@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -9,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import curate
 from curate.errors import UserError
 from curate.filters.exact_duplicates import ExactDuplicates
 from curate.filters.failed import Failed
 from curate.filters.length_band import LengthBand
 from curate.filters.shortest_k import ShortestK
 from curate.filters.truncated import Truncated
-from curate.schema import ROW, VERDICT
+from curate.schema import ROW, VERDICT, Row
 from curate.step import Filter
 
 Rows = list[dict[str, Any]]
@@ -182,3 +185,36 @@ def test_shortest_k_counts_characters_not_bytes_and_says_the_place() -> None:
 def test_shortest_zero_is_a_mistake() -> None:
     with pytest.raises(UserError, match="k=0"):
         ShortestK(0)
+
+
+@dataclass(frozen=True)
+class Mask(Filter):
+    """What a newcomer writes first: true for the rows that stay."""
+
+    reads = ("response",)
+
+    def expr(self) -> pl.Expr:
+        return pl.col("response").str.len_chars() > 3
+
+
+@dataclass(frozen=True)
+class ByRow(Filter):
+    reads = ("response",)
+
+    def row(self, row: Row) -> str | None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (Mask(), "the filter mask answers Boolean; it answers a reason for a row that goes"),
+        (ByRow(), "by_row is a filter with a `row`, and a filter has an `expr` or a `mark`"),
+    ],
+)
+def test_a_filter_that_answers_no_reason_is_refused_before_anything_is_asked(
+    step: Filter, said: str, tmp_path: Path
+) -> None:
+    rows = pl.DataFrame({"question": ["?"], "response": ["four"]})
+    with pytest.raises(UserError, match=said):
+        curate.Pipeline(rows, [step]).run(tmp_path / "run")

@@ -236,6 +236,11 @@ def test_a_whole_number_is_a_number_and_a_default_may_be_anything() -> None:
     assert ShortestK(np.int64(2)).k == 2  # type: ignore[arg-type]
 
 
+def test_bytes_are_no_text() -> None:
+    found = MathEqual()(response=b"6", answer="6")  # type: ignore[arg-type]
+    assert (found.passed, found.why) == (None, "unsupported: the response is bytes, not a text")
+
+
 def test_threads_may_call_beside_a_module_that_no_worker_can_import() -> None:
     """Such a module is pickled by value, which cloudpickle is told and untold, for all threads at once."""
     program = """
