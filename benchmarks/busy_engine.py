@@ -24,7 +24,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -37,6 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from peers.busy import WatchedHF, WatchedVLLM  # noqa: E402
+from peers.environment import with_vllm  # noqa: E402
 from peers.report import table  # noqa: E402
 from peers.waits import print_shares, simulated, whole  # noqa: E402
 
@@ -46,7 +46,6 @@ from curate.engines.sampling import completion  # noqa: E402
 from curate.step import Completion  # noqa: E402
 
 TEACHER, BATCH, ROUNDS = WORLD / "teacher", 128, 3
-VLLM = ROOT / ".venv-vllm" / "bin" / "python"
 
 
 def problems(count: int) -> Any:
@@ -178,19 +177,6 @@ def compare(kind: str, count: int, n: int, rounds: int) -> dict[str, Any]:
     return {"kind": kind, "requests": len(asked), **middle, "single": single, "same": min(same)}
 
 
-def with_vllm(*size: int) -> dict[str, Any] | str:
-    """The same as `compare("vllm", …)`, in the environment that has it; or why there is none."""
-    made = subprocess.run(["make", "install-vllm"], cwd=ROOT, capture_output=True, text=True)
-    if made.returncode:
-        return f"vllm was left out: `make install-vllm` failed: {made.stderr.strip().splitlines()[-1:]}"
-    command = [str(VLLM), __file__, "vllm", *map(str, size)]
-    ended = subprocess.run(command, capture_output=True, text=True)
-    if ended.returncode:
-        return f"vllm was left out: {ended.stderr.strip().splitlines()[-3:]}"
-    found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
-    return found
-
-
 def facts() -> str:
     import torch
 
@@ -217,7 +203,7 @@ def main() -> int:
     small = sys.argv[1:] == ["small"]
     size = (48, 2, 1) if small else (256, 3, ROUNDS)
     print(facts() + "\n", flush=True)
-    ours, theirs = compare("hf", *size), with_vllm(*size)
+    ours, theirs = compare("hf", *size), with_vllm(__file__, *size)
     rates = [ours, *([theirs] if isinstance(theirs, dict) else [])]
     print_rates(rates)
     if isinstance(theirs, str):

@@ -3,9 +3,10 @@
     python benchmarks/retro_search.py [small]
 
 The demo's teacher samples a trace of each of 620 of the demo's problems, and revises those that are right
-and change their mind, about 500 (`retro_search`), all on the `hf` engine in one run. Seconds are those of the
-ledger: from when the model was loaded to the last answer of the step, with all that it verified, journalled
-and stored on the way.
+and change their mind, about 500 (`retro_search`), all on one engine in one run: on `hf`, and on `vllm` (its
+build for the CPU, in the environment that `make install-vllm` makes). Seconds are those of the ledger: from
+when the model was loaded to the last answer of the step, with all that it verified, journalled and stored on
+the way.
 
 - tokens a second of the search beside those of `Sample`, which is plain batched generation of about as many;
 - the same with a window of 2, which asks for more than it needs, so that nobody waits;
@@ -17,6 +18,7 @@ Every trace of the last must be found equal, up to the rounding of bfloat16. Med
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import statistics
 import sys
@@ -31,22 +33,26 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import polars as pl  # noqa: E402
 from busy_engine import facts  # noqa: E402
+from peers.environment import with_vllm  # noqa: E402
 from peers.report import table  # noqa: E402
 
 import curate  # noqa: E402
 from curate.demo import WORLD  # noqa: E402
 from curate.engines.hf import HF  # noqa: E402
+from curate.engines.vllm import VLLM  # noqa: E402
 from curate.methods.retro_search import retro_search  # noqa: E402
 from curate.rewriters.retro_search import RetroSearch  # noqa: E402
 from curate.run import Run  # noqa: E402
+from curate.step import Engine  # noqa: E402
 from curate.verifiers.math_equal import MathEqual  # noqa: E402
 
-TEACHER = HF(str(WORLD / "teacher"), max_tokens=200, temperature=0.6, top_p=0.95)
+TEACHER = str(WORLD / "teacher")
+HOW: dict[str, Any] = {"max_tokens": 200, "temperature": 0.6, "top_p": 0.95}
 
 
-def searched(folder: Path, problems: int, window: int) -> Run:
+def searched(teacher: Engine, folder: Path, problems: int, window: int) -> Run:
     source = curate.read(WORLD / "problems.jsonl").head(problems)
-    return retro_search(source, TEACHER, window=window, max_tokens=200).run(folder)
+    return retro_search(source, teacher, window=window, max_tokens=200).run(folder)
 
 
 def rate(run: Run, step: str) -> tuple[float, int]:
@@ -55,7 +61,7 @@ def rate(run: Run, step: str) -> tuple[float, int]:
     return line["output_tokens"] / line["seconds"], line["output_tokens"]
 
 
-def alone(run: Run, every: int) -> tuple[float, float, float]:
+def alone(teacher: Engine, run: Run, every: int) -> tuple[float, float, float]:
     """One trace after the other: tokens a second, seconds a trace, and the share found equal."""
     both = pl.concat([run.traces, run.dropped], how="diagonal_relaxed").collect()
     parents = both.filter(pl.col("retro").is_null() & (pl.col("why") == "rewritten"))
@@ -64,10 +70,10 @@ def alone(run: Run, every: int) -> tuple[float, float, float]:
         pl.concat([parents, stayed], how="diagonal_relaxed").sort("trace_id").gather_every(every).to_dicts()
     )
     children = {r["parent_id"]: r["thinking"] for r in both.drop_nulls("parent_id").to_dicts()}
-    step = RetroSearch(TEACHER, MathEqual(), max_tokens=200)
+    step = RetroSearch(teacher, MathEqual(), max_tokens=200)
 
     async def go() -> tuple[float, list[Any]]:
-        async with TEACHER:
+        async with teacher:
             begin = time.perf_counter()
             return begin, [await step.ask({c: row[c] for c in step.columns}) for row in rows]
 
@@ -81,11 +87,11 @@ def alone(run: Run, every: int) -> tuple[float, float, float]:
     return tokens / seconds, seconds / len(rows), sum(same) / len(rows)
 
 
-def once(problems: int, every: int) -> dict[str, float]:
+def once(teacher: Engine, problems: int, every: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
-        run = searched(Path(folder) / "run", problems, 0)
-        ahead = searched(Path(folder) / "ahead", problems, 2)
-        single, a_trace, same = alone(run, every)
+        run = searched(teacher, Path(folder) / "run", problems, 0)
+        ahead = searched(teacher, Path(folder) / "ahead", problems, 2)
+        single, a_trace, same = alone(teacher, run, every)
         line = run.ledger.row(by_predicate=pl.col("step") == "retro_search", named=True)
         retro = pl.concat([run.traces, run.dropped], how="diagonal_relaxed").collect()["retro"].drop_nulls()
         tried = retro.struct.field("rollouts").fill_null(0)
@@ -112,14 +118,24 @@ def rate_of_seconds(one: Run, other: Run) -> float:
     return float(a["seconds"] / b["seconds"])
 
 
+def medians(teacher: Engine, problems: int, every: int, rounds: int) -> dict[str, float]:
+    found = [once(teacher, problems, every) for _ in range(rounds)]
+    return {name: statistics.median(f[name] for f in found) for name in found[0]}
+
+
 def main() -> int:
-    small = sys.argv[1:] == ["small"]
-    problems, every, rounds = (60, 8, 1) if small else (620, 12, 3)
+    if sys.argv[1:2] == ["vllm"]:
+        print(json.dumps(medians(VLLM(TEACHER, **HOW), *map(int, sys.argv[2:]))))
+        return 0
+    size = (60, 8, 1) if sys.argv[1:] == ["small"] else (620, 12, 3)
     print(facts() + "\n", flush=True)
-    found = [once(problems, every) for _ in range(rounds)]
-    middle = {name: statistics.median(f[name] for f in found) for name in found[0]}
-    print(table(["", "median"], [[name, value] for name, value in middle.items()]))
-    return 0 if middle["found equal, %"] > 80 else 1
+    ours = medians(HF(TEACHER, **HOW), *size)
+    theirs = with_vllm(__file__, *size)
+    if isinstance(theirs, str):
+        print(theirs + "\n")
+        theirs = {}
+    print(table(["medians", "hf", "vllm"], [[name, ours[name], theirs.get(name)] for name in ours]))
+    return 0 if min(f.get("found equal, %", 100) for f in (ours, theirs)) > 80 else 1
 
 
 if __name__ == "__main__":

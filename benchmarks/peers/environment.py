@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -38,3 +40,16 @@ def environment(name: str, lock: Path) -> Path | str:
             return f"{name} did not install: {said[-1]}"
     stamp.touch()
     return python
+
+
+def with_vllm(script: str, *size: int) -> dict[str, Any] | str:
+    """What `script vllm SIZE…` prints last, as JSON, where vLLM for the CPU is; or why there is none."""
+    made = subprocess.run(["make", "install-vllm"], cwd=ROOT, capture_output=True, text=True)
+    if made.returncode:
+        return f"vllm was left out: `make install-vllm` failed: {made.stderr.strip().splitlines()[-1:]}"
+    command = [ROOT / ".venv-vllm" / "bin" / "python", script, "vllm", *map(str, size)]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    if ended.returncode:
+        return f"vllm was left out: {ended.stderr.strip().splitlines()[-3:]}"
+    found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    return found
