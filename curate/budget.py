@@ -47,6 +47,7 @@ class Budget:
     spent_tokens: int = 0
     spent_usd: float = 0.0
     stopped: bool = False
+    closed: bool = False
     _in_flight: int = 0
     _calls: int = 0  # of this door
     _used: float = 0.0  # by them, as a share of the budget
@@ -63,6 +64,8 @@ class Budget:
 
     async def begin(self) -> None:
         """Takes a place in the budget for one call. BudgetSpent, once no call is in flight any more."""
+        if self.closed:
+            raise asyncio.CancelledError
         while not self._covers_one_more():
             if not self._in_flight:
                 self.stopped = True
@@ -71,6 +74,10 @@ class Budget:
             self._waiting.append(turn)
             await turn
         self._in_flight += 1
+
+    def close(self) -> None:
+        """No call begins any more, even while scripts that block the loop keep it from being cancelled."""
+        self.closed = True
 
     def end(self) -> None:
         """The call that has begun is at its end, paid or failed."""

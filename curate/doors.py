@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -43,9 +43,9 @@ class Doors:
         finally:
             self._loop.close()
 
-    def run(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run work that opens engines here to its end; Ctrl-C cancels it."""
-        self._loop.run(work)
+    def run(self, work: Coroutine[Any, Any, None], stopped: Callable[[], None]) -> None:
+        """Run work that opens engines here to its end; Ctrl-C calls `stopped` and cancels it."""
+        self._loop.run(work, stopped)
 
     @asynccontextmanager
     async def of(self, step: Step) -> AsyncIterator[dict[str, Engine]]:

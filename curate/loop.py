@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 
@@ -21,8 +21,11 @@ class Loop:
         self._ends = False
         self._thread = threading.Thread(target=self._drive, name="asks", daemon=True)
 
-    def run(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run to the end. Ctrl-C cancels the work, and comes out as KeyboardInterrupt once it has ended."""
+    def run(self, work: Coroutine[Any, Any, None], stopped: Callable[[], None] | None = None) -> None:
+        """Run to the end. Ctrl-C cancels the work, and comes out as KeyboardInterrupt once it has ended.
+
+        stopped: called at once at Ctrl-C, in the caller's thread.
+        """
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             self._thread.start()
@@ -38,6 +41,8 @@ class Loop:
             while not ended.wait(0.2):
                 pass
         except KeyboardInterrupt:
+            if stopped:
+                stopped()
             loop.call_soon_threadsafe(lambda: begun[0].cancel())
             ended.wait()
             raise

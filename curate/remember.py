@@ -88,7 +88,7 @@ class Memory:
             if new and step.body == "row":
                 self._work(step, todo, writer)
             elif new:
-                self.doors.run(_ask_all(self, step, todo, writer))
+                self.doors.run(_ask_all(self, step, todo, writer), self.budget.close)
         except KeyboardInterrupt:
             raise Interrupted(f"stopped in {step.name}; {GO_ON}") from None
         except BudgetSpent as e:
