@@ -199,6 +199,7 @@ class Sinks(Verifier):
 BAD = ("loop", "sleep", "regex", "power", "memory", "exit", "abort")
 
 
+@pytest.mark.slow
 def test_a_batch_with_rows_that_hang_loses_those_rows_only() -> None:
     said = [BAD[i // 20] if i % 20 == 7 else str(i) for i in range(20 * len(BAD))]
     with Pool(workers=2) as pool:
@@ -243,6 +244,7 @@ def test_an_event_loop_has_the_verdict_of_the_row() -> None:
     assert asyncio.run(ask()) == (direct(), direct())
 
 
+@pytest.mark.slow
 def test_another_process_has_the_verdict_of_the_row() -> None:
     """With other hash seeds too: nothing hangs on the order of a set."""
     ask = (

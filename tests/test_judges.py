@@ -384,6 +384,7 @@ class Rule(Verifier):
         return Verdict(self.wrong, f"different: {self.words}", "5")
 
 
+@pytest.mark.slow
 def test_why_a_rule_abstains_is_not_paid_for_again(tmp_path: Path) -> None:
     bench = Bench(say)
 

@@ -253,6 +253,7 @@ publish(table(8, domain="math"), Path(sys.argv[1]), name="new")
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_rename_nothing_is_lost(tmp_path: Path) -> None:
     tests = Path(__file__).parent
     env = {**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}"}

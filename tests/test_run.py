@@ -251,6 +251,7 @@ def in_order(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
     return road(Counting(concurrency=3), problems(8)).run(folder / "run").traces.collect()
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(st.permutations(range(8)), st.integers(1, 20))
 def test_neither_the_order_of_rows_nor_the_width_changes_a_trace(

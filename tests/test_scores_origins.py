@@ -289,6 +289,7 @@ def test_look_says_that_a_run_has_no_provenance(tmp_path: Path) -> None:
         look(run, provenance=True)
 
 
+@pytest.mark.slow
 def test_every_rule_keeps_what_it_says(tmp_path: Path) -> None:
     thinking = {
         "two": "TTT TTT TTT TTT. one plain word more. TT TT TT TT.",

@@ -215,6 +215,7 @@ def table(n: int, *, filler: bool, seed: int = 0) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
+@pytest.mark.slow
 def test_filler_is_found_and_where_there_is_none_nothing_goes(tmp_path: Path) -> None:
     student = Scripted(script=knows)
     run = skip_thinking(curate.read(table(40, filler=True)), student, chunks=9).run(tmp_path / "filler")

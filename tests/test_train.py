@@ -191,6 +191,7 @@ fit(Path({model!r}), Path({out!r}), "killed", max_steps=8, save_steps=2)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_bits(tiny_model: Path, tmp_path: Path) -> None:
     path = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
     code = STALL.format(path=path, model=str(tiny_model), out=str(tmp_path))
