@@ -61,10 +61,8 @@ class Loop:
         loop = self._loop
         assert loop is not None
         asyncio.set_event_loop(loop)
-        while not self._ends:
-            with contextlib.suppress(
-                SystemExit, KeyboardInterrupt
-            ):  # these asyncio raises out of the loop, too
+        while not self._ends:  # a task's SystemExit is raised out of the loop as well as kept for `run`
+            with contextlib.suppress(SystemExit, KeyboardInterrupt):
                 loop.run_forever()
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
