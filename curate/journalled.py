@@ -12,10 +12,10 @@ from typing import Any
 from curate.budget import Budget
 from curate.errors import CallFailed, EngineDown
 from curate.journal import Call, Journal
-from curate.schema import content_hash
+from curate.schema import content_hash, made_once
 from curate.step import Completion, Engine, Message, TokenScores
 
-_to_json = json.JSONEncoder(ensure_ascii=False).encode
+_to_json = made_once(json.JSONEncoder(ensure_ascii=False))
 _row: contextvars.ContextVar[tuple[str, dict[str, int]]] = contextvars.ContextVar("row")
 
 
