@@ -9,7 +9,7 @@ from typing import Any
 
 from curate.schema import ROW, problem_id, to_json, trace_id
 from curate.talk import BadRow, Talk, is_talk, kind_of, read_turns
-from curate.text import split_thinking
+from curate.text import fault, split_thinking
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "question": ("problem", "prompt", "instruction"),
@@ -38,6 +38,8 @@ INTS = ("sample", "prompt_tokens", "output_tokens")
 LABELS = ("solution", "domain", "source", "source_id", "license", "parent_id", "model")
 _PLAIN = frozenset((*LABELS, *INTS, "finish"))
 _ANY_PLAIN = frozenset(name for target in _PLAIN for name in _NAMES[target])
+_TALKS_IN_ORDER = ("prompt", *_NAMES["messages"])
+_TALKS = frozenset(_TALKS_IN_ORDER)
 
 
 def to_rows(values: Mapping[str, Any], mapped: Mapping[str, Any], source: str | None) -> list[dict[str, Any]]:
@@ -205,7 +207,9 @@ def _talk(rest: dict[str, Any], mapped: Mapping[str, Any]) -> Talk | None:
     """Take the conversation out of `rest`: a prompt of messages, or `messages`, or `conversations`."""
     if "messages" in mapped:
         return read_turns("messages", mapped["messages"])
-    for name in ("prompt", "messages", *ALIASES["messages"]):
+    if _TALKS.isdisjoint(rest):
+        return None
+    for name in _TALKS_IN_ORDER:
         if name in rest and rest[name] is None:
             del rest[name]
         if is_talk(rest.get(name)):
@@ -219,26 +223,23 @@ def _talk(rest: dict[str, Any], mapped: Mapping[str, Any]) -> Talk | None:
 
 def _own_extra(rest: dict[str, Any]) -> dict[str, Any]:
     """Take an `extra` that we wrote, so that reading a table twice does not wrap it twice."""
-    extra = rest.get("extra")
+    if "extra" not in rest:
+        return {}
+    extra = rest["extra"]
     if isinstance(extra, str) and extra.startswith("{"):
         try:
             extra = json.loads(extra)
         except ValueError:
             return {}
-    if "extra" in rest and (extra is None or isinstance(extra, dict)):
+    if extra is None or isinstance(extra, dict):
         del rest["extra"]
     return extra if isinstance(extra, dict) else {}
 
 
 def _check_text(row: dict[str, Any]) -> None:
-    said = [turn["content"] for turn in row["messages"] or []]
+    said = [turn["content"] for turn in row["messages"] or ()]
+    if not fault("".join([*said, *[value for value in row.values() if isinstance(value, str)]])):
+        return  # all of them at once: nearly every row is sound
     for name, value in [*row.items(), *(("messages", text) for text in said)]:
-        if isinstance(value, str):
-            if "\0" in value:
-                raise BadRow(f"a NUL byte in {name}")
-            if value.isascii():
-                continue
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                raise BadRow(f"invalid UTF-8 or half a surrogate pair in {name}") from None
+        if isinstance(value, str) and (why := fault(value)):
+            raise BadRow(f"{why} in {name}")

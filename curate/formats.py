@@ -22,6 +22,8 @@ BATCH_BYTES, BATCH_ROWS = 8 << 20, 20_000
 LINES = (".jsonl", ".ndjson", ".json-lines", ".json")
 TABLES = (".csv", ".parquet")
 PACKED = (".gz", ".zst")
+BOM = b"\xef\xbb\xbf"
+_decode = json.JSONDecoder(parse_constant=str).decode  # NaN has no place in the JSON of `extra`
 
 
 class Record(NamedTuple):
@@ -91,7 +93,7 @@ def _json_lines(file: BinaryIO) -> Iterator[Record]:
         elif not line.strip():
             continue
         else:
-            values, why = _json(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
+            values, why = _json(line.removeprefix(BOM) if number == 1 else line)
             if not why:
                 yield Record(f"line {number}", size, values)
                 continue
@@ -101,10 +103,10 @@ def _json_lines(file: BinaryIO) -> Iterator[Record]:
 def _json(line: bytes) -> tuple[dict[str, Any] | None, str]:
     if b"\0" in line:
         return None, "a NUL byte"
+    if line.startswith(BOM):
+        return None, "not JSON: Unexpected UTF-8 BOM (decode using utf-8-sig) at character 1"
     try:
-        values = json.loads(
-            line.decode("utf-8"), parse_constant=str
-        )  # NaN has no place in the JSON of `extra`
+        values = _decode(line.decode("utf-8"))
     except UnicodeDecodeError as e:
         return None, f"invalid UTF-8 at byte {e.start + 1}"
     except json.JSONDecodeError as e:

@@ -159,7 +159,9 @@ class Source:
                 if record.values is None:
                     yield _unreadable(label, where, record, record.why)
                     continue
-                rest = {name: value for name, value in record.values.items() if name not in used}
+                rest = record.values
+                if used:
+                    rest = {name: value for name, value in rest.items() if name not in used}
                 try:
                     yield from to_rows(rest, next(mapped), label)
                 except BadRow as e:

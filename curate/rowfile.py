@@ -33,10 +33,7 @@ class RowFile:
 
     def add(self, row: Mapping[str, Any]) -> None:
         self._held.append(row)
-        self._size += 8 * len(row)
-        for value in row.values():
-            if type(value) is str:
-                self._size += len(value)
+        self._size += 8 * len(row) + sum([len(value) for value in row.values() if type(value) is str])
         self.rows += 1
         if self._size >= GROUP_BYTES or len(self._held) >= GROUP_ROWS:
             self._flush()

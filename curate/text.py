@@ -1,4 +1,4 @@
-"""Text, cut without loss: where the thinking ends and the response begins."""
+"""Text, cut without loss: where the thinking ends and the response begins; and what no file can hold."""
 
 from __future__ import annotations
 
@@ -58,6 +58,18 @@ def split_thinking(text: str) -> Split:
         if end:
             return _answered("", text[: end[0]], text[end[0] : end[1]], text[end[1] :])
     return Split("", "", "", text)
+
+
+def fault(text: str) -> str:
+    """Why no file can hold this text, where none can."""
+    if "\0" in text:
+        return "a NUL byte"
+    try:
+        if not text.isascii():
+            text.encode()
+    except UnicodeEncodeError:
+        return "invalid UTF-8 or half a surrogate pair"
+    return ""
 
 
 def _answered(opening: str, thinking: str, closing: str, rest: str) -> Split:
