@@ -49,23 +49,17 @@ class Doors:
 
     @asynccontextmanager
     async def of(self, step: Step) -> AsyncIterator[dict[str, Engine]]:
-        """The engines of a step, open, by the names of its fields."""
+        """The engines of a step, open, by the names of its fields. Where it fails, `__exit__` closes them."""
         at = next((i for i, later in enumerate(self._coming) if later is step), -1)
         self._coming = self._coming[at + 1 :]
         mine = engines(step)
         await self._close_all_but([*mine.values()])
-        try:
-            async with AsyncExitStack() as of_step:
-                opened = {}
-                for name, engine in mine.items():
-                    stays = getattr(engine, "loads", False)
-                    opened[name] = await (
-                        self._opened(engine) if stays else of_step.enter_async_context(engine)
-                    )
-                yield opened
-        except BaseException:
-            await self._close_all_but(())
-            raise
+        async with AsyncExitStack() as of_step:
+            opened = {}
+            for name, engine in mine.items():
+                stays = getattr(engine, "loads", False)
+                opened[name] = await (self._opened(engine) if stays else of_step.enter_async_context(engine))
+            yield opened
         await self._close_all_but([*engines(self._coming[0]).values()] if self._coming else ())
 
     async def _opened(self, engine: Engine) -> Engine:
