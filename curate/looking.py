@@ -19,6 +19,8 @@ from curate.recipes import verifier as named
 if TYPE_CHECKING:
     import polars as pl
 
+WIDTH = 160  # characters of a line of a table
+RECORDS = 20  # rows that are shown where each takes a line a value
 ROOMS = ("verifiers", "scores", "filters", "rewriters", "methods", "engines")
 
 
@@ -129,10 +131,30 @@ def list_(room: str | None = None, *, json: bool = False) -> None:
 
 
 def _table(table: pl.DataFrame, json: bool) -> None:
+    """One line a row; where the names of its columns do not fit beside each other, one line a value."""
     import polars as pl
 
-    with pl.Config(tbl_rows=100, tbl_cols=20, fmt_str_lengths=80, tbl_width_chars=160):
-        print(table.write_json() if json else table)
+    if json:
+        print(table.write_json())
+    elif table.width > 20 or sum(len(name) + 3 for name in table.columns) > WIDTH:
+        print(_records(table))
+    else:
+        with pl.Config(tbl_rows=100, tbl_cols=20, fmt_str_lengths=80, tbl_width_chars=WIDTH):
+            print(table)
+
+
+def _records(table: pl.DataFrame) -> str:
+    """The first rows, one line a value, cut to the width."""
+    longest = max(map(len, table.columns))
+    lines = [f"{table.height:,} rows of {table.width} columns"]
+    for i, row in enumerate(table.head(RECORDS).iter_rows(named=True), 1):
+        lines.append(f"─ row {i:,} ".ljust(WIDTH, "─"))
+        for name, value in row.items():
+            said, room = " ".join(("null" if value is None else str(value)).split()), WIDTH - longest - 2
+            lines.append(f"{name:{longest}s}  {said if len(said) <= room else said[: room - 1] + '…'}")
+    if table.height > RECORDS:
+        lines.append(f"… and {table.height - RECORDS:,} rows more; for all of them: fewer columns, or --json")
+    return "\n".join(lines)
 
 
 def _lines(room: str) -> dict[str, str]:

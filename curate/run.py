@@ -76,10 +76,12 @@ class Run:
                 path = str(self.folder / f"{name}.parquet").replace("'", "''")
                 db.execute(f"create view {name} as select * from read_parquet('{path}')")
             try:
-                return db.sql(query).pl().cast({pl.Decimal(38, 0): pl.Int64})  # a sum, to DuckDB
+                if (found := db.sql(query)) is None:
+                    raise UserError(f"SQL: {query!r} asks for no rows; begin with select")
+                return found.pl().cast({pl.Decimal(38, 0): pl.Int64})  # a sum, to DuckDB
             except duckdb.Error as e:
-                said = str(e).split("\n")[0]
-                raise UserError(f"SQL: {said}") from None
+                said = str(e).partition("\n\nLINE ")[0]  # what follows draws an arrow under the query
+                raise UserError(f"SQL: {' '.join(said.split())}") from None
 
     def publish(
         self,

@@ -110,6 +110,27 @@ def test_run_plan_look_sql_and_list(
     assert "math_equal" in capsys.readouterr().out
 
 
+def test_sql_says_what_duckdb_would_have_liked_and_shows_wide_rows_one_value_a_line(
+    recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    main(["run", str(recipe), "--problems", str(problems), "--n", "8", "--out", str(out)])
+    capsys.readouterr()
+    said = refused(capsys, "sql", out, "select questio from live")
+    assert "not found in FROM clause! Candidate bindings: " in said and '"question"' in said
+    assert 'Did you mean "live"?' in refused(capsys, "sql", out, "select * from liv")
+    assert refused(capsys, "sql", out, "selec 1").endswith('syntax error at or near "selec"')
+    assert "asks for no rows; begin with select" in refused(capsys, "sql", out, "")
+    main(["sql", str(out), "select * from dropped"])
+    shown = capsys.readouterr().out.splitlines()
+    rows = len(curate.Run(out).dropped.collect())
+    assert rows > 20 and shown[0] == f"{rows} rows of {curate.Run(out).dropped.collect().width} columns"
+    assert sum(line.startswith("question ") for line in shown) == 20
+    assert f"… and {rows - 20} rows more" in shown[-1] and max(map(len, shown)) <= 160
+    main(["sql", str(out), "select question, dropped_by from dropped"])
+    assert "│ question" in capsys.readouterr().out, "two columns are a table"
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
