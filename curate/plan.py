@@ -111,11 +111,17 @@ class Plan:
             if s.columns:
                 lines.append(f"      + {', '.join(s.columns)}")
         if any(s.new and s.tokens is not None for s in self.steps):
-            bound = "≤" if any(s.new and s.at_most for s in self.steps) else ""
-            lines.append(line.format("", "in all", "", "", "", bound, *_words(**self.cost)))
+            lines.append(line.format("", "in all", "", "", *self._answers, *_words(**self.cost)))
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    @property
+    def _answers(self) -> tuple[str, str]:
+        """How many are known, and how many new, in all; what hangs on answers to come is a bound."""
+        asks = [s for s in self.steps if s.new is not None]
+        known = f"{'≥ ' * any(s.known is None for s in asks)}{sum(s.known or 0 for s in asks):,}"
+        return known, f"{'≤ ' * any(s.new and s.at_most for s in asks)}{sum(s.new or 0 for s in asks):,}"
 
     def _repr_html_(self) -> str:
         from curate.picture import plan_html

@@ -187,9 +187,11 @@ def test_a_probe_asks_a_few_rows_for_the_plan_and_for_the_run(tmp_path: Path) ->
     assert (twice.new, twice.at_most, twice.tokens) == (20, True, 20 * 3 * 40)
     assert sample.usd == pytest.approx(17 * 700e-6) and twice.usd == pytest.approx(60 * 700e-6)
     assert plan.cost["tokens"] == 17 * 40 + 20 * 120 and plan.cost["usd"] == pytest.approx(77 * 700e-6)
-    assert "in all" in str(plan) and json.dumps(plan.as_json())
+    last = str(plan).splitlines()[-1]
+    assert last.split()[:6] == ["in", "all", "≥", "3", "≤", "37"] and json.dumps(plan.as_json())
     road(engine).run(tmp_path)
     assert len(engine.made) == 80, "the probe's answers were bought again"
+    assert "≥" not in str(road(engine).plan(tmp_path)) and "≤" not in str(road(engine).plan(tmp_path))
 
 
 def test_a_probe_leaves_the_tables_of_a_finished_run_alone(tmp_path: Path) -> None:
