@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import curate.maths
 from curate.errors import UserError
 from curate.pool import Pool
-from curate.step import Verdict, Verifier
+from curate.step import WHYS, Verdict, Verifier
 from curate.text import split_thinking
 from curate.verifiers.choice import Choice
 from curate.verifiers.decided import Decided
@@ -283,3 +284,10 @@ def test_the_gold_of_every_real_choice_question_is_one_of_its_options(data: Path
                 "response": f"\\boxed{{{row['answer']}}}",
             }
             assert Choice().row(said).passed is True, row["id"]
+
+
+def test_the_page_has_every_word_that_a_verdict_may_begin_with_and_no_other() -> None:
+    page = (ROOT / "docs" / "verifiers.md").read_text(encoding="utf-8")
+    table = page.partition("| word | verdict |")[2].partition("\n\n")[0]
+    told = [word for line in table.splitlines()[2:] for word in re.findall(r"`(\w+)`", line.split("|")[1])]
+    assert sorted(told) == sorted(WHYS)
