@@ -26,6 +26,7 @@ app = App(
     help="From problems and teacher traces to a published dataset and a trained student.",
     default_parameter=FLAGS,
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 app.command(
     "curate.train:train",

@@ -61,6 +61,7 @@ def pipeline(verb: str, recipe: str, flags: tuple[str, ...], config: Path | None
         name=f"curate {verb} {recipe}",
         default_parameter=FLAGS,
         result_action="return_value",
+        suppress_keyboard_interrupt=False,
         version_flags=(),
         help_epilogue=f"These are the recipe's own flags; `curate {verb} --help` shows the others.",
         config=_values(config) if config else None,

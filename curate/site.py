@@ -18,14 +18,14 @@ from curate.budget import Budget, Price, Prices, prices
 from curate.cluster import Cluster
 from curate.columns import schema_after
 from curate.doors import Doors
-from curate.errors import CurateError, InputError, UserError
+from curate.errors import CurateError, InputError, Interrupted, UserError
 from curate.identity import engines, model_name
 from curate.journal import Journal, damage
 from curate.parts import disk_trouble, disk_trouble_in_one_sentence, whole, write_json
 from curate.pool import Pool
 from curate.read import Loaded
 from curate.record import check_recipe, recipe
-from curate.remember import Memory
+from curate.remember import GO_ON, Memory
 from curate.stages import Walk
 from curate.step import Step
 
@@ -82,6 +82,9 @@ def at_work(
         site = Site(out, asked, loaded, journal, Walk(memory, loaded.rows, pl.scan_parquet(loaded.rows)))
         try:
             yield site
+        except KeyboardInterrupt:  # between two doors; one that is at work says where it was
+            write_ledger(site)
+            raise Interrupted(f"stopped; {GO_ON}") from None
         except CurateError:
             write_ledger(site)
             raise

@@ -24,6 +24,7 @@ import pytest
 from served import Listener
 
 import curate
+from curate import looking
 from curate.cli import main
 from curate.step import Filter
 
@@ -517,6 +518,26 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
         [*command[:3], "plan", *command[4:], "--json"], capture_output=True, text=True, check=True
     )
     assert json.loads(plan.stdout)["steps"][0]["known"] == known + waiting
+
+
+def test_ctrl_c_between_two_doors_and_in_any_other_verb_is_told_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "late.py").write_text(
+        "import curate, polars as pl\n\n"
+        "def late(rows):\n    if len(rows.collect()) and PRESSED:\n        raise KeyboardInterrupt\n"
+        "    return rows\n\nPRESSED = True\n\n"
+        "def recipe():\n    rows = pl.DataFrame({'question': ['q'], 'answer': ['1']})\n"
+        "    return curate.Pipeline(rows, [late])\n"
+    )
+    with pytest.raises(SystemExit) as stop:
+        main(["run", str(tmp_path / "late.py"), "--out", str(tmp_path / "run")])
+    said = capsys.readouterr().err
+    assert stop.value.code == 130 and "curate: stopped; run the same command again" in said
+    monkeypatch.setattr(looking, "files", lambda room: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(SystemExit) as stop:
+        main(["list", "verifiers"])
+    assert stop.value.code == 130 and capsys.readouterr().err == "curate: stopped\n"
 
 
 def test_a_budget_stops_a_run_with_its_own_exit_code(

@@ -355,6 +355,6 @@ def test_a_plan_shows_money_where_it_is_known_and_a_sum(tmp_path: Path) -> None:
     assert "USD" not in str(road(Meter()).plan()) and "in all" not in str(road(Meter()).plan())
     plan = road(Meter()).plan(tmp_path, probe=2, price=(10, 20))
     *_, total = str(plan).splitlines()
-    assert total.split() == ["in", "all", "≤", "~3,120", *total.split()[4:6], "~0.05"]
+    assert total.split() == ["in", "all", "≥", "2", "≤", "38", "~3,120", *total.split()[7:9], "~0.05"]
     assert "~0.01" in plan._repr_html_() and ">USD<" in plan._repr_html_()
     assert ">USD<" not in road(Meter()).plan()._repr_html_()
