@@ -42,7 +42,6 @@ LEDGER: dict[str, Any] = {
     "usd": pl.Float64,  # null where nobody has said a price
 }
 AT_ONCE = 1_000  # calls that one statement inserts, well under sqlite's bound on parameters
-_COUNTED = ("calls", "prompt_tokens", "output_tokens")  # of each call
 _ADDED = ("rows_paid", "calls", "failed", "prompt_tokens", "output_tokens", "seconds")
 
 
@@ -211,13 +210,14 @@ def _columns(db: sqlite3.Connection, table: str) -> list[str]:
 
 def _spent(calls: Sequence[Call]) -> dict[tuple[str, str, str], dict[str, float]]:
     """What the calls add to each line of the ledger; `usd` is there where a price is known."""
-    lines: dict[tuple[str, str, str], dict[str, float]] = {}
+    by_line: dict[tuple[str, str, str], list[Call]] = {}
     for c in calls:
-        line = lines.setdefault((c.step, c.fingerprint, c.engine), dict.fromkeys(_COUNTED, 0))
-        for name, value in zip(_COUNTED, (1, c.prompt_tokens, c.output_tokens), strict=True):
-            line[name] += value
-        if c.usd is not None:
-            line["usd"] = line.get("usd", 0.0) + c.usd
+        by_line.setdefault((c.step, c.fingerprint, c.engine), []).append(c)
+    lines: dict[tuple[str, str, str], dict[str, float]] = {}
+    for line, some in by_line.items():
+        tokens = {name: sum([getattr(c, name) for c in some]) for name in ("prompt_tokens", "output_tokens")}
+        usd = [c.usd for c in some if c.usd is not None]
+        lines[line] = {"calls": len(some), **tokens, **({"usd": sum(usd)} if usd else {})}
     return lines
 
 

@@ -7,7 +7,7 @@ from collections.abc import Set
 import polars as pl
 
 from curate.sample import Sample
-from curate.schema import SPANS, trace_id
+from curate.schema import MAKE_A_TRACE, SPANS, content_hash
 from curate.step import Rewriter, Step
 
 
@@ -54,11 +54,12 @@ def _children(frame: pl.LazyFrame, columns: list[str], measured: Set[str]) -> pl
 
 
 def with_trace_id(frame: pl.LazyFrame) -> pl.LazyFrame:
-    """Give every row the content hash of its trace."""
-    reads = ("problem_id", "parent_id", "source_id", "sample", "model", "thinking", "response")
+    """Give every row the `schema.trace_id` of it."""
 
     def ids(rows: pl.Series) -> pl.Series:
-        return pl.Series("trace_id", [trace_id(row) for row in rows.to_list()], dtype=pl.String)
+        columns = [rows.struct.field(name).to_list() for name in MAKE_A_TRACE]  # no dictionary for each row
+        found = [content_hash("trace", *parts) for parts in zip(*columns, strict=True)]
+        return pl.Series("trace_id", found, dtype=pl.String)
 
-    value = pl.struct(reads).map_batches(ids, return_dtype=pl.String, is_elementwise=True)
+    value = pl.struct(MAKE_A_TRACE).map_batches(ids, return_dtype=pl.String, is_elementwise=True)
     return frame.with_columns(trace_id=value)

@@ -90,10 +90,13 @@ def problem_id(question: str) -> str:
     return content_hash("problem", question)
 
 
+MAKE_A_TRACE = ("problem_id", "parent_id", "source_id", "sample", "model", "thinking", "response")
+"""The columns that a trace's id is made of."""
+
+
 def trace_id(row: Row) -> str:
     """The id of a trace: problem, origin and text. Two equal texts of one problem and sample share it."""
-    names = ("problem_id", "parent_id", "source_id", "sample", "model", "thinking", "response")
-    return content_hash("trace", *(row.get(name) for name in names))
+    return content_hash("trace", *map(row.get, MAKE_A_TRACE))
 
 
 def to_json(extra: dict[str, Any]) -> str:
