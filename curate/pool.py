@@ -21,7 +21,7 @@ from curate.errors import RunError, place
 from curate.process import Abstained, Bug, Order, Process, started
 from curate.schema import Row
 from curate.step import Step, Verdict, Verifier
-from curate.worker import dumps, portable
+from curate.worker import KNOWN_STEPS, dumps, portable
 
 __all__ = ["Abstained", "Pool", "WorkerTraceback", "settled"]
 
@@ -40,18 +40,10 @@ class _Job:
     """One step as it is sent, and how many rows of it make a chunk."""
 
     step: Step
+    order: Order
     chunk: int = 1
     stopped: bool = False
     busy: set[Process] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        pickled = portable(self.step)
-        self.order = Order(
-            key=hashlib.blake2b(pickled, digest_size=16).digest(),
-            pickled=pickled,
-            timeout_s=float(getattr(self.step, "timeout_s", TIMEOUT_S)),
-            memory_mb=int(getattr(self.step, "memory_mb", MEMORY_MB)),
-        )
 
     def learn(self, seconds: float) -> None:
         """Double or halve the chunk, so that what a chunk costs is small and a stop is quick."""
@@ -79,6 +71,7 @@ class Pool:
         for _ in range(self.workers):
             self._idle.put(None)
         self._all: set[Process] = set()
+        self._orders: dict[int, tuple[Step, Order]] = {}  # by id, which is the step's own while it is held
         self._closed = False
         # Linux kills a worker when the *thread* that started it ends, so one thread that lives as long as the
         # pool starts them all.
@@ -107,7 +100,7 @@ class Pool:
 
         It blocks; on an event loop: `await asyncio.to_thread(pool.run, step, row)`.
         """
-        job = _Job(step)
+        job = self._job(step)
         answers = [value for batch in self._work(job, [_item(step, 0, row)]) for _, value in batch]
         return answers[0]
 
@@ -116,7 +109,7 @@ class Pool:
 
         `rows` is pulled in the caller's thread, a few chunks ahead and no more.
         """
-        job, source = _Job(step), enumerate(rows)
+        job, source = self._job(step), enumerate(rows)
         done: queue.SimpleQueue[list[tuple[int, Any]] | Future[None]] = queue.SimpleQueue()
         in_flight, drivers = 0, ThreadPoolExecutor(self.workers, thread_name_prefix="curate-pool")
         try:
@@ -145,6 +138,14 @@ class Pool:
                 with suppress(queue.Empty):
                     in_flight -= isinstance(done.get(timeout=LOOK_S), Future)
             drivers.shutdown()
+
+    def _job(self, step: Step) -> _Job:
+        """A step is frozen, so what is asked row by row is pickled once."""
+        if (known := self._orders.get(id(step))) is None:
+            if len(self._orders) >= KNOWN_STEPS:
+                self._orders.clear()
+            known = self._orders[id(step)] = step, _order(step)
+        return _Job(step, known[1])
 
     def _drive(self, job: _Job, chunk: list[_Item], done: queue.SimpleQueue[Any]) -> None:
         start = time.monotonic()
@@ -196,6 +197,16 @@ class Pool:
                     self._all.discard(worker)
                     worker = None
             self._idle.put(worker)
+
+
+def _order(step: Step) -> Order:
+    pickled = portable(step)
+    return Order(
+        key=hashlib.blake2b(pickled, digest_size=16).digest(),
+        pickled=pickled,
+        timeout_s=float(getattr(step, "timeout_s", TIMEOUT_S)),
+        memory_mb=int(getattr(step, "memory_mb", MEMORY_MB)),
+    )
 
 
 def _take(job: _Job, source: Iterator[tuple[int, Row]]) -> list[_Item]:

@@ -49,14 +49,44 @@ def test_noise_and_argmax_sample_the_softmax() -> None:
             assert bool(((found - wanted).abs() <= 5 * error).all()), (sampling, step, found, wanted)
 
 
+@given(
+    st.integers(0, 2**32 - 1),
+    st.lists(
+        st.tuples(
+            st.sampled_from([0.0, 0.3, 1.0, 3.0]),
+            st.sampled_from([0.05, 0.9, 0.999, 1.0]),
+            st.sampled_from([None, 1, 7, 64, 65, 400]),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+)
+def test_who_looks_at_few_tokens_draws_what_all_would_give(
+    seed: int, rows: list[tuple[float, float, int | None]]
+) -> None:
+    """Where the cuts lie among the most probable tokens, no others are looked at; elsewhere all are."""
+    import torch
+
+    from curate.engines.hf_sampling import Knobs, _of_all, pick
+    from curate.engines.sampling import Sampling
+
+    made = torch.Generator().manual_seed(seed)
+    logits = torch.randn(len(rows), 300, generator=made).mul(4).round(decimals=1)  # some of them are equal
+    knobs = Knobs.of([Sampling(t, p, k) for t, p, k in rows], range(seed, seed + len(rows)), logits.device)
+    steps = torch.arange(len(rows))
+    heat = knobs.temperature.where(knobs.temperature > 0, 1.0).unsqueeze(-1)
+    wanted = _of_all(logits / heat, knobs, steps).where(knobs.temperature > 0, logits.argmax(-1))
+    assert pick(logits, knobs, steps).tolist() == wanted.tolist()
+
+
 def test_steps_and_tokens_are_independent() -> None:
     """The noise of neighbouring seeds, steps and tokens is uncorrelated: a bad hash would show here."""
     import torch
 
     from curate.engines.hf_sampling import gumbel
 
-    noise = gumbel(torch.arange(2000), torch.zeros(2000, dtype=torch.int64), 400)
-    later = gumbel(torch.arange(2000), torch.ones(2000, dtype=torch.int64), 400)
+    noise = gumbel(torch.arange(2000), torch.zeros(2000, dtype=torch.int64), torch.arange(400))
+    later = gumbel(torch.arange(2000), torch.ones(2000, dtype=torch.int64), torch.arange(400))
     assert abs(float(noise.mean()) - 0.57722) < 0.01 and abs(float(noise.std()) - 1.28255) < 0.01
     for a, b in ((noise[:-1], noise[1:]), (noise[:, :-1], noise[:, 1:]), (noise, later)):
         assert abs(float(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1])) < 0.006
