@@ -2,6 +2,8 @@
 
     python benchmarks/reproductions.py [selection|teachers|trajectories|rewriting] [--seeds 5] [--out FOLDER]
 
+    python benchmarks/reproductions.py rewriter --out FOLDER
+
 Without a word all four, by the tokens they take ten minutes or more each on two idle cores; busy ones take
 far longer. With --out everything is kept, and the same command with more seeds goes on from it.
 
@@ -16,6 +18,8 @@ far longer. With --out everything is kept, and the same command with more seeds 
    copy that was taught to (`difficulty_aware_pruning`), trimmed, and the shortest of as many as the search
    has cost. Are they, and what students of them write, shorter, and are these right as often? The students
    know the headings of the plans as tokens, and so does that copy, of which a table says how well it does.
+
+`rewriter` compares nothing: it teaches the copy that rewrites, for runs of your own, and says where it lies.
 
 Within a part all students take the same number of steps over the same number of traces, packed to the same
 length, so they learn from about as many tokens: of longer traces fewer passes. A seed is a whole repetition:
@@ -47,6 +51,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 import polars as pl  # noqa: E402
 from peers.narrators import teachers  # noqa: E402
 from peers.picks import picks_table, teachers_table  # noqa: E402
+from peers.plans import taught_rewriter  # noqa: E402
 from peers.shortening import rewritten  # noqa: E402
 from peers.students import (  # noqa: E402
     BATCH,
@@ -193,10 +198,15 @@ PARTS: dict[str, Callable[[int, Path], None]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("part", nargs="?", choices=[*PARTS], help="all, where none is named")
+    parser.add_argument("part", nargs="?", choices=[*PARTS, "rewriter"], help="all four, where none is named")
     parser.add_argument("--seeds", type=int, choices=range(2, MOST_SEEDS + 1), default=MOST_SEEDS)
     parser.add_argument("--out", type=Path, help="keep everything here; without it, in a temporary folder")
     asked = parser.parse_args()
+    if asked.part == "rewriter":
+        if asked.out is None:
+            parser.error("where to? rewriter needs --out FOLDER")
+        print(f"hf:{taught_rewriter(asked.out / 'rewriter')}")
+        return
     import torch
 
     day = datetime.date.today().isoformat()

@@ -89,11 +89,13 @@ def thoughts(
     20 characters in any case (near_start, which cuts at ordinary uses of "but", too).
     """
     words = "|".join(re.escape(word) for word in sorted(transitions, key=len, reverse=True))
-    opens = re.compile(rf"[\W_]{{0,4}}(?:{words})(?!\w)")
+    opens = re.compile(rf"(?:[^\w`]|_){{0,4}}(?:{words})(?!\w)")
     near = re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
     cuts = []
     for start, end in steps(text, by)[1:]:
         step = text[start : min(end, start + 40)]
+        if step.startswith(("```", "~~~")):
+            continue  # what code begins with is no change of mind
         if opens.match(step) if where == "step_start" else near.search(step[:20]):
             cuts.append(start)
     return _tiles(text, cuts)

@@ -57,6 +57,7 @@ class RetroSearch(Rewriter):
     loop_repeats: int = 8
     opening: str = "<think>\n"
     seed: int = 0
+    version = 2
     owners = True
     not_identity = ("window",)
     reads = ("trace_id", "question", "messages", "thinking", "response", "answer")

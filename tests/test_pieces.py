@@ -108,6 +108,16 @@ def test_thoughts_begin_at_transitions() -> None:
 
 
 @pytest.mark.parametrize(
+    "code", ["```\nWait, x\n```", "~~~\nBut\n\nWait\n~~~", "```\nWait, never closed", "`Wait` it is"]
+)
+def test_a_thought_does_not_begin_with_code(code: str) -> None:
+    text = f"So 3.\n\n{code}\n\nThen 4."
+    assert len(thoughts(text, by="blank")) == 1
+    fenced = not code.startswith("`W")
+    assert len(thoughts(text, where="near_start", by="blank")) == (1 if fenced else 2)
+
+
+@pytest.mark.parametrize(
     "unit", ["```", "$$", "\\[", "\\begin{a}", "$", "`", ". ", "\n", "。", "A. ", "e.g. "]
 )
 def test_a_long_text_of_one_thing_is_cut_in_linear_time(unit: str) -> None:
