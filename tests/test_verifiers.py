@@ -125,7 +125,7 @@ def test_a_value_is_found_in_a_sentence(response: str, extracted: str) -> None:
 
 
 def test_no_response_is_no_answer() -> None:
-    for response in (None, "", "Nothing here."):
+    for response in (None, "", "Nothing here.", "...", "Hmm…", "idk", "—"):
         assert MathEqual().row({"response": response, "answer": "4"}) == Verdict(False, "no_answer")
 
 

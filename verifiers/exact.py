@@ -28,7 +28,7 @@ class Exact(Verifier):
     them is enough. A gold of over 2,000 characters is beyond the limit.
     """
 
-    version = 3
+    version = 4
     reads = ("response", "answer")
     reflexive = r"\boxed{%s}"
     examples = (

@@ -35,7 +35,7 @@ class MathEqual(Verifier):
     assignment: Literal["equal", "different"] = "equal"
     timeout_s: float = 5.0
     memory_mb: int = 2048
-    version = 8
+    version = 9
     reflexive = r"\boxed{%s}"
     reads = ("response", "answer")
     examples = (

@@ -37,7 +37,7 @@ class Numeric(Verifier):
     timeout_s: float = 5.0
     memory_mb: int = 2048
     reflexive = r"\boxed{%s}"
-    version = 7
+    version = 8
     reads = ("response", "answer")
     examples = (
         (dict(response=r"so \boxed{9.8\text{ m/s}^2}", answer="9.8066 m/s^2"), True),

@@ -26,7 +26,7 @@ class OrderedList(Verifier):
     """
 
     reflexive = r"\boxed{%s}"
-    version = 2
+    version = 3
     reads = ("response", "answer")
     examples = (
         (dict(response=r"In order: \boxed{1/2, 3, x}", answer="[0.5, 3, x]"), True),

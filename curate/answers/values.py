@@ -223,16 +223,15 @@ _WORDS = re.compile(
 )
 
 
+_SAYS_NOTHING = re.compile(r"(?:[.…?!*_\s–—-]+|(?:h+m+|idk|dunno)[.!…]*)", re.IGNORECASE)
+
+
 def whole(response: str) -> Answer | None:
     """The response itself, where it is nothing but an answer: "45", "(0, 2)", "x = 5", "12 apples"."""
     text = response.strip()
-    if (
-        not text
-        or len(text) > LONGEST
-        or "boxed" in text
-        or "\n\n" in text
-        or (text.count("\n") > 1 and "\\begin" not in text)
-    ):
+    if not text or len(text) > LONGEST or "boxed" in text or "\n\n" in text:
+        return None
+    if _SAYS_NOTHING.fullmatch(text) or (text.count("\n") > 1 and "\\begin" not in text):
         return None
     words = natural_words(text)
     if len(words) > 3 or _VERB.search(COMMAND.sub(" ", text)) or text.endswith(("?", ":")):
