@@ -104,7 +104,9 @@ def test_run_plan_look_sql_and_list(
     main(["plan", str(recipe), *flags, "--json"])
     assert json.loads(capsys.readouterr().out)["steps"][0]["known"] == 12
     main(["look", out, "--dropped", "-k", "1"])
-    assert "dropped by failed: exact: different" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "dropped by failed: exact: different" in shown
+    assert "a problem that was sampled: its traces are rows of their own" in shown
     main(["sql", out, "select count(*) as n from dropped where dropped_by = 'sample'", "--json"])
     assert json.loads(capsys.readouterr().out) == [{"n": 3}]
     main(["list", "verifiers"])
