@@ -235,7 +235,7 @@ def test_scores_are_those_of_a_plain_forward_pass(
     from curate.engines import hf_score
 
     monkeypatch.setattr(hf_score, "_CELLS", {"cpu": cells})
-    monkeypatch.setattr(hf_score, "_TILE", {"cpu": tile})
+    monkeypatch.setattr("curate.engines.hf_project.TILE", {"cpu": tile})
     if not is_plain:
         monkeypatch.setattr(hf_score, "plain_head", lambda model: None)
     here = HF(str(tiny_model), dtype="float32")
@@ -270,7 +270,7 @@ def test_scores_are_those_of_a_plain_forward_pass(
 def test_the_tiles_of_a_vocabulary_change_no_measure(widths: list[int], top_k: int, seed: int) -> None:
     import torch
 
-    from curate.engines.hf_score import _measure
+    from curate.engines.hf_project import measure
 
     dice = torch.Generator().manual_seed(seed)
     logits = 30 * torch.randn(4, sum(widths), generator=dice)
@@ -279,7 +279,7 @@ def test_the_tiles_of_a_vocabulary_change_no_measure(widths: list[int], top_k: i
     logits[range(4), ids] = 1.0
     whole = torch.distributions.Categorical(logits=logits)
     tiles = logits.split(widths, dim=-1)
-    own, entropy, values, names, rank = _measure(tiles, ids, True, top_k, tiles)
+    own, entropy, values, names, rank = measure(tiles, ids, True, top_k, tiles)
     assert (rank == 1 + (logits > 1.0).sum(-1)).all()
     assert torch.allclose(own, whole.log_prob(ids), atol=1e-4)
     assert torch.allclose(entropy, whole.entropy(), atol=1e-4)
@@ -331,14 +331,15 @@ def test_a_recurrent_model_reads_a_shared_prompt_for_each_text() -> None:
 
 
 @pytest.mark.parametrize("texts", [1, 2])
-def test_no_tensor_grows_with_length_times_vocabulary(texts: int) -> None:
+def test_no_tensor_grows_with_length_times_vocabulary(texts: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted, over a vocabulary of 20,000: the largest tensor is a tile or an attention mask."""
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from curate.engines.hf_jobs import Scoring
-    from curate.engines.hf_score import _TILE, plain_head, score
+    from curate.engines.hf_project import TILE
+    from curate.engines.hf_score import plain_head, score
 
     class Counting(TorchDispatchMode):
         largest = 0
@@ -360,9 +361,10 @@ def test_no_tensor_grows_with_length_times_vocabulary(texts: int) -> None:
     ids = torch.randint(vocabulary, (length,), generator=dice).tolist()
     jobs = [Scoring([5, 6], ids, [(0, 0)] * length, True, 4, True) for _ in range(texts)]
     head = plain_head(model)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)  # only this thread's tensors are counted
     with Counting() as counting:
         score(model, head, jobs)
-    rows, columns = _TILE["cpu"]
+    rows, columns = TILE["cpu"]
     most = max(rows * columns, texts * length**2 * config.num_attention_heads)
     assert columns < counting.largest <= most < length * vocabulary / 8
     with torch.inference_mode():

@@ -72,7 +72,7 @@ def test_scores_are_the_models_own(
     from curate.engines import hf_score
 
     monkeypatch.setattr(hf_score, "_CELLS", {"cpu": cells})
-    monkeypatch.setattr(hf_score, "_TILE", {"cpu": (3, 40)})
+    monkeypatch.setattr("curate.engines.hf_project.TILE", {"cpu": (3, 40)})
     for way in {hf_score.plain_head(model), None}:
         jobs = [Scoring(ids, text, [(0, 0)] * len(text), True, 2) for ids, text in JOBS[prompts]]
         hf_score.score(model, way, jobs)

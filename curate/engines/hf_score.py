@@ -1,14 +1,14 @@
 """Teacher-forced log-probabilities of a batch of texts; memory does not grow with length x vocabulary.
 
 The hidden states of whole texts are few bytes; only they are held at once, and are projected onto the
-vocabulary a tile at a time: some tokens by some of the vocabulary, which a processor's cache holds. A model
-whose logits are more than that projection (scaled, capped) is asked for them itself, piece by piece behind
-its cache; only one that is recurrent as well gives those of a whole text at once.
+vocabulary a tile at a time: some tokens of any of the texts by some of the vocabulary. A model whose logits
+are more than that projection (scaled, capped) is asked for them itself, piece by piece behind its cache; only
+one that is recurrent as well gives those of a whole text at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -16,13 +16,10 @@ from transformers import DynamicCache
 
 from curate.engines.hf_decode import forward, pad_left
 from curate.engines.hf_jobs import Scoring
+from curate.engines.hf_project import Head, Measures, measure, project
 from curate.step import TokenScores
 
-_TILE = {"cpu": (256, 2048), "cuda": (2048, 1 << 15)}  # tokens, and of the vocabulary: 2 MiB and 256 MiB
 _CELLS = {"cpu": 1 << 22, "cuda": 1 << 26}  # logits that a model itself gives at once, where it has to
-
-Head = Callable[[torch.Tensor], torch.Tensor]
-Measures = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def plain_head(model: Any) -> Head | None:
@@ -63,26 +60,18 @@ def _whole(model: Any, head: Head, jobs: Sequence[Scoring]) -> Iterator[Measures
     one_prompt = len(jobs) > 1 and all(job.ids == jobs[0].ids for job in jobs)
     shared = one_prompt and _goes_on(model)
     hidden = (_after_one_prompt if shared else _each_with_its_prompt)(model, jobs)
-    for job, states in zip(jobs, hidden, strict=True):
-        ids = torch.tensor(job.text_ids, device=states.device)
-        step, wide = _TILE["cuda" if states.device.type == "cuda" else "cpu"]
-        pieces = []
-        for i in range(0, len(ids), step):
-            some = states[i : i + step]
-            again = _tiles(head, some, wide) if job.rank else ()
-            tiles, own = _tiles(head, some, wide), ids[i : i + step]
-            pieces.append(_measure(tiles, own, job.entropy, job.top_k, again))
-        yield tuple(torch.cat(p).cpu() for p in zip(*pieces, strict=True))  # type: ignore[misc]
+    states = torch.cat(hidden)
+    ids = torch.tensor([i for job in jobs for i in job.text_ids], device=states.device)
+    entropy, top_k, rank = _asked(jobs)
+    measures = [m.cpu() for m in project(head, states, ids, entropy, top_k, rank)]
+    parts = [m.split([len(job.text_ids) for job in jobs]) for m in measures]
+    for job, (logprob, spread, values, names, ranks) in zip(jobs, zip(*parts, strict=True), strict=True):
+        yield logprob, spread, values[:, : job.top_k], names[:, : job.top_k], ranks
 
 
-def _tiles(head: Head, states: torch.Tensor, wide: int) -> Iterator[torch.Tensor]:
-    """The logits of [tokens, width] states, so many columns of the vocabulary at a time where that can be."""
-    if type(head) is not torch.nn.Linear:
-        yield head(states)
-        return
-    for first in range(0, head.out_features, wide):
-        bias = None if head.bias is None else head.bias[first : first + wide]
-        yield torch.nn.functional.linear(states, head.weight[first : first + wide], bias)
+def _asked(jobs: Sequence[Scoring]) -> tuple[bool, int, bool]:
+    """What the one that asks most wants: entropy, how many tokens beside its own, ranks."""
+    return any(job.entropy for job in jobs), max(job.top_k for job in jobs), any(job.rank for job in jobs)
 
 
 def _each_with_its_prompt(model: Any, jobs: Sequence[Scoring]) -> list[torch.Tensor]:
@@ -126,7 +115,7 @@ def _one_by_one(model: Any, jobs: Sequence[Scoring]) -> Iterator[Measures]:
         ids = torch.tensor([job.ids + job.text_ids], device=model.device)
         logits = model(input_ids=ids[:, :-1], use_cache=False).logits[0, len(job.ids) - 1 :]
         again = [logits] if job.rank else ()
-        measures = _measure([logits], ids[0, len(job.ids) :], job.entropy, job.top_k, again)
+        measures = measure([logits], ids[0, len(job.ids) :], job.entropy, job.top_k, again)
         yield tuple(m.cpu() for m in measures)  # type: ignore[misc]
 
 
@@ -152,55 +141,12 @@ def _stretches(model: Any, jobs: Sequence[Scoring]) -> Iterator[Measures]:
     logits = forward(model, cache, prompt, mask, at, keep=1)
     cells = _CELLS["cuda" if model.device.type == "cuda" else "cpu"]
     stride = max(1, cells // (len(jobs) * logits.shape[-1]))
-    entropy, top_k = any(job.entropy for job in jobs), max(job.top_k for job in jobs)
-    twice = any(job.rank for job in jobs)
-    yield _measure([logits], text[:, :1], entropy, top_k, [logits] * twice)
+    entropy, top_k, twice = _asked(jobs)
+    yield measure([logits], text[:, :1], entropy, top_k, [logits] * twice)
     for begin in range(0, text.shape[1] - 1, stride):
         piece = text[:, begin : min(begin + stride, text.shape[1] - 1)]
         mask = torch.cat([mask, torch.ones_like(piece)], dim=-1)
         at = at[:, -1:] + torch.arange(1, piece.shape[1] + 1, device=at.device)
         logits = forward(model, cache, piece, mask, at, keep=piece.shape[1])
         own = text[:, begin + 1 : begin + 1 + piece.shape[1]]
-        yield _measure([logits], own, entropy, top_k, [logits] * twice)
-
-
-def _measure(
-    tiles: Iterable[torch.Tensor],
-    ids: torch.Tensor,
-    entropy: bool,
-    top_k: int,
-    again: Iterable[torch.Tensor] = (),
-) -> Measures:
-    """In nats, in float32: the given ids, the whole distribution, its most probable tokens; the ids' ranks.
-
-    tiles: logits [..., some of the vocabulary], one after the other. The entropy of the whole is that of the
-    choice among tiles, and the mean of those within them. again: the tiles once more, where ranks are wanted:
-    how many logits are larger can be counted only once the own one is known.
-    """
-    own, first = torch.full(ids.shape, -torch.inf, device=ids.device), 0
-    totals, within, values, names = [], [], [], []
-    for tile in tiles:
-        logits, width = tile.float(), tile.shape[-1]
-        at = (ids - first).clamp(0, width - 1)
-        here = (ids >= first) & (ids < first + width)
-        own = torch.where(here, logits.gather(-1, at.unsqueeze(-1)).squeeze(-1), own)
-        totals.append(logits.logsumexp(-1))
-        if entropy:
-            chances = logits - totals[-1].unsqueeze(-1)
-            within.append(-(chances.exp() * chances).nan_to_num(0.0).sum(-1))
-        best = logits.topk(min(top_k, width), dim=-1)
-        values.append(best.values)
-        names.append(best.indices + first)
-        first += width
-    each = torch.stack(totals)
-    total = each.logsumexp(0)
-    spread = torch.zeros_like(own)
-    if entropy:
-        share = each - total
-        spread = (share.exp() * (torch.stack(within) - share)).nan_to_num(0.0).sum(0)
-    top = torch.cat(values, -1).topk(min(top_k, first), dim=-1)
-    found = torch.cat(names, -1).gather(-1, top.indices)
-    rank = torch.ones_like(ids)
-    for tile in again:
-        rank += (tile.float() > own.unsqueeze(-1)).sum(-1)
-    return own - total, spread, top.values - total.unsqueeze(-1), found, rank
+        yield measure([logits], own, entropy, top_k, [logits] * twice)

@@ -1,0 +1,149 @@
+"""Hidden states are measured against the vocabulary, a tile at a time; no row of logits is ever held.
+
+A tile is some tokens by some of the vocabulary: what a processor's cache holds while it is made and measured.
+Every core has tokens of its own. If all of them shared every operation, as torch does by itself, they would
+wait for one another after each, and there are thousands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Thread
+
+import torch
+
+TILE = {"cpu": (512, 512), "cuda": (2048, 1 << 15)}  # tokens, and of the vocabulary: 1 MiB and 256 MiB
+_FEW = 64  # tokens: with fewer, reading the head takes longer than multiplying by it
+_FAR = 30.0  # a logit from whose exponential float32 has far to go up, and nothing is lost below
+
+Head = Callable[[torch.Tensor], torch.Tensor]
+Measures = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def project(
+    head: Head, states: torch.Tensor, ids: torch.Tensor, entropy: bool, top_k: int, rank: bool
+) -> Measures:
+    """`measure` of the logits that the head gives for [tokens, width] states."""
+    kind = "cuda" if states.device.type == "cuda" else "cpu"
+    step, wide = TILE[kind]
+    if top_k and kind == "cpu":  # rows 64 times as wide as k: torch then sorts no more than k of them
+        step, wide = max(1, step // 4), 4 * wide
+    cores = 1 if kind == "cuda" else max(1, min(torch.get_num_threads(), len(ids) // _FEW))
+    rounds = -(-len(ids) // (cores * step))
+    step = -(-len(ids) // (cores * rounds))  # even pieces: no core waits long for the last one
+    work = partial(_piece, head, wide, entropy, top_k, rank)
+    pieces = states.split(step), ids.split(step)
+    if cores == 1:
+        found = list(map(work, *pieces))
+    else:
+        with ThreadPoolExecutor(cores, "hf-project", _alone, (torch.get_num_threads(),)) as pool:
+            found = list(pool.map(work, *pieces))
+    return tuple(torch.cat(p) for p in zip(*found, strict=True))  # type: ignore[return-value]
+
+
+def _alone(usual: int) -> None:
+    """This thread does its operations by itself, from now on."""
+    torch.get_num_threads()  # at its first use a thread takes the usual number: it must not do so later
+    torch.set_num_threads(1)  # also what threads that begin later would take, whosever they are
+    again = Thread(target=torch.set_num_threads, args=(usual,))
+    again.start()
+    again.join()
+
+
+@torch.inference_mode()
+def _piece(
+    head: Head,
+    wide: int,
+    entropy: bool,
+    top_k: int,
+    rank: bool,
+    states: torch.Tensor,
+    ids: torch.Tensor,
+) -> Measures:
+    if type(head) is torch.nn.Linear and not (entropy or top_k or rank):
+        chances = _chances(head, states, ids, wide)
+        if chances.isfinite().all():
+            nothing = states.new_empty(len(ids), 0)
+            return chances, torch.zeros_like(chances), nothing, nothing.long(), torch.ones_like(ids)
+    again = _tiles(head, states, wide) if rank else ()
+    return measure(_tiles(head, states, wide), ids, entropy, top_k, again)
+
+
+def _chances(head: torch.nn.Linear, states: torch.Tensor, ids: torch.Tensor, wide: int) -> torch.Tensor:
+    """Log-probabilities of the ids, in one pass over each tile; not finite where float32 was too small.
+
+    Exponentials are summed as they are, where the own logit is near 0, and else after subtracting it: the own
+    is one of them, so they cannot vanish, and they overflow only where another is larger by 58 or more.
+    """
+    own = (states.float() * head.weight[ids].float()).sum(-1)
+    if head.bias is not None:
+        own += head.bias[ids]
+    own = own.to(states.dtype).float()  # rounded as the head's own logits are
+    far = bool((own.abs() > _FAR).any())
+    total = torch.zeros_like(own)
+    for tile in _tiles(head, states, wide):
+        logits = tile.float()
+        if far:
+            logits -= own.unsqueeze(-1)
+        total += logits.exp_().sum(-1)
+    return (0 if far else own) - total.log()
+
+
+def _tiles(head: Head, states: torch.Tensor, wide: int) -> Iterator[torch.Tensor]:
+    """The logits of [tokens, width] states, so many columns of the vocabulary at a time where that can be.
+
+    A tile is gone with the next: it is written in the same place, which is in the cache.
+    """
+    if type(head) is not torch.nn.Linear:
+        yield head(states)
+        return
+    place = states.new_empty(len(states) * wide)
+    for first in range(0, head.out_features, wide):
+        weight = head.weight[first : first + wide]
+        tile = place[: len(states) * len(weight)].view(len(states), len(weight))
+        torch.mm(states, weight.T, out=tile)
+        yield tile if head.bias is None else tile.add_(head.bias[first : first + wide])
+
+
+def measure(
+    tiles: Iterable[torch.Tensor],
+    ids: torch.Tensor,
+    entropy: bool,
+    top_k: int,
+    again: Iterable[torch.Tensor] = (),
+) -> Measures:
+    """In nats, in float32: the given ids, the whole distribution, its most probable tokens; the ids' ranks.
+
+    tiles: logits [..., some of the vocabulary], one after the other. The entropy of the whole is that of the
+    choice among tiles, and the mean of those within them. again: the tiles once more, where ranks are wanted:
+    how many logits are larger can be counted only once the own one is known.
+    """
+    own, first = torch.full(ids.shape, -torch.inf, device=ids.device), 0
+    totals, within, values, names = [], [], [], []
+    for tile in tiles:
+        logits, width = tile.float(), tile.shape[-1]
+        at = (ids - first).clamp(0, width - 1)
+        here = (ids >= first) & (ids < first + width)
+        own = torch.where(here, logits.gather(-1, at.unsqueeze(-1)).squeeze(-1), own)
+        totals.append(logits.logsumexp(-1))
+        if entropy:
+            chances = logits - totals[-1].unsqueeze(-1)
+            within.append(-(chances.exp() * chances).nan_to_num(0.0).sum(-1))
+        best = logits.topk(min(top_k, width), dim=-1)
+        values.append(best.values)
+        names.append(best.indices + first)
+        first += width
+    each = torch.stack(totals)
+    total = each.logsumexp(0)
+    spread = torch.zeros_like(own)
+    if entropy:
+        share = each - total
+        spread = (share.exp() * (torch.stack(within) - share)).nan_to_num(0.0).sum(0)
+    top = torch.cat(values, -1).topk(min(top_k, first), dim=-1)
+    found = torch.cat(names, -1).gather(-1, top.indices)
+    rank = torch.ones_like(ids)
+    for tile in again:
+        rank += (tile.float() > own.unsqueeze(-1)).sum(-1)
+    return own - total, spread, top.values - total.unsqueeze(-1), found, rank

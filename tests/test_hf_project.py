@@ -1,0 +1,68 @@
+"""The projection onto the vocabulary says the same on any number of cores, and of logits of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Thread
+
+import pytest
+import torch
+
+from curate.engines import hf_project
+
+CORES = 3
+
+
+@pytest.fixture(params=[1, CORES])
+def cores(request: pytest.FixtureRequest) -> Iterator[int]:
+    usual = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(usual)
+
+
+@pytest.mark.parametrize(
+    "size", [1.0, 20.0, 1000.0]
+)  # near 0, far from it, and more than float32 exponentiates
+@pytest.mark.parametrize("shift", [0.0, -200.0])
+@pytest.mark.parametrize("more", [False, True])
+def test_cores_and_the_size_of_logits_change_no_measure(
+    cores: int, size: float, shift: float, more: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hf_project, "TILE", {"cpu": (90, 64)})
+    torch.manual_seed(0)
+    head = torch.nn.Linear(8, 401)
+    states, ids = size * torch.randn(350, 8), torch.randint(401, (350,))
+    with torch.inference_mode():
+        head.bias += shift
+        own, entropy, values, names, rank = hf_project.project(head, states, ids, more, 3 * more, more)
+        logits = head(states)
+        chances = logits.log_softmax(-1)
+    expected = chances.gather(-1, ids[:, None])[:, 0]
+    assert torch.allclose(own, expected, atol=1e-4 * max(1.0, size / 20), rtol=0)
+    assert not more or torch.allclose(entropy, -(chances.exp() * chances).sum(-1), atol=1e-3)
+    assert not more or torch.allclose(values, chances.topk(3).values, atol=1e-4 * max(1.0, size / 20))
+    assert not more or (rank - 1 - (chances > expected[:, None]).sum(-1)).abs().max() <= 1
+
+
+def test_every_core_has_tokens_of_its_own_and_keeps_its_hands_off_others(
+    cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torch's number of threads is this thread's own, and what threads that begin later start with."""
+    seen: list[tuple[int, int]] = []
+    piece = hf_project._piece
+
+    def watched(*args: object) -> hf_project.Measures:
+        found = piece(*args)
+        seen.append((len(found[0]), torch.get_num_threads()))
+        return found
+
+    monkeypatch.setattr(hf_project, "_piece", watched)
+    hf_project.project(torch.nn.Linear(8, 40), torch.randn(300, 8), torch.arange(300) % 40, False, 0, False)
+    assert seen == [(300 // cores, 1)] * cores
+    assert torch.get_num_threads() == cores
+    later: list[int] = []
+    thread = Thread(target=lambda: (torch.ones(1 << 20).sum(), later.append(torch.get_num_threads())))
+    thread.start()
+    thread.join()
+    assert later == [cores]
