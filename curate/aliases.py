@@ -67,8 +67,9 @@ def to_rows(values: Mapping[str, Any], mapped: Mapping[str, Any], source: str | 
             rest[talk.name] = talk.turns  # another column has the response, so this one must not be lost
         else:
             texts, thinking = [talk.response], thinking or talk.thinking
-    numbered = enumerate(texts) if len(texts) > 1 else [(row["sample"], t) for t in texts or [None]]
-    return [_trace({**row, "sample": sample}, {**own, **rest}, thinking, text) for sample, text in numbered]
+    if len(texts) < 2:
+        return [_trace(row, {**own, **rest}, thinking, texts[0] if texts else None)]
+    return [_trace({**row, "sample": i}, {**own, **rest}, thinking, text) for i, text in enumerate(texts)]
 
 
 def _trace(
