@@ -39,6 +39,8 @@ class Truncated(Filter):
             .then(pl.lit("cut by the token limit (finish is length)"))
             .when(finish == "error")
             .then(pl.lit("the call broke off (finish is error)"))
+            .when((pl.col("thinking").str.strip_chars() == "") & silent)
+            .then(pl.lit("empty: neither thinking nor a response"))
             .when(pl.col("thinking").is_not_null() & silent)
             .then(pl.lit("the thinking never ends: no response follows it"))
         )

@@ -105,7 +105,7 @@ def test_an_empty_band_is_a_mistake() -> None:
             {"finish": "stop", "thinking": "x", "response": " \n"},
             "the thinking never ends: no response follows it",
         ),
-        ({"thinking": "", "response": None}, "the thinking never ends: no response follows it"),
+        ({"thinking": "\n", "response": None}, "empty: neither thinking nor a response"),
         ({"finish": "stop", "response": ""}, None),
         ({"response": "x", "thinking": "x"}, None),
     ],
