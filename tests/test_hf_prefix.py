@@ -78,16 +78,20 @@ def test_prompts_are_read_with_those_that_have_as_much_to_read(unread: list[int]
         assert min(unread[i] for i in one) > max(unread[i] for i in other)
 
 
+@pytest.mark.parametrize("size", [None, 2])
 def test_a_turn_that_is_gone_on_with_is_not_read_again(
-    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, size: int | None
 ) -> None:
-    """Whatever was read before, by whom, beside whom: the same text, and the same log-probabilities."""
+    """Whatever was read before, by whom, beside whom: the same text, and the same log-probabilities.
+
+    Two by two, those that wait come in without a pass of their own: only their last token is to be read.
+    """
     from curate.engines import hf_decode
 
     begun = [
         ("What is 2 + 3?", ""),
         ("What is 2 + 3?", "It is"),
-        ("Why?", ""),
+        ("Why is that so, if I may ask?", ""),
         ("What is 2 + 3?", "It is 5 or"),
     ]
     read: list[int] = []
@@ -102,18 +106,24 @@ def test_a_turn_that_is_gone_on_with_is_not_read_again(
     monkeypatch.setattr(hf_decode, "forward", counted)
 
     async def go(engine: HF, rounds: int) -> list[list[object]]:
-        async def one(question: str, prefix: str) -> object:
+        async def one(question: str, prefix: str, most: int) -> object:
             messages = [{"role": "user", "content": question}]
-            [turn] = await engine.chat(messages, prefix=prefix, seed=7, logprobs=True)
+            [turn] = await engine.chat(messages, prefix=prefix, seed=7, logprobs=True, max_tokens=most)
             return turn
 
         async with engine:
-            return [await asyncio.gather(*(one(*b) for b in begun)) for _ in range(rounds)]
+            found = []
+            for _ in range(rounds):
+                passes.append(len(read))
+                found.append(await asyncio.gather(*(one(*b, 6 + 3 * i) for i, b in enumerate(begun))))
+            return found
 
-    engine = HF(str(tiny_model), max_tokens=12, dtype="float32")
+    passes: list[int] = []
+    engine = HF(str(tiny_model), dtype="float32", batch_size=size)
     first, again = asyncio.run(go(engine, 2))
-    half = len(read) // 2
-    assert read[half] < read[0] / 2, "the second time, the beginning of each is known"
+    assert read[passes[1]] < read[0] / 2, "the second time, the beginning of each is known"
+    if size:
+        assert len(read) < 2 * passes[1], "and who comes in later draws its first token with the others"
     for a, b in zip(first, again, strict=True):
         assert a.text == b.text
         assert a.logprobs == pytest.approx(b.logprobs, abs=1e-4)

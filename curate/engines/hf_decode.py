@@ -96,22 +96,32 @@ class Batch:
         """Whether two batches of this model can be made one: not where a layer remembers only a window."""
         return all(isinstance(layer, RoomyLayer) for layer in self.cache.layers)
 
-    def let_in(self, new: Sequence[Draw]) -> None:
-        """Take rows that have not begun. Those with about as much to read are read together."""
+    def let_in(self, new: Sequence[Draw]) -> bool:
+        """Take rows that have not begun, and say whether any of them had more to read than its last token.
+
+        Those with about as much to read are read together.
+        """
         begun: Batch | None = None
         unread = [self.read.unread(row.ids) for row in new]
         for part in together(unread, _PASS.get(self.model.device.type, _PASS["cpu"])):
             some = Batch(self.model, self.tokenizer, self.ends, [new[i] for i in part], self.read)
-            some.step()
+            if not some.can_be_joined:
+                some.step()
             if begun is None or not begun.rows:
                 begun = some
             elif some.rows:
                 begun.join(some)
         if begun is not None and begun.rows:
             self.join(begun)
+        return max(unread) > 1
+
+    @property
+    def can_be_joined(self) -> bool:
+        """Whether all but the last token of every row is read."""
+        return self.feed.shape[-1] == 1 < self.width
 
     def join(self, other: Batch) -> None:
-        """Take the rows of another batch that has drawn its first token."""
+        """Take the rows of another batch of which all but the last token is read."""
         width = max(self.width, other.width)
         masks = [torch.nn.functional.pad(b.mask, (width - b.width, 0)) for b in (self, other)]
         self.mask = torch.cat(masks)
@@ -198,9 +208,11 @@ class Source(Protocol):
 def decode(batch: Batch, source: Source) -> None:
     """Draw until every row is answered. Waiting rows come in once a quarter of the places is free.
 
+    That is because to read them takes a pass of its own; who last came had nothing to read waits for less.
     Nobody knows beforehand how long answers become: where the cache outgrows its memory, the rows that have
     drawn least are given back, to be drawn again when there is room.
     """
+    share = 4
     with torch.inference_mode():
         while batch.rows and not source.closing:
             batch.step()
@@ -208,8 +220,9 @@ def decode(batch: Batch, source: Source) -> None:
                 source.give_back(batch.shed(source.capacity(2 * batch.width)))
             places = source.capacity(2 * batch.width)  # room to double in
             free = places - len(batch.rows)
-            if batch.rows and free >= max(1, places // 4) and batch.can_join and (new := source.more(free)):
-                batch.let_in(new)
+            enough = batch.rows and free >= max(1, places // share)
+            if enough and batch.can_join and (new := source.more(free)):
+                share = 4 if batch.let_in(new) else 16
     for row in batch.rows:
         row.future.cancel()
 
