@@ -10,11 +10,13 @@ import os
 import random
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from retro_reference import revised
 from reviser import reviser, says
+from served import serving
 
 import curate
+from curate.demo import WORLD
+from curate.demo_world.world import problems, solve
 from curate.engines.scripted import Scripted
 from curate.errors import TooLong, UserError
 from curate.methods.retro_search import STATUS, report, retro_events, retro_search
@@ -449,3 +454,44 @@ def test_the_demo_teacher_revises_its_own_traces_from_the_command_line(tmp_path:
     assert "retro" in columns and "retro_events" not in columns, "the log of a search is no training data"
     retro = children.unnest("retro")
     assert (retro["steps_after"] < retro["steps_before"]).all()
+
+
+@pytest.mark.slow
+def test_stored_traces_are_revised_over_http_and_a_killed_run_goes_on(tmp_path: Path) -> None:
+    """From the command line, with the demo's teacher behind a server, as `http://HOST:PORT/v1#MODEL`."""
+    dice, stream = random.Random(3), problems(3, "sample")
+    told = [(p, *solve(p, dice)) for p in itertools.islice(stream, 150)]
+    rows = [dict(question=p.question, answer=str(p.answer), thinking=t, response=r) for p, t, r in told]
+    (tmp_path / "traces.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    with serving(WORLD / "teacher") as url:
+        command = [sys.executable, "-m", "curate.cli", "run", "retro_search", "--max-tokens", "200"]
+        command += ["--traces", str(tmp_path / "traces.jsonl"), "--reviser", f"{url}#{WORLD / 'teacher'}"]
+
+        def start(out: str) -> subprocess.Popen[bytes]:
+            return subprocess.Popen([*command, "--out", str(tmp_path / out)], stdout=subprocess.DEVNULL)
+
+        assert start("quiet").wait(600) == 0
+        calls = Run(tmp_path / "quiet").ledger["calls"].sum()
+        killed, journal = start("killed"), tmp_path / "killed" / "journal.sqlite"
+        while bought(journal) < calls // 3:
+            assert killed.poll() is None, "the run was over before it could be killed"
+            time.sleep(0.01)
+        killed.kill()
+        killed.wait()
+        assert bought(journal) < calls and start("killed").wait(600) == 0
+    again, once = Run(tmp_path / "killed"), Run(tmp_path / "quiet")
+    assert once.traces.filter(pl.col("parent_id").is_not_null()).collect().height > 10
+    assert again.ledger["calls"].sum() == calls, (
+        "a call that was kept is not asked again, and none is missing"
+    )
+    for table in ("live.parquet", "dropped.parquet"):
+        assert (once.folder / table).read_bytes() == (again.folder / table).read_bytes()
+
+
+def bought(journal: Path) -> int:
+    """How many calls the ledger of a running run has."""
+    try:
+        with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as db:
+            return int(db.execute("select coalesce(sum(calls), 0) from ledger").fetchone()[0])
+    except sqlite3.OperationalError:  # not there yet
+        return 0
