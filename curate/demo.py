@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from curate.columns import Function
 from curate.engines import engine
+from curate.errors import Interrupted
 from curate.evaluate import Evaluation, evaluate
 from curate.filters.exact_duplicates import ExactDuplicates
 from curate.filters.failed import Failed
@@ -108,8 +109,17 @@ def demo(
     teacher: another engine for the demo's teacher, such as `vllm:PATH` or `server:URL?model=NAME`. ray: so
     many replicas of each model, and hosts for the rows, on a Ray cluster; only the training is done here.
     """
-    started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="curate-demo-")) if out is None else out
+    try:
+        return _walked(folder, compare, teacher, ray)
+    except Interrupted:
+        raise Interrupted(
+            f"stopped; the same command with --out {folder} goes on: nothing that was answered is asked again"
+        ) from None
+
+
+def _walked(folder: Path, compare: bool, teacher: str | None, ray: int | None) -> Demo:
+    started = time.monotonic()
     spec = teacher or f"hf:{WORLD / 'teacher'}?dtype=float32"
     asked = engine(spec, temperature=1.0, max_tokens=MAX_TOKENS)
     before = _measure("before", WORLD / "student", 0, folder, ray)

@@ -139,7 +139,7 @@ def _rows(run: Run, dropped: bool, trace: str | None, k: int) -> pl.LazyFrame:
     if rows.head(1).collect().is_empty():
         raise UserError(
             f"{run.folder} has no {'dropped ' if dropped else ''}trace whose id begins with {trace!r}; for "
-            "the ids: curate sql RUN 'select trace_id from live'"
+            f"the ids: curate sql {run.folder} 'select trace_id from {'dropped' if dropped else 'live'}'"
         )
     return rows
 

@@ -22,6 +22,7 @@ import polars as pl
 from curate import shards
 from curate.card import HINT, Facts, block, metadata, readme
 from curate.errors import InputError, UserError
+from curate.push import push
 from curate.schema import MESSAGES, ROW, VERDICT
 
 Form = Literal["messages", "prompt_completion"]
@@ -89,6 +90,8 @@ def publish(
     """
     out, lazy = Path(out), table.lazy()
     _check_names(split, push_to)
+    if private and not push_to:
+        raise UserError("private is said of a dataset on the Hub, but nothing is pushed there; give push_to")
     if not dry_run:
         shards.settle(out)
     shards.check_folder(out, split)
@@ -102,7 +105,7 @@ def publish(
         if not dry_run:
             shards.install(out)
     if push_to and not dry_run:
-        _push(done, api)
+        push(done, api)
     return done
 
 
@@ -222,27 +225,3 @@ def _summary(out: Path, building: Path, facts: Facts, *sent: Any) -> Publication
     files = sorted(p for p in building.rglob("*") if p.is_file())
     names = tuple(p.relative_to(building).as_posix() for p in files)
     return Publication(out, facts.rows, facts.configs, names, sum(p.stat().st_size for p in files), *sent)
-
-
-def _push(done: Publication, api: Any) -> None:
-    """One commit: the new files, and the shards they replace gone."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
-
-    api = api or HfApi()
-    try:
-        api.create_repo(repo_id=done.push_to, repo_type="dataset", private=done.private, exist_ok=True)
-        api.upload_folder(
-            repo_id=done.push_to,
-            repo_type="dataset",
-            folder_path=done.folder,
-            allow_patterns=list(done.files),
-            delete_patterns=["data/*/*.parquet"],
-            commit_message=f"Publish {done.rows:,} rows",
-        )
-    except (HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled, OSError) as e:
-        why = str(e).strip().split("\n")[0]
-        raise UserError(
-            f"{done.folder} is complete, but the Hub did not take it as {done.push_to} "
-            f"({type(e).__name__}: {why}); log in with `hf auth login` and publish again"
-        ) from None

@@ -69,9 +69,10 @@ def pipeline(verb: str, recipe: str, flags: tuple[str, ...], config: Path | None
     sub.default(_as_command(_function(recipe)))
     with _in_one_sentence("recipe", files("methods").get(recipe, Path(recipe))):
         made = sub(flags, exit_on_error=False, print_error=False)
-    if made is not None and not isinstance(made, curate.Pipeline):  # None: the help was shown
-        raise InputError(f"the recipe {recipe} answers a {type(made).__name__}; it has to answer a Pipeline")
-    return made
+    if isinstance(made, curate.Pipeline) or {"--help", "-h"} & set(flags):
+        return made
+    what = "nothing (is a `return` missing?)" if made is None else f"a {type(made).__name__}"
+    raise InputError(f"the recipe {recipe} answers {what}; it has to answer a Pipeline")
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from served import Listener
 import curate
 from curate import looking
 from curate.cli import main
+from curate.errors import Interrupted
 from curate.step import Filter
 
 ECHO = '''
@@ -228,6 +229,33 @@ def test_an_error_that_is_not_the_recipes_is_let_by(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(curate.recipes, "_as_command", lambda function: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["run", str(tmp_path / "mine.py"), "--out", str(tmp_path / "run")])
+
+
+@pytest.mark.parametrize(("said", "words"), [("None", "nothing (is a `return` missing?)"), ("1", "a int")])
+def test_a_recipe_that_answers_no_pipeline_is_told_so(
+    said: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(f"def recipe():\n    return {said}\n")
+    for command in (["plan", str(path)], ["run", str(path), "--out", str(tmp_path / "run")]):
+        with pytest.raises(SystemExit) as stop:
+            main(command)
+        assert stop.value.code == 2
+        wanted = f"curate: the recipe {path} answers {words}; it has to answer a Pipeline\n"
+        assert capsys.readouterr().err == wanted
+
+
+def test_a_demo_that_is_stopped_says_where_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*args: object) -> None:
+        raise Interrupted("stopped")
+
+    monkeypatch.setattr("curate.demo._walked", stopped)
+    with pytest.raises(SystemExit) as stop:
+        main(["demo", "--out", str(tmp_path / "demo")])
+    assert stop.value.code == 130
+    assert f"the same command with --out {tmp_path / 'demo'} goes on" in capsys.readouterr().err
 
 
 def test_look_shows_a_few_rows_of_the_most_frequent_reasons(

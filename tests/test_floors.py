@@ -18,7 +18,7 @@ FLOORS = {
     "together injection instructions",
     "first": "identity fields step engines pool process worker parts progress budget journal journalled loop "
     "doors distance pair golds turns sandbox judging cluster host rewriting difficulty rollout revision",
-    "annexe": "publish card shards train losses rewards",
+    "annexe": "publish push card shards train losses rewards",
     "verifiers": "verifiers",
     "filters": "filters",
     "rewriters": "rewriters",

@@ -284,6 +284,8 @@ def test_what_cannot_be_shown_is_one_sentence(
         assert "has no trace whose id begins with 'nobody'" in refused(
             capsys, "look", folder, picture, "--trace", "nobody"
         )
+    said = refused(capsys, "look", folder, "--dropped", "--trace", "nobody")
+    assert f"curate sql {folder} 'select trace_id from dropped'" in said
     [wrong] = searched.traces.filter(pl.col("question") == "2 + 3?").collect().to_dicts()
     assert "no rewriter of" in refused(capsys, "look", folder, "--diff", "--trace", wrong["trace_id"])
     [child] = searched.traces.drop_nulls("parent_id").collect().to_dicts()

@@ -326,6 +326,26 @@ def test_the_hub_out_of_reach_is_one_sentence_and_the_folder_is_whole(tmp_path: 
     assert len(load(tmp_path / "set", tmp_path)) == 12
 
 
+def test_a_hub_that_nobody_answers_for_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real refusal: nothing listens at port 9 of this machine."""
+    from huggingface_hub import HfApi, close_session, constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    close_session()
+    nowhere = HfApi(endpoint="http://127.0.0.1:9", token="hf_none")
+    with pytest.raises(UserError, match=r"ConnectError: .*; see that the Hub can be reached and publish"):
+        publish(table(), tmp_path / "set", push_to="me/sums", api=nowhere)
+    close_session()
+
+
+def test_private_is_said_of_what_is_pushed(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nothing is pushed there; give push_to"):
+        publish(table(), tmp_path / "set", private=True)
+    assert not (tmp_path / "set").exists()
+
+
 def test_the_recipe_lies_beside_the_data_without_private_addresses(tmp_path: Path) -> None:
     recipe = RECIPE | {"source": {"source": [str(tmp_path)]}, "prompt": "/no_think {question}"}
     done = publish(table(), tmp_path / "set", recipe=recipe, name="sums")
