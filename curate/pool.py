@@ -86,6 +86,7 @@ class Pool:
     def close(self) -> None:
         """Kill all workers; what they were doing is lost."""
         self._closed = True
+        self._orders.clear()
         self._starter.shutdown(wait=True)
         for worker in list(self._all):
             worker.kill()
@@ -109,7 +110,7 @@ class Pool:
 
         `rows` is pulled in the caller's thread, a few chunks ahead and no more.
         """
-        job, source = self._job(step), enumerate(rows)
+        job, source = _Job(step, _order(step)), enumerate(rows)
         done: queue.SimpleQueue[list[tuple[int, Any]] | Future[None]] = queue.SimpleQueue()
         in_flight, drivers = 0, ThreadPoolExecutor(self.workers, thread_name_prefix="curate-pool")
         try:
@@ -140,7 +141,7 @@ class Pool:
             drivers.shutdown()
 
     def _job(self, step: Step) -> _Job:
-        """A step is frozen, so what is asked row by row is pickled once."""
+        """A step that is asked row by row is pickled once: it is frozen."""
         if (known := self._orders.get(id(step))) is None:
             if len(self._orders) >= KNOWN_STEPS:
                 self._orders.clear()

@@ -96,6 +96,10 @@ def test_too_few_votes_abstain_whoever_they_are_for() -> None:
     assert passed(Agree(min_votes=1), "4") == [True]
 
 
+def test_who_only_says_hmm_has_no_vote() -> None:
+    assert passed(Agree(), "...", "idk", "Hmm…", "7", "7") == [False, False, False, True, True]
+
+
 def test_a_row_without_an_answer_has_no_vote_and_is_false() -> None:
     assert passed(Agree(), "4", "4", "4", None) == [True, True, True, False]
     assert whys(Agree(), "4", "4", "4", None)[3] == "no_answer"

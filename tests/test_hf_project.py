@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 import torch
@@ -66,3 +66,38 @@ def test_every_core_has_tokens_of_its_own_and_keeps_its_hands_off_others(
     thread.start()
     thread.join()
     assert later == [cores]
+
+
+def test_who_begins_while_cores_are_given_away_keeps_the_usual_number(cores: int) -> None:
+    """Threads that begin while others project: each sees what this one has."""
+    head, states, ids = torch.nn.Linear(8, 40), torch.randn(300, 8), torch.arange(300) % 40
+    seen: list[int] = []
+
+    def begins() -> None:
+        hf_project.begin()
+        seen.append(torch.get_num_threads())
+
+    over = Event()
+
+    def projects() -> None:
+        hf_project.begin()
+        while not over.is_set():
+            hf_project.project(head, states, ids, False, 0, False)
+
+    busy = Thread(target=projects)
+    busy.start()
+    for _ in range(200):
+        one = Thread(target=begins)
+        one.start()
+        one.join()
+    over.set()
+    busy.join()
+    assert seen == [cores] * 200
+
+
+def test_no_tokens_have_no_measures_and_a_word_the_head_lacks_has_no_chance() -> None:
+    head, states = torch.nn.Linear(8, 40), torch.randn(2, 8)
+    nothing = hf_project.project(head, states[:0], torch.arange(0), False, 0, False)
+    assert [len(part) for part in nothing] == [0] * 5
+    own = hf_project.project(head, states, torch.tensor([39, 40]), False, 0, False)[0]
+    assert own[0].isfinite() and own[1] == -torch.inf

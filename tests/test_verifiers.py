@@ -127,6 +127,8 @@ def test_a_value_is_found_in_a_sentence(response: str, extracted: str) -> None:
 def test_no_response_is_no_answer() -> None:
     for response in (None, "", "Nothing here.", "...", "Hmm…", "idk", "—"):
         assert MathEqual().row({"response": response, "answer": "4"}) == Verdict(False, "no_answer")
+    for response in (None, "", "...", "Hmm…", "idk", "—"):
+        assert Exact().row({"response": response, "answer": "Paris"}) == Verdict(False, "no_answer")
 
 
 FOUR = "Which?\nA. red\nB. blue\nC. green\nD. 12"

@@ -29,6 +29,7 @@ class Agree(Verifier):
     verdict: str | None = None
     min_votes: int = 3
     ties: Literal["abstain", "pass", "fail"] = "abstain"
+    version = 2
     reads = ("problem_id", "trace_id")
     examples = (
         (

@@ -176,7 +176,9 @@ def last_words(response: str) -> Answer | None:
     tail = text[-TAIL:]
     if bold := list(_BOLD.finditer(tail, tail.rfind("\n\n") + 1)):
         return Answer(bold[-1].group(1).strip(), "last value")
-    return Answer(text, "line") if text and "\n" not in text and len(text) <= LONGEST else None
+    if not text or "\n" in text or len(text) > LONGEST or _SAYS_NOTHING.fullmatch(text):
+        return None
+    return Answer(text, "line")
 
 
 _REFUSAL = re.compile(

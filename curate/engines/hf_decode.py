@@ -97,23 +97,21 @@ class Batch:
         return all(isinstance(layer, RoomyLayer) for layer in self.cache.layers)
 
     def let_in(self, new: Sequence[Draw]) -> bool:
-        """Take rows that have not begun, and say whether any of them had more to read than its last token.
-
-        Those with about as much to read are read together.
-        """
-        begun: Batch | None = None
+        """Take rows that have not begun; those as long are read together. Says whether that took a pass."""
+        begun, a_pass = None, False
         unread = [self.read.unread(row.ids) for row in new]
         for part in together(unread, _PASS.get(self.model.device.type, _PASS["cpu"])):
             some = Batch(self.model, self.tokenizer, self.ends, [new[i] for i in part], self.read)
             if not some.can_be_joined:
                 some.step()
+                a_pass = True
             if begun is None or not begun.rows:
                 begun = some
             elif some.rows:
                 begun.join(some)
         if begun is not None and begun.rows:
             self.join(begun)
-        return max(unread) > 1
+        return a_pass
 
     @property
     def can_be_joined(self) -> bool:
@@ -208,7 +206,7 @@ class Source(Protocol):
 def decode(batch: Batch, source: Source) -> None:
     """Draw until every row is answered. Waiting rows come in once a quarter of the places is free.
 
-    That is because to read them takes a pass of its own; who last came had nothing to read waits for less.
+    That is because to read them takes a pass of its own. Where those that came last took none, a 16th does.
     Nobody knows beforehand how long answers become: where the cache outgrows its memory, the rows that have
     drawn least are given back, to be drawn again when there is room.
     """

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from threading import Thread
+from threading import Lock, Thread
 
 import torch
 
 TILE = {"cpu": (512, 512), "cuda": (2048, 1 << 15)}  # tokens, and of the vocabulary: 1 MiB and 256 MiB
 _FEW = 64  # tokens: with fewer, reading the head takes longer than multiplying by it
 _FAR = 30.0  # a logit from whose exponential float32 has far to go up, and nothing is lost below
+
+_BEGINNING = Lock()  # how many threads an operation takes is one number for all that begin
 
 Head = Callable[[torch.Tensor], torch.Tensor]
 Measures = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
@@ -31,8 +33,8 @@ def project(
     if top_k and kind == "cpu":  # rows 64 times as wide as k: torch then sorts no more than k of them
         step, wide = max(1, step // 4), 4 * wide
     cores = 1 if kind == "cuda" else max(1, min(torch.get_num_threads(), len(ids) // _FEW))
-    rounds = -(-len(ids) // (cores * step))
-    step = -(-len(ids) // (cores * rounds))  # even pieces: no core waits long for the last one
+    rounds = max(1, -(-len(ids) // (cores * step)))
+    step = max(1, -(-len(ids) // (cores * rounds)))  # even pieces: no core waits long for the last one
     work = partial(_piece, head, wide, entropy, top_k, rank)
     pieces = states.split(step), ids.split(step)
     if cores == 1:
@@ -43,13 +45,20 @@ def project(
     return tuple(torch.cat(p) for p in zip(*found, strict=True))  # type: ignore[return-value]
 
 
+def begin() -> None:
+    """This thread takes the usual number of threads for an operation, whatever others take meanwhile."""
+    with _BEGINNING:
+        torch.get_num_threads()
+
+
 def _alone(usual: int) -> None:
     """This thread does its operations by itself, from now on."""
-    torch.get_num_threads()  # at its first use a thread takes the usual number: it must not do so later
-    torch.set_num_threads(1)  # also what threads that begin later would take, whosever they are
-    again = Thread(target=torch.set_num_threads, args=(usual,))
-    again.start()
-    again.join()
+    with _BEGINNING:
+        torch.get_num_threads()  # at its first use a thread takes the usual number: it must not do so later
+        torch.set_num_threads(1)  # also what threads that begin now would take, whosever they are
+        again = Thread(target=torch.set_num_threads, args=(usual,))
+        again.start()
+        again.join()
 
 
 @torch.inference_mode()
@@ -77,10 +86,12 @@ def _chances(head: torch.nn.Linear, states: torch.Tensor, ids: torch.Tensor, wid
     Exponentials are summed as they are, where the own logit is near 0, and else after subtracting it: the own
     is one of them, so they cannot vanish, and they overflow only where another is larger by 58 or more.
     """
-    own = (states.float() * head.weight[ids].float()).sum(-1)
+    known = ids.clamp(max=head.out_features - 1)
+    own = (states.float() * head.weight[known].float()).sum(-1)
     if head.bias is not None:
-        own += head.bias[ids]
+        own += head.bias[known]
     own = own.to(states.dtype).float()  # rounded as the head's own logits are
+    own[ids > known] = -torch.inf  # a tokenizer may have more words than the head
     far = bool((own.abs() > _FAR).any())
     total = torch.zeros_like(own)
     for tile in _tiles(head, states, wide):
