@@ -102,6 +102,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
 
 @settings(deadline=None, max_examples=15)
 @given(st.integers(1, 90), st.integers(1, 9))
+@pytest.mark.slow
 def test_a_budget_is_kept_to_and_what_it_bought_is_never_bought_again(
     quiet: pl.DataFrame, calls: int, width: int
 ) -> None:

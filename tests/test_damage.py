@@ -324,6 +324,7 @@ def test_a_wrong_address_key_or_model_is_one_sentence(
     )
 
 
+@pytest.mark.slow
 def test_one_row_over_the_context_is_set_aside_alone(tmp_path: Path) -> None:
     questions = ["short"] * 99
     questions[50] = "long " * 1000

@@ -137,6 +137,7 @@ def help_page() -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.slow
 def test_the_help_page_is_the_real_help() -> None:
     page = (ROOT / "docs" / "help.md").read_text(encoding="utf-8")
     assert page == help_page(), "print it anew: python tests/test_docs.py"

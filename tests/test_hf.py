@@ -92,6 +92,7 @@ def test_steps_and_tokens_are_independent() -> None:
         assert abs(float(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1])) < 0.006
 
 
+@pytest.mark.slow
 def test_the_size_of_the_batch_changes_no_answer(here: HF) -> None:
     """Rows leave and join a batch of eight; with a batch of one there is no company at all."""
     jobs = [("chat", {"messages": user("so " * (i % 9)), "seed": i, "logprobs": True}) for i in range(40)]
@@ -104,6 +105,7 @@ def test_the_size_of_the_batch_changes_no_answer(here: HF) -> None:
         assert a[0].logprobs == pytest.approx(b[0].logprobs, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_rows_that_outgrow_the_memory_are_drawn_again(here: HF, monkeypatch: pytest.MonkeyPatch) -> None:
     """Room for 200 tokens, for eight rows of forty and more that may grow to 500: some must be given back."""
     from curate.engines.hf_worker import Worker

@@ -120,6 +120,7 @@ def test_a_thought_does_not_begin_with_code(code: str) -> None:
 @pytest.mark.parametrize(
     "unit", ["```", "$$", "\\[", "\\begin{a}", "$", "`", ". ", "\n", "。", "A. ", "e.g. "]
 )
+@pytest.mark.slow
 def test_a_long_text_of_one_thing_is_cut_in_linear_time(unit: str) -> None:
     text = unit * (400_000 // len(unit))
     for split in SPLITTERS:
