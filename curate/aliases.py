@@ -38,8 +38,7 @@ INTS = ("sample", "prompt_tokens", "output_tokens")
 LABELS = ("solution", "domain", "source", "source_id", "license", "parent_id", "model")
 _PLAIN = frozenset((*LABELS, *INTS, "finish"))
 _ANY_PLAIN = frozenset(name for target in _PLAIN for name in _NAMES[target])
-_TALKS_IN_ORDER = ("prompt", *_NAMES["messages"])
-_TALKS = frozenset(_TALKS_IN_ORDER)
+_TALKS = dict.fromkeys(("prompt", *_NAMES["messages"]))  # in order
 
 
 def to_rows(values: Mapping[str, Any], mapped: Mapping[str, Any], source: str | None) -> list[dict[str, Any]]:
@@ -208,9 +207,9 @@ def _talk(rest: dict[str, Any], mapped: Mapping[str, Any]) -> Talk | None:
     """Take the conversation out of `rest`: a prompt of messages, or `messages`, or `conversations`."""
     if "messages" in mapped:
         return read_turns("messages", mapped["messages"])
-    if _TALKS.isdisjoint(rest):
+    if _TALKS.keys().isdisjoint(rest):
         return None
-    for name in _TALKS_IN_ORDER:
+    for name in _TALKS:
         if name in rest and rest[name] is None:
             del rest[name]
         if is_talk(rest.get(name)):

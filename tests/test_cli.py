@@ -21,6 +21,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from running import bought
 from served import Listener
 
 import curate
@@ -515,15 +516,6 @@ def test_a_server_that_is_down(problems: Path, tmp_path: Path, capsys: pytest.Ca
     assert str(port) in refused(capsys, *ask, "--teacher", teacher)
 
 
-def _bought(journal: Path) -> int:
-    """How many calls the ledger of a running run has."""
-    try:
-        with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as db:
-            return int(db.execute("select coalesce(sum(calls), 0) from ledger").fetchone()[0])
-    except sqlite3.OperationalError:  # not there yet
-        return 0
-
-
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(
         ECHO.replace('    return "<think>', '    import time; time.sleep(0.02)\n    return "<think>')
@@ -533,7 +525,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "curate.cli", "run", str(tmp_path / "slow.py")]
     command += ["--problems", str(tmp_path / "p.jsonl"), "--out", str(tmp_path / "run")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while _bought(tmp_path / "run" / "journal.sqlite") < 20:
+    while bought(tmp_path / "run" / "journal.sqlite") < 20:
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)

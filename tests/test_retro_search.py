@@ -10,13 +10,11 @@ import os
 import random
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from retro_reference import revised
 from reviser import reviser, says
+from running import bought
 from served import serving
 
 import curate
@@ -486,12 +485,3 @@ def test_stored_traces_are_revised_over_http_and_a_killed_run_goes_on(tmp_path: 
     )
     for table in ("live.parquet", "dropped.parquet"):
         assert (once.folder / table).read_bytes() == (again.folder / table).read_bytes()
-
-
-def bought(journal: Path) -> int:
-    """How many calls the ledger of a running run has."""
-    try:
-        with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as db:
-            return int(db.execute("select coalesce(sum(calls), 0) from ledger").fetchone()[0])
-    except sqlite3.OperationalError:  # not there yet
-        return 0
