@@ -42,9 +42,11 @@ check: $(DEV)
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
-# All of them, hours; what one finds wrong does not keep the others from being run.
+# All of them, hours; make bench BENCHMARKS="benchmarks/scoring.py benchmarks/reproductions.py" runs those alone.
+# What one finds wrong does not keep the others from being run.
+BENCHMARKS ?= $(wildcard benchmarks/*.py)
 bench: $(DEV)
-	@failed=; for file in benchmarks/*.py; do echo "== $$file"; \
+	@failed=; for file in $(BENCHMARKS); do echo "== $$file"; \
 		case $$file in *soak.py) more="--minutes 2";; *reproductions.py) more="--out runs/reproductions";; *) more=;; esac; \
 		$(PY) $$file $$more || { [ $$? -ne 130 ] || exit 130; failed="$$failed $$file"; }; done; \
 		[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }

@@ -5,7 +5,8 @@
     python benchmarks/reproductions.py rewriter --out FOLDER
 
 Without a word all four, by the tokens they take ten minutes or more each on two idle cores; busy ones take
-far longer. With --out everything is kept, and the same command with more seeds goes on from it.
+far longer. With --out everything is kept, each part in a folder of its own, and the same command, or one with
+more seeds, goes on from it; parts can then run side by side.
 
 1. selection: of each problem's right traces the one with the most sentences of the teacher
    (`teacher_guided_selection`), against a random one, the longest, and random traces as many and as long.
@@ -113,7 +114,7 @@ def compared(
             shared = sum(trace in own for trace in mine["trace_id"]) / len(mine)
             for of, value in zip(notes.values(), (noted(mine), shared), strict=True):
                 of.setdefault(name, []).append(value)
-            arms.setdefault(name, []).append(taught(mine, out / what / f"{name}-{seed}", STEPS, seed))
+            arms.setdefault(name, []).append(taught(mine, out / f"{name}-{seed}", STEPS, seed))
             told(f"{what}, seed {seed}, {name}", arms[name][-1])
     print(arms_table("traces chosen by", arms, notes))
     print()
@@ -178,7 +179,7 @@ def teachers_compared(seeds: int, out: Path) -> None:
             parallel_teachers(problems(seed, EACH), teachers()).run(out / f"parallel-{seed}").traces.collect()
         )
         for (name,), mine in sorted(rows.group_by("model"), key=lambda part: str(part[0])):
-            student = taught(mine, out / "teachers" / f"{name}-{seed}", WHOLE_STEPS, seed)
+            student = taught(mine, out / f"{name}-{seed}", WHOLE_STEPS, seed)
             arms.setdefault(str(name), []).append(student)
             told(f"teachers, seed {seed}, {name}", student)
     tests = f"{SMOKE_PROBLEMS} problems, {SMOKE_STEPS} steps"
@@ -217,7 +218,7 @@ def main() -> None:
         for part in [asked.part] if asked.part else PARTS:
             started = time.monotonic()
             print(f"\n## {part}\n", flush=True)
-            PARTS[part](asked.seeds, asked.out or Path(scratch))
+            PARTS[part](asked.seeds, (asked.out or Path(scratch)) / part)
             print(f"\n{time.monotonic() - started:,.0f} s, load average {os.getloadavg()[0]:.1f}", flush=True)
 
 

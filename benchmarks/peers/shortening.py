@@ -71,7 +71,7 @@ def rewritten(sources: Sequence[Source], steps: int, out: Path) -> None:
         made.append(sets(source, rewriter, untaught, out / f"shortened-{seed}"))
         print(f"seed {seed}", plans_table(made[-1:]), search_table(made[-1:]), sep="\n\n", file=sys.stderr)
         for name, rows in made[-1].rows.items():
-            folder = out / "rewriting" / f"{name}-{seed}"
+            folder = out / f"{name}-{seed}"
             arms.setdefault(name, []).append(taught(rows, folder, steps, seed, untaught))
             traces.setdefault(name, []).append(manner(rows["thinking"]))
             said = Run(folder / "eval").traces.select("thinking").collect()["thinking"]
