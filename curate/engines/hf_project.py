@@ -15,7 +15,7 @@ from threading import Lock, Thread
 import torch
 
 TILE = {"cpu": (512, 512), "cuda": (2048, 1 << 15)}  # tokens, and of the vocabulary: 1 MiB and 256 MiB
-_FEW = 64  # tokens: with fewer, reading the head takes longer than multiplying by it
+_READS_LONGER = 64  # tokens: with fewer, reading the head takes longer than multiplying by it
 _FAR = 30.0  # a logit from whose exponential float32 has far to go up, and nothing is lost below
 
 _BEGINNING = Lock()  # how many threads an operation takes is one number for all that begin
@@ -32,7 +32,7 @@ def project(
     step, wide = TILE[kind]
     if top_k and kind == "cpu":  # rows 64 times as wide as k: torch then sorts no more than k of them
         step, wide = max(1, step // 4), 4 * wide
-    cores = 1 if kind == "cuda" else max(1, min(torch.get_num_threads(), len(ids) // _FEW))
+    cores = 1 if kind == "cuda" else max(1, min(torch.get_num_threads(), len(ids) // _READS_LONGER))
     rounds = max(1, -(-len(ids) // (cores * step)))
     step = max(1, -(-len(ids) // (cores * rounds)))  # even pieces: no core waits long for the last one
     work = partial(_piece, head, wide, entropy, top_k, rank)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from curate.engines.sampling import Sampling
 
 _GOLDEN = 0x9E3779B97F4A7C15
-_FEW = 64  # tokens, among which a cut mostly falls
+_LIKELIEST = 64  # tokens, among which a cut mostly falls
 _MIX = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 
 
@@ -62,7 +62,7 @@ def _of_few(logits: torch.Tensor, knobs: Knobs, steps: torch.Tensor) -> tuple[to
     To sort a vocabulary, and to make noise for all of it, takes longer than a small model.
     """
     top_k, top_p = knobs.top_k.unsqueeze(-1), knobs.top_p.unsqueeze(-1)
-    best = logits.topk(min(_FEW, logits.shape[-1]), dim=-1)
+    best = logits.topk(min(_LIKELIEST, logits.shape[-1]), dim=-1)
     values, lowest = best.values, logits.new_full((), float("-inf"))
     least_k = values.gather(-1, (top_k - 1).clamp(0, values.shape[-1] - 1)).where(top_k > 0, lowest)
     left = values.masked_fill(values < least_k, float("-inf"))
