@@ -17,7 +17,7 @@ from curate.pipeline import Pipeline
 from curate.read import Source, as_source, read
 from curate.run import Run
 from curate.sample import Sample
-from curate.schema import PROBLEM
+from curate.schema import PROBLEM, SAMPLED
 from curate.step import Engine, Verifier
 from curate.verifiers.math_equal import MathEqual
 
@@ -154,7 +154,7 @@ def _evaluation(run: Run, draw: Draw, judge: Verifier) -> Evaluation:
     columns = [*ids, "domain", "finish", "output_tokens"]
     rows = run.traces.select(*columns, verdict.field("passed"), verdict.field("why")).collect()
     rows = rows.unique(ids, keep="first", maintain_order=True)
-    is_failure = (pl.col("dropped_by") == draw.name) & (pl.col("why") != "sampled")
+    is_failure = (pl.col("dropped_by") == draw.name) & (pl.col("why") != SAMPLED)
     failures = run.dropped.filter(is_failure).select(ids).unique().collect()
     problems = _problems(rows)
     if problems.is_empty():
@@ -207,7 +207,7 @@ def _pass_at(problems: pl.DataFrame, k: int) -> dict[int, float]:
 
 def _nothing_judged(rows: pl.DataFrame, failures: pl.DataFrame, judge: Verifier, run: Run) -> str:
     if rows.is_empty():
-        first = run.dropped.filter(pl.col("why") != "sampled").select("why").head(1).collect()
+        first = run.dropped.filter(pl.col("why") != SAMPLED).select("why").head(1).collect()
         why = first.item() if len(first) else "there was no problem"
         return f"no problem was answered ({len(failures):,} failed calls): {why}"
     why = rows["why"].mode().sort()[0]

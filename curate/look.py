@@ -11,6 +11,7 @@ from curate.beside import beside
 from curate.errors import UserError
 from curate.picture import TEXTS, Picture, spans_of, trace_text
 from curate.run import Run
+from curate.schema import REWRITTEN
 from curate.searched import search_tree
 from curate.stages import kind_of_reason
 
@@ -68,7 +69,7 @@ def diff(
     trace: those of this id, or whose parent's is this, or begins so. width: of the terminal, in characters.
     """
     children = _rows(run, dropped, trace, k).filter(pl.col("parent_id").is_not_null())
-    parents = run.dropped.filter(pl.col("why") == "rewritten")
+    parents = run.dropped.filter(pl.col("why") == REWRITTEN)
     ids = children.select("trace_id", "parent_id").unique("trace_id", maintain_order=True).collect()
     if ids.is_empty():
         raise UserError(_no_child(run, dropped, trace))

@@ -7,7 +7,7 @@ from collections.abc import Set
 import polars as pl
 
 from curate.sample import Sample
-from curate.schema import MAKE_A_TRACE, SPANS, content_hash
+from curate.schema import MAKE_A_TRACE, REWRITTEN, SAMPLED, SPANS, content_hash
 from curate.step import Rewriter, Step
 
 
@@ -17,7 +17,7 @@ def outcome(
     """What the values of a door mean for the table: (live rows, rows set aside)."""
     if isinstance(step, Sample):
         problems = before.filter(pl.col("trace_id").is_null())
-        problems = problems.with_columns(dropped_by=pl.lit(step.name), why=pl.lit("sampled"))
+        problems = problems.with_columns(dropped_by=pl.lit(step.name), why=pl.lit(SAMPLED))
         columns = before.collect_schema()
         born = with_trace_id(step.births(ok)).select(pl.col(c).cast(t) for c, t in columns.items())
         return pl.concat([before.filter(pl.col("trace_id").is_not_null()), born]), [problems]
@@ -25,7 +25,7 @@ def outcome(
         has_child = pl.col("child").is_not_null()
         more = [c for c in step.writes if c != "child"]  # of the search, not of the text: of the child, too
         parents = ok.filter(has_child).drop("child", *more)
-        parents = parents.with_columns(dropped_by=pl.lit(step.name), why=pl.lit("rewritten"))
+        parents = parents.with_columns(dropped_by=pl.lit(step.name), why=pl.lit(REWRITTEN))
         names = list(dict.fromkeys([*before.collect_schema(), *more]))
         measured = measured - set(more)
         if step.owners:

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from curate.schema import SPANS, VERDICT
+from curate.schema import SAMPLED, SPANS, VERDICT
 
 Spans = Sequence[Mapping[str, Any]]
 
@@ -187,7 +187,7 @@ def _colours(spans: Spans) -> dict[str, str]:
 def origin(row: Mapping[str, Any]) -> str:
     """A line on where a trace comes from, and why it was set aside if it was."""
     ids = " · ".join(str(row[c]) for c in ("trace_id", "model", "source", "source_id") if row.get(c))
-    if row.get("why") == "sampled" and row.get("response") is None:
+    if row.get("why") == SAMPLED and row.get("response") is None:
         return f"{ids} · a problem that was sampled: its traces are rows of their own"
     return ids + (f" · dropped by {row['dropped_by']}: {row['why']}" if row.get("dropped_by") else "")
 

@@ -16,7 +16,7 @@ from curate.budget import Budget, Prices
 from curate.errors import InputError, RunError, UserError
 from curate.parts import count, disk_trouble_in_one_sentence, read_json, sink, whole, write_json
 from curate.record import is_recipe, served, warn_of_other_tables
-from curate.schema import DROPPED, ROW
+from curate.schema import DROPPED, REWRITTEN, ROW, SAMPLED
 from curate.site import Site, at_work, write_ledger
 from curate.stages import FUNNEL
 from curate.step import Verifier
@@ -162,7 +162,7 @@ def execute(pipeline: Pipeline, out: Path, budget: Budget, price: Prices, ray: i
 
 def _warn_of_none_left(funnel: Sequence[dict[str, Any]], out: Path) -> None:
     """Which step dropped most, where no row is left; what gave way to what was born of it does not count."""
-    given_way = ("sampled", "rewritten")
+    given_way = (SAMPLED, REWRITTEN)
     lost = [[reason for reason in line["reasons"] if reason["why"] not in given_way] for line in funnel]
     rows = [sum(reason["rows"] for reason in reasons) for reasons in lost]
     said, at = "", rows.index(max(rows))

@@ -51,6 +51,9 @@ ROW = {**PROBLEM, **TRACE}
 
 DROPPED = {"dropped_by": pl.String, "why": pl.String}
 
+SAMPLED, REWRITTEN = "sampled", "rewritten"
+"""The `why` of a row that gave way to what was born of it: a problem to its traces, a trace to its child."""
+
 Row = Mapping[str, Any]
 
 

@@ -20,6 +20,7 @@ from curate.pipeline import Pipeline
 from curate.read import Source, as_source
 from curate.run import Run
 from curate.sample import Sample
+from curate.schema import SAMPLED
 from curate.step import Engine
 from curate.verifiers.math_equal import MathEqual
 
@@ -71,7 +72,7 @@ def affordable(run: Run) -> int:
     UserError where the run sampled nothing: then nobody knows what a sample costs.
     """
     asked = run.ledger.filter(pl.col("step") == "sample")
-    problems = len(run.dropped.filter(pl.col("why") == "sampled").collect())
+    problems = len(run.dropped.filter(pl.col("why") == SAMPLED).collect())
     samples, tokens, spent = (
         int(table[c].sum())
         for table, c in ((asked, "calls"), (asked, "output_tokens"), (run.ledger, "output_tokens"))
