@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from threading import Event, Thread
+from threading import enumerate as enumerate_threads
 
 import pytest
 import torch
@@ -93,6 +94,27 @@ def test_who_begins_while_cores_are_given_away_keeps_the_usual_number(cores: int
     over.set()
     busy.join()
     assert seen == [cores] * 200
+
+
+def test_helpers_stay_for_the_next_batch_and_end_with_the_thread_that_they_help() -> None:
+    head, states, ids = torch.nn.Linear(8, 40), torch.randn(300, 8), torch.arange(300) % 40
+    before, seen = set(enumerate_threads()), []
+
+    def projects() -> None:
+        torch.set_num_threads(CORES)
+        for _ in range(3):
+            hf_project.project(head, states, ids, False, 0, False)
+            seen.append({t for t in set(enumerate_threads()) - before if t.name.startswith("hf-project")})
+
+    usual = torch.get_num_threads()
+    one = Thread(target=projects)
+    one.start()
+    one.join()
+    torch.set_num_threads(usual)
+    assert seen[0] and seen[0] <= seen[1] <= seen[2] and len(seen[2]) <= CORES
+    for helper in seen[2]:
+        helper.join(60)
+    assert not any(helper.is_alive() for helper in seen[2])
 
 
 def test_no_tokens_have_no_measures_and_a_word_the_head_lacks_has_no_chance() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from threading import Lock, Thread
+from threading import Lock, Thread, local
 
 import torch
 
@@ -19,6 +19,7 @@ _READS_LONGER = 64  # tokens: with fewer, reading the head takes longer than mul
 _FAR = 30.0  # a logit from whose exponential float32 has far to go up, and nothing is lost below
 
 _BEGINNING = Lock()  # how many threads an operation takes is one number for all that begin
+_MINE = local()  # the threads that a thread has to help it; they end with it
 
 Head = Callable[[torch.Tensor], torch.Tensor]
 Measures = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
@@ -40,9 +41,17 @@ def project(
     if cores == 1:
         found = list(map(work, *pieces))
     else:
-        with ThreadPoolExecutor(cores, "hf-project", _alone, (torch.get_num_threads(),)) as pool:
-            found = list(pool.map(work, *pieces))
+        found = list(_helpers(torch.get_num_threads()).map(work, *pieces))
     return tuple(torch.cat(p) for p in zip(*found, strict=True))  # type: ignore[return-value]
+
+
+def _helpers(usual: int) -> ThreadPoolExecutor:
+    """This thread's own, as many as an operation takes; to make them takes longer than a small batch."""
+    if getattr(_MINE, "usual", None) != usual:
+        _MINE.usual = usual
+        _MINE.helpers = ThreadPoolExecutor(usual, "hf-project", _alone, (usual,))
+    helpers: ThreadPoolExecutor = _MINE.helpers
+    return helpers
 
 
 def begin() -> None:
