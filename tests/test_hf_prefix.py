@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ pytest.importorskip("transformers")
 from curate.engines.hf import HF  # noqa: E402
 from curate.engines.hf_cache import RoomyLayer  # noqa: E402
 from curate.engines.hf_prefix import Held, Prefixes, lasts, together  # noqa: E402
+from curate.engines.hf_words import Words  # noqa: E402
 
 TEXTS = st.lists(st.lists(st.integers(0, 2), max_size=40), max_size=20)
 
@@ -154,8 +156,8 @@ def test_keys_and_values_may_differ_in_width() -> None:
     )  # fmt: skip
     model = DeepseekV3ForCausalLM(config).eval()
 
-    class Tokens:
-        def decode(self, ids: list[int], **how: object) -> str:
+    class Spelled(Words):
+        def text(self, ids: Sequence[int]) -> str:
             return " ".join(map(str, ids))
 
     class Alone:
@@ -172,7 +174,7 @@ def test_keys_and_values_may_differ_in_width() -> None:
 
     def drawn(ids: list[int], read: Prefixes) -> object:
         row = Draw(ids, 8, Sampling(), 3)
-        decode(Batch(model, Tokens(), frozenset(), [row], read), Alone())
+        decode(Batch(model, Spelled(None), frozenset(), [row], read), Alone())
         return row.future.result()
 
     read, asked = Prefixes(1000), [i * 7 % 50 for i in range(20)]

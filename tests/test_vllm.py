@@ -26,6 +26,7 @@ from vllm_served import need_vllm, vllm_running, vllm_serving
 from curate.demo import WORLD
 from curate.engines import vllm_start
 from curate.engines.hf import HF
+from curate.engines.hf_words import Words
 from curate.engines.server import Server
 from curate.engines.vllm import VLLM
 from curate.engines.vllm_draw import Draw, containing
@@ -137,7 +138,7 @@ class Letters:
 def drawn(seed: int, *, limit: int = 6, ban: tuple[str, ...] = (), stop: tuple[str, ...] = ()) -> Any:
     letters = Letters()
     never = containing([*letters.texts[:4], ""], ban)
-    draw = Draw(letters, [3, 3], limit, seed, stop, ban, "", never)
+    draw = Draw(Words(letters), [3, 3], limit, seed, stop, ban, "", never)
     return asyncio.run(draw.run(letters.ask, {}))
 
 

@@ -7,10 +7,12 @@ import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from curate.engines.hf_jobs import Drawn
+from curate.engines.hf_words import Words
 from curate.engines.sampling import completion, opening, opens, sample_seed
 from curate.errors import TooLong, UserError
 from curate.step import Completion, Message
@@ -90,6 +92,11 @@ class Checkpoint:
     ends: frozenset[int]
     context: int | None
 
+    @cached_property
+    def words(self) -> Words:
+        """What its tokens say."""
+        return Words(self.tokenizer)
+
     def render(self, messages: Sequence[Message], prefix: str) -> tuple[str, str]:
         """The prompt up to where the model goes on, and the tag with which the template opened its thinking.
 
@@ -105,9 +112,8 @@ class Checkpoint:
             roles = ", ".join(m["role"] for m in messages)
             raise UserError(f"the chat template of {self.name!r} refuses messages of {roles}: {e}") from e
         opened = opening(prompt)
-        if opened and opens(prefix):
-            prompt = prompt[: -len(opened)]
-        return prompt + prefix, opened
+        begun = prompt.removesuffix(opened) if opens(prefix) else prompt
+        return begun + prefix, opened
 
     def ids(self, text: str) -> list[int]:
         """The tokens of a rendered prompt; the template has already put what stands at its start."""
@@ -167,11 +173,8 @@ class Checkpoint:
         whole = self.tokenizer(prompt + text, add_special_tokens=False, return_offsets_mapping=True)
         n, offsets = len(before), whole["offset_mapping"]
         if whole["input_ids"][:n] == before and (n == len(offsets) or offsets[n][0] >= len(prompt)):
-            return (
-                before,
-                whole["input_ids"][n:],
-                [(a - len(prompt), b - len(prompt)) for a, b in offsets[n:]],
-            )
+            placed = [(a - len(prompt), b - len(prompt)) for a, b in offsets[n:]]
+            return before, whole["input_ids"][n:], placed
         apart = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         return before, apart["input_ids"], [tuple(o) for o in apart["offset_mapping"]]
 

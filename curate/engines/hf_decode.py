@@ -12,20 +12,20 @@ from curate.engines.hf_cache import RoomyLayer, roomy_cache
 from curate.engines.hf_jobs import Draw, Drawn
 from curate.engines.hf_prefix import Held, Prefixes, together
 from curate.engines.hf_sampling import Knobs, pick
+from curate.engines.hf_words import SEAM, Words
 from curate.engines.sampling import cut_at, stop_in
 from curate.errors import CallFailed
 
 _PASS = {"cpu": 64, "cuda": 1 << 14}  # tokens: to read so many more costs as much as another pass
-_SEAM = 4  # prompt tokens decoded along with new ones: what a token looks like may depend on those before it
 
 
 class Batch:
     """Rows in flight, their cache, and the tokens to be fed next."""
 
     def __init__(
-        self, model: Any, tokenizer: Any, ends: frozenset[int], rows: Sequence[Draw], read: Prefixes
+        self, model: Any, words: Words, ends: frozenset[int], rows: Sequence[Draw], read: Prefixes
     ) -> None:
-        self.model, self.tokenizer, self.ends, self.read = model, tokenizer, ends, read
+        self.model, self.words, self.ends, self.read = model, words, ends, read
         self.rows = list(rows)
         self.cache: Any = roomy_cache(model.config)
         self.feed, self.mask = pad_left([r.ids for r in self.rows], model.device)
@@ -35,15 +35,17 @@ class Batch:
             self.feed, self.at = self.feed[:, old:], self.at[:, old:]
             for i, layer in enumerate(self.cache.layers):
                 layer.begin([held and held[i] for held in known], old, self.feed.shape[-1])
-        self._turn()
+        samplings, seeds = [r.sampling for r in self.rows], [r.seed for r in self.rows]
+        self.knobs = Knobs.of(samplings, seeds, model.device)
 
     def step(self) -> None:
         """Every row draws one token; rows that are finished are answered and leave."""
         logits = forward(self.model, self.cache, self.feed, self.mask, self.at, keep=1)[:, -1].float()
-        own = logits.log_softmax(-1)
+        mass = logits.logsumexp(-1)
         steps = torch.tensor([len(r.new) for r in self.rows], device=logits.device)
         tokens = self._pick(logits, steps)
-        drawn, chances = tokens.tolist(), own.gather(-1, tokens.unsqueeze(-1)).squeeze(-1).tolist()
+        own = logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1) - mass
+        drawn, chances = tokens.tolist(), own.clamp(max=0).tolist()
         for row, token, chance in zip(self.rows, drawn, chances, strict=True):
             row.new.append(token)
             row.logprobs.append(chance)
@@ -101,7 +103,7 @@ class Batch:
         begun, a_pass = None, False
         unread = [self.read.unread(row.ids) for row in new]
         for part in together(unread, _PASS.get(self.model.device.type, _PASS["cpu"])):
-            some = Batch(self.model, self.tokenizer, self.ends, [new[i] for i in part], self.read)
+            some = Batch(self.model, self.words, self.ends, [new[i] for i in part], self.read)
             if not some.can_be_joined:
                 some.step()
                 a_pass = True
@@ -127,11 +129,8 @@ class Batch:
             layer.join(new)
         self.feed = torch.cat([self.feed, other.feed])
         self.at = torch.cat([self.at, other.at])
+        self.knobs = Knobs(*map(torch.cat, zip(self.knobs, other.knobs, strict=True)))
         self.rows += other.rows
-        self._turn()
-
-    def _turn(self) -> None:
-        self.knobs = Knobs.of([r.sampling for r in self.rows], [r.seed for r in self.rows], self.model.device)
 
     def _keep(self, stay: list[int]) -> None:
         """Only these rows; the last of them move to where others have left."""
@@ -142,6 +141,7 @@ class Batch:
             return
         index = torch.tensor(order, device=self.mask.device)
         self.mask, self.feed, self.at = self.mask[index], self.feed[index], self.at[index]
+        self.knobs = self.knobs.rows(index)
         if not self.can_join:
             self.cache.reorder_cache(index)
         else:
@@ -150,11 +150,10 @@ class Batch:
             for layer in self.cache.layers:
                 layer.keep(order)
                 layer.keys, layer.values = layer.keys[:, :, unused:], layer.values[:, :, unused:]
-        self._turn()
 
     def _banned(self, row: Draw, token: int) -> bool:
         """Whether a banned string would end in this token."""
-        if token in self.ends or row.future.done():
+        if token in self.ends or not self.words.can_end(token, row.ban) or row.future.done():
             return False
         reach = max(map(len, row.ban))
         window = (reach + 1) * 4  # a character takes at most four tokens
@@ -167,7 +166,7 @@ class Batch:
         ended = row.new[-1] in self.ends
         ids = row.new[:-1] if ended else row.new
         stopped, at = None, ""
-        if row.stop and not ended and self._stops(row):
+        if row.stop and not ended and self.words.can_end(ids[-1], row.stop) and self._stops(row):
             said = self._text(row, ids, whole=True)
             stopped, at = cut_at(said, row.stop), stop_in(said, row.stop)
         if not ended and stopped is None and len(row.new) < row.limit:
@@ -185,12 +184,7 @@ class Batch:
 
     def _text(self, row: Draw, ids: list[int], whole: bool) -> str:
         """The text of new tokens as it reads after the prompt, white space kept."""
-        before = row.ids[-_SEAM:] if whole else []
-        head, text = self._decode(before), self._decode(before + ids)
-        return text[len(head) :] if text.startswith(head) else self._decode(ids)
-
-    def _decode(self, ids: list[int]) -> str:
-        return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return self.words.after(row.ids[-SEAM:], ids) if whole else self.words.text(ids)
 
 
 class Source(Protocol):

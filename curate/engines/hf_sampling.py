@@ -36,9 +36,9 @@ class Knobs(NamedTuple):
             torch.tensor([_signed(s) for s in seeds], dtype=torch.int64, device=device),
         )
 
-    def rows(self, some: Sequence[int]) -> Knobs:
+    def rows(self, some: list[int] | torch.Tensor) -> Knobs:
         """The knobs of some of the rows."""
-        return Knobs(*(t[list(some)] for t in self))
+        return Knobs(*(t[some] for t in self))
 
 
 def pick(logits: torch.Tensor, knobs: Knobs, steps: torch.Tensor) -> torch.Tensor:

@@ -129,7 +129,7 @@ class Worker(threading.Thread):
         if draws:
             for draw in draws:
                 draw.restart()
-            decode(Batch(checkpoint.model, checkpoint.tokenizer, checkpoint.ends, draws, self._read), self)
+            decode(Batch(checkpoint.model, checkpoint.words, checkpoint.ends, draws, self._read), self)
 
     def capacity(self, width: int) -> int:
         """How many rows of so many tokens may be in flight at once."""

@@ -146,7 +146,7 @@ class VLLM(Sampled):
         never = door.containing(not_said)
 
         def draw(ids: list[int], limit: int, seed: int) -> Awaitable[Drawn]:
-            one = Draw(door.checkpoint.tokenizer, ids, limit, seed, ends, not_said, prefix, never)
+            one = Draw(door.checkpoint.words, ids, limit, seed, ends, not_said, prefix, never)
             return one.run(self._ask, asked)
 
         return await door.checkpoint.turns(

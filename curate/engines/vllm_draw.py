@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from curate.engines.hf_jobs import Drawn
+from curate.engines.hf_words import SEAM, Words
 from curate.engines.sampling import cut_at, sample_seed, stop_in
 
-_SEAM = 4  # prompt tokens decoded along with new ones: what a token looks like may depend on those before it
 _NEVER = -1e9  # added to a logit
 
 
@@ -24,7 +24,7 @@ _NEVER = -1e9  # added to a logit
 class Draw:
     """ids: the prompt, of which `begun` is the begun turn. never: tokens that hold a banned string alone."""
 
-    tokenizer: Any
+    words: Words
     ids: list[int]
     limit: int
     seed: int
@@ -83,12 +83,7 @@ class Draw:
 
     def _text(self, new: list[int]) -> str:
         """The text of new tokens as it reads after the prompt, white space kept."""
-        before = self.ids[-_SEAM:]
-        head, text = self._decode(before), self._decode(before + new)
-        return text[len(head) :] if text.startswith(head) else self._decode(new)
-
-    def _decode(self, ids: list[int]) -> str:
-        return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return self.words.after(self.ids[-SEAM:], new)
 
 
 def containing(vocabulary: Sequence[str], ban: Sequence[str]) -> frozenset[int]:
