@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from served import work
+from served import queued, work
 
 from curate.engines.hf import HF
 from curate.errors import CallFailed
@@ -196,7 +196,7 @@ def test_a_bug_in_the_thread_is_raised_where_the_call_was_made(
     async def go() -> None:
         async with here:
             calls = (here.chat(user("so"), seed=i) for i in range(3))
-            said.extend(await asyncio.gather(*calls, return_exceptions=True))
+            said.extend(await asyncio.gather(*await queued(here, *calls), return_exceptions=True))
 
     asyncio.run(go())
     assert [str(e) for e in said] == ["a bug"] * 3

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from served import queued
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -117,7 +118,8 @@ def test_a_turn_that_is_gone_on_with_is_not_read_again(
             found = []
             for _ in range(rounds):
                 passes.append(len(read))
-                found.append(await asyncio.gather(*(one(*b, 6 + 3 * i) for i, b in enumerate(begun))))
+                asked = (one(*b, 6 + 3 * i) for i, b in enumerate(begun))
+                found.append(await asyncio.gather(*await queued(engine, *asked)))
             return found
 
     passes: list[int] = []
