@@ -86,7 +86,7 @@ def publish(
     form: `messages` (the turns as sent and the assistant's, reasoning in <think> tags) or `prompt_completion`
     (the same, cut before the assistant's turn). recipe, funnel, ledger: a run's, for the card. dry_run: write
     and send nothing. Raises InputError for an empty table, a row without a response, reasoning that the
-    form cannot hold, and a folder with something else in it.
+    form cannot hold, and a folder with something else or another run's publication in it.
     """
     out, lazy = Path(out), table.lazy()
     _check_names(split, push_to)
@@ -98,6 +98,7 @@ def publish(
     columns = _columns(lazy.collect_schema(), form)
     published = {"name": name or out.resolve().name, "form": form, "split": split}
     recipe = {**_public(recipe or {}), "published": published}
+    shards.check_same_run(out, recipe)
     with shards.building(out) as building:
         facts = _write_data(lazy.select(columns), building, split)
         _write_papers(building, out / "README.md", block(facts, recipe, funnel, ledger), facts, recipe)

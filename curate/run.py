@@ -94,11 +94,13 @@ class Run:
     ) -> Publication:
         """Write the live rows as a Hugging Face dataset, with a card made of recipe, funnel and ledger.
 
+        A set that was published of this run before is replaced; one of another run is not: InputError.
         push_to: a name on the Hub to upload to as well; dry_run: write and upload nothing, say what would be.
         """
         from curate.publish import publish
 
-        made_of = {"recipe": self.recipe, "funnel": self.funnel().table, "ledger": self.ledger}
+        recipe = {"run": self.folder.resolve().name, **self.recipe}
+        made_of = {"recipe": recipe, "funnel": self.funnel().table, "ledger": self.ledger}
         where = {"push_to": push_to, "private": private, "dry_run": dry_run}
         with disk_trouble_in_one_sentence(Path(out)):
             return publish(self.traces, Path(out), form=form, **made_of, **where)  # type: ignore[arg-type]

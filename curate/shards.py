@@ -7,6 +7,7 @@ rename the old set is untouched. What this does not do: guard against two proces
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -166,6 +167,40 @@ def check_folder(out: Path, split: str) -> None:
                 f"{out} holds {path.relative_to(out)}, which is no shard of the split {split!r} and would be "
                 "lost; publish to another folder, or move that file away"
             )
+
+
+def check_same_run(out: Path, recipe: Mapping[str, Any]) -> None:
+    """Raise InputError where a publication would take the place of another run's.
+
+    It is another's if the run's folder had another name, or if other data were read under another name. What
+    a recipe does not say is not compared.
+    """
+    found = [p for p in (out / READY / "recipe.json", out / "recipe.json") if p.exists()]
+    try:
+        published = json.loads(found[0].read_text(encoding="utf-8")) if found else {}
+    except ValueError:  # damaged: it is written anew
+        return
+    was, now = _whose(published), _whose(recipe)
+    differs = {key for key in was.keys() & now.keys() if was[key] != now[key]}
+    if "run" in differs or {"read from", "revision"} <= differs:
+        raise InputError(
+            f"{out} holds what another run published ({_said(was)}; this is {_said(now)}); publish to "
+            "another folder, or delete that one first"
+        )
+
+
+def _whose(recipe: Any) -> dict[str, str]:
+    """What tells one run from another: its folder's name, what it read, and the hash of that."""
+    match recipe:
+        case {"source": {"source": [*given]}, "revision": str(revision)}:
+            names = " and ".join(name if isinstance(name, str) else "a table" for name in given)
+            run = {"run": str(recipe["run"])} if "run" in recipe else {}
+            return {**run, "read from": names, "revision": revision}
+    return {}
+
+
+def _said(whose: Mapping[str, str]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in whose.items() if key != "revision")
 
 
 @contextmanager

@@ -429,6 +429,20 @@ def test_a_folder_of_another_recipe(
     assert "another recipe" in said and "other.jsonl" in said
 
 
+def test_publishing_a_run_again_is_fine_and_over_another_run_is_refused(
+    recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, out = (tmp_path / name for name in ("first", "second", "set"))
+    for run, n in ((first, 4), (second, 5)):
+        main(["run", str(recipe), "--problems", str(problems), "--n", str(n), "--out", str(run)])
+    for _ in range(2):
+        main(["publish", str(first), str(out)])
+    capsys.readouterr()
+    said = refused(capsys, "publish", second, out)
+    assert "set holds what another run published (run first, read from problems.jsonl; this is run s" in said
+    assert said.endswith("; publish to another folder, or delete that one first")
+
+
 def test_two_runs_on_one_folder(
     recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
