@@ -201,8 +201,10 @@ def _settings(step: Mapping[str, Any]) -> str:
     )
 
 
-def _engines(recipe: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every engine in the recipe, with the step that holds it and its settings."""
+def _engines(recipe: Mapping[str, Any], of: str = "") -> Iterator[dict[str, Any]]:
+    """Every engine in the recipe and in those of the runs before it, with its step and its settings."""
+    for run in recipe.get("earlier", ()):
+        yield from _engines(run, f" (run {run['run']})")
     for step in recipe.get("steps", ()):
         for value in step.values():
             if isinstance(value, Mapping) and "model" in value:
@@ -210,7 +212,7 @@ def _engines(recipe: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 settings |= {k: v for k, v in value.get("sampling", {}).items() if v is not None}
                 settings |= recipe.get("served", {}).get(value.get("fingerprint"), {})
                 text = ", ".join(f"{k}={v}" for k, v in settings.items())
-                yield {"step": step.get("step"), "model": value["model"], "settings": text}
+                yield {"step": f"{step.get('step')}{of}", "model": value["model"], "settings": text}
 
 
 def readme(old: str, block: str, ours: Mapping[str, Any]) -> str:

@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 import curate
 from curate.columns import step_name
 from curate.engines.knock import another
@@ -29,14 +31,36 @@ PACKAGES = ("torch", "transformers", "datasets", "polars", "duckdb", "math-verif
 
 
 def recipe(pipeline: Pipeline, revision: str) -> dict[str, Any]:
-    """All that is needed to ask the same again: source, steps with fields and fingerprints, versions."""
+    """All that is needed to ask the same again: source, steps with fields and fingerprints, versions.
+
+    earlier: the same of each run whose rows are read, with its folder's name, its funnel and its ledger.
+    """
+    earlier: list[dict[str, Any]] = []
+    for given in pipeline.problems.inputs:
+        earlier += [run for run in _earlier(given) if run not in earlier]
     return {
         "curate": curate.__version__,
         "source": pipeline.problems.describe(),
         "revision": revision,
         "steps": [_recorded(step) for step in pipeline.steps],
         "packages": {"python": platform.python_version(), **dict(_versions())},
+        **({"earlier": earlier} if earlier else {}),
     }
+
+
+def _earlier(given: Any) -> list[dict[str, Any]]:
+    """The run whose table, or whose published set, this input is; none where none can be read."""
+    path = Path(base) if isinstance(base := told(given)[0], str) else Path()
+    folder = path.parent if path.name in ("live.parquet", "dropped.parquet") else path
+    if folder == path and not (path / "data").is_dir():
+        return []
+    tables = {name: folder / f"{name}.parquet" for name in ("funnel", "ledger")}
+    try:
+        found: dict[str, Any] = read_json(folder / "recipe.json", is_recipe, "")
+        read = {name: pl.read_parquet(table).to_dicts() for name, table in tables.items() if table.exists()}
+    except (InputError, pl.exceptions.ComputeError):  # a recipe that is not there is one of these
+        return []
+    return [{"run": folder.resolve().name, **found, **read}]
 
 
 def _versions() -> Iterator[tuple[str, str]]:

@@ -69,6 +69,20 @@ def test_without_recipe_funnel_and_ledger_the_card_says_so() -> None:
         assert said in text, said
 
 
+def test_the_runs_before_are_named_with_their_models_rows_and_cost() -> None:
+    first = {**RECIPE, "run": "drawn", "funnel": FUNNEL.to_dicts(), "ledger": LEDGER.to_dicts()}
+    second = {"run": "kept", "steps": [], "earlier": [first]}
+    text = block(facts(), {"steps": [], "earlier": [second], **PUBLISHED}, FUNNEL.clear(), LEDGER.clear())
+    before, here = text.partition("## The earlier run `drawn`")[::2]
+    assert "| sample (run drawn) | Qwen3 | engine=server, " in before and "asks no model" not in before
+    drawn, kept = here.partition("## The earlier run `kept`")[::2]
+    assert "| read | source | 20 | 0 | 2 | 18 | 2 could not be read |\n" in drawn
+    assert "| sample | scripted | 9 | 9 | 3 | 1 | 1,234 | 56,789 | 2.50 |  |\n\n" in drawn
+    assert "No funnel came with its rows." in kept and "No ledger came with its rows." in kept
+    paid = block(facts(), {**RECIPE, "earlier": [second], **PUBLISHED}, FUNNEL, LEDGER)
+    assert "0.21 seconds; what the earlier run cost is not in it." in paid
+
+
 def test_a_value_cannot_break_the_card() -> None:
     text = card(table(source=f"a | b\n{END}", domain="<script>"))
     assert text.count(END) == text.count(BEGIN) == 1

@@ -486,6 +486,24 @@ def test_recipe_records_what_was_asked(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run" / "recipe.json").read_text())["packages"]["polars"] == pl.__version__
 
 
+def test_the_recipe_of_a_run_has_the_runs_whose_tables_it_read(tmp_path: Path) -> None:
+    first = road(Counting(), problems(5)).run(tmp_path / "first")
+    live = first.folder / "live.parquet"
+    out = tmp_path / "second"
+    second = curate.Pipeline(curate.read([live, live]), [Says()]).run(out)
+    [before] = second.recipe["earlier"]
+    assert before["run"] == "first" and before["steps"] == first.recipe["steps"]
+    assert before["funnel"] == first.funnel().table.to_dicts() and before["ledger"] == first.ledger.to_dicts()
+    (first.folder / "ledger.parquet").write_text("damaged")
+    assert "earlier" not in curate.Pipeline(curate.read(live), []).run(tmp_path / "third").recipe
+    for table in first.folder.glob("*.parquet"):
+        table.unlink()
+    card = (second.publish(tmp_path / "set").folder / "README.md").read_text()
+    assert "## The earlier run `first`" in card and "| sample (run first) | counting |" in card
+    last = curate.Pipeline(curate.read(tmp_path / "set"), []).run(tmp_path / "last").recipe
+    assert [(e["run"], e["earlier"]) for e in last["earlier"]] == [("second", [before])], "a published set"
+
+
 def test_sql_sees_the_tables(tmp_path: Path) -> None:
     run = road(Counting(), problems(5)).run(tmp_path / "run")
     [(live, dropped)] = run.sql("select (select count(*) from live), (select count(*) from dropped)").rows()
