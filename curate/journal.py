@@ -32,7 +32,7 @@ LEDGER: dict[str, Any] = {
     "step": pl.String,
     "fingerprint": pl.String,
     "engine": pl.String,
-    "rows_cached": pl.Int64,  # rows of the last run that were answered from memory
+    "rows_cached": pl.Int64,  # rows of the last run that were answered from memory, or alike
     "rows_paid": pl.Int64,  # rows worked out, over all runs on this folder
     "calls": pl.Int64,
     "failed": pl.Int64,

@@ -1,4 +1,4 @@
-"""A bar for every door, on stderr: rows, tokens a second, tokens spent, the cached share, time left."""
+"""A bar for every door, on stderr: rows, tokens a second, tokens spent, what needed no work, time left."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from tqdm import tqdm
 
 
 class Meter:
-    """Counts rows up to `total`; `cached` of them (all rows, not only the new ones) were known before."""
+    """Counts rows up to `total`, as many as ask something new.
+
+    cached: so many rows more were known before, or ask the same as another row; said as their share of all.
+    """
 
     def __init__(self, name: str, total: int, cached: int) -> None:
         self.total, self.spent, self.started = total, 0, time.monotonic()
         share = cached / (total + cached) if total + cached else 1.0
-        self.cached = f"cached {share:.0%}"
+        self.cached = f"known or alike {share:.0%}"
         self.bar = tqdm(total=total, desc=name, unit="row", mininterval=0.5, disable=total == 0)
 
     def tokens(self, new: int) -> None:

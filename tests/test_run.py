@@ -231,6 +231,16 @@ def test_a_second_run_asks_nothing_and_writes_the_same_bytes(tmp_path: Path) -> 
     assert sample["prompt_tokens"] == 7 * 30
 
 
+def test_the_bar_of_a_first_run_says_of_rows_alike_that_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = curate.Pipeline(problems(10), [curate.Sample(Counting(), n=3), Says()]).run(tmp_path / "run")
+    says = run.ledger.row(by_predicate=pl.col("step") == "says", named=True)
+    assert says["rows_cached"] + says["rows_paid"] == 30 and says["rows_paid"] <= 4
+    drawn = capsys.readouterr().err
+    assert f"known or alike {says['rows_cached'] / 30:.0%}]" in drawn and "known or alike 0%]" in drawn
+
+
 def test_a_changed_field_asks_only_what_changed(tmp_path: Path) -> None:
     engine = Counting()
     road(engine, problems(10), n=2).run(tmp_path / "run")
