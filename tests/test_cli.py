@@ -530,10 +530,23 @@ def test_a_server_that_is_down(problems: Path, tmp_path: Path, capsys: pytest.Ca
     assert str(port) in refused(capsys, *ask, "--teacher", teacher)
 
 
+HELD_UP = ECHO.replace(
+    "def say(messages, seed):\n",
+    '''async def say(messages, seed, calls=[]):
+    """A hundred calls are answered; the others, once Ctrl-C was pressed."""
+    import asyncio, pathlib, time
+
+    calls.append(seed)
+    if len(calls) > 100:
+        while not pathlib.Path(PRESSED).exists():
+            await asyncio.sleep(0.01)
+        time.sleep(0.02)
+''',
+)
+
+
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
-    (tmp_path / "slow.py").write_text(
-        ECHO.replace('    return "<think>', '    import time; time.sleep(0.02)\n    return "<think>')
-    )
+    (tmp_path / "slow.py").write_text(HELD_UP.replace("PRESSED", repr(str(tmp_path / "pressed"))))
     rows = pl.DataFrame({"question": [f"q{i}" for i in range(500)], "answer": ["1"] * 500})
     rows.write_ndjson(tmp_path / "p.jsonl")
     command = [sys.executable, "-m", "curate.cli", "run", str(tmp_path / "slow.py")]
@@ -543,6 +556,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
+    (tmp_path / "pressed").touch()
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "run the same command again" in err and "Traceback" not in err
     parts = list((tmp_path / "run" / "answers").glob("sample-*/*.parquet"))
