@@ -205,3 +205,11 @@ def test_a_second_make_installs_nothing_and_a_changed_lock_does(tmp_path: Path) 
     with open(tmp_path / "requirements.lock", "a") as lock:
         lock.write("# changed\n")
     assert planned("install")
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_check_looks_at_the_code_and_not_at_what_lies_beside_it() -> None:
+    code = {"curate", *ROOMS, "tests", "benchmarks", "notebooks"}
+    done = subprocess.run(["make", "-n", "check"], cwd=ROOT, capture_output=True, text=True, check=True)
+    looks = [line.split() for line in done.stdout.splitlines() if " ruff " in line]
+    assert len(looks) == 2 and all(code <= {*words} and "." not in words for words in looks)
