@@ -69,7 +69,7 @@ def look_(
 
 
 def sql_(run: Path, query: str, *, json: bool = False) -> None:
-    """Ask a run in SQL; its tables are live, dropped, ledger and funnel.
+    """Ask a run in SQL; its tables are live, dropped, ledger, funnel and golds.
 
     Parameters
     ----------

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from curate.publish import Publication
 
 logger = logging.getLogger(__name__)
+TABLES = ("live", "dropped", "ledger", "funnel", "golds")
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,15 @@ class Run:
         return Funnel(pl.read_parquet(self.folder / "funnel.parquet"))
 
     def sql(self, query: str) -> pl.DataFrame:
-        """DuckDB over this run: the tables are `live`, `dropped`, `ledger` and `funnel`."""
+        """DuckDB over this run: the tables are `live`, `dropped`, `ledger` and `funnel`.
+
+        And `golds`, those that fail against themselves, where a verifier of the run says so of golds.
+        """
         import duckdb
 
-        with duckdb.connect() as db:
-            for name in ("live", "dropped", "ledger", "funnel"):
+        names = [name for name in TABLES if (self.folder / f"{name}.parquet").exists()]
+        with duckdb.connect(config={"python_enable_replacements": "false"}) as db:
+            for name in names:
                 path = str(self.folder / f"{name}.parquet").replace("'", "''")
                 db.execute(f"create view {name} as select * from read_parquet('{path}')")
             try:
@@ -81,7 +86,8 @@ class Run:
                 return found.pl().cast({pl.Decimal(38, 0): pl.Int64})  # a sum, to DuckDB
             except duckdb.Error as e:
                 said = str(e).partition("\n\nLINE ")[0]  # what follows draws an arrow under the query
-                raise UserError(f"SQL: {' '.join(said.split())}") from None
+                tables = f" (the tables are {', '.join(names)})" if "Error: Table with name" in said else ""
+                raise UserError(f"SQL: {' '.join(said.split())}{tables}") from None
 
     def publish(
         self,

@@ -123,7 +123,11 @@ def test_sql_says_what_duckdb_would_have_liked_and_shows_wide_rows_one_value_a_l
     capsys.readouterr()
     said = refused(capsys, "sql", out, "select questio from live")
     assert "not found in FROM clause! Candidate bindings: " in said and '"question"' in said
-    assert 'Did you mean "live"?' in refused(capsys, "sql", out, "select * from liv")
+    said = refused(capsys, "sql", out, "select * from liv")
+    assert said.endswith('Did you mean "live"? (the tables are live, dropped, ledger, funnel, golds)')
+    for local in ("TABLES", "query"):  # DuckDB would look into the variables of whoever asks it
+        assert f"Table with name {local} does not exist" in refused(capsys, "sql", out, f"from {local}")
+    assert curate.Run(out).sql("from golds").columns == ["answer", "question", "rows", "why"]
     assert refused(capsys, "sql", out, "selec 1").endswith('syntax error at or near "selec"')
     assert "asks for no rows; begin with select" in refused(capsys, "sql", out, "")
     main(["sql", str(out), "select * from dropped"])
