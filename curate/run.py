@@ -38,9 +38,13 @@ class Run:
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", Path(self.folder))
         if not (self.folder / "live.parquet").exists():
-            raise InputError(
-                f"{self.folder} holds no finished run (no live.parquet); run the pipeline into it first"
-            )
+            more = "; run the pipeline into it first"
+            if (self.folder / "begun.json").exists():
+                more = (
+                    ", but one that was begun: where it is no longer at work, the same run command goes on "
+                    "with it, and asks nothing again that was answered"
+                )
+            raise InputError(f"{self.folder} holds no finished run (no live.parquet){more}")
 
     @property
     def traces(self) -> pl.LazyFrame:

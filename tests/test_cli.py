@@ -140,6 +140,18 @@ def test_sql_says_what_duckdb_would_have_liked_and_shows_wide_rows_one_value_a_l
     assert "│ question" in capsys.readouterr().out, "two columns are a table"
 
 
+def test_a_run_that_was_stopped_is_no_finished_one_and_says_how_it_goes_on(
+    recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert refused(capsys, "sql", out, "from ledger").endswith("run the pipeline into it first")
+    with pytest.raises(SystemExit, match="3"):
+        main(["run", str(recipe), "--problems", str(problems), "--out", str(out), "--budget-tokens", "1"])
+    capsys.readouterr()
+    for verb in (["sql", out, "from ledger"], ["look", out], ["publish", out, tmp_path / "set"]):
+        assert "but one that was begun: where it is no longer at work, the same" in refused(capsys, *verb)
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
