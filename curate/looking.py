@@ -41,7 +41,7 @@ def look_(
     run
         the run folder
     dropped
-        dropped rows instead, a few for each of the most frequent reasons
+        dropped rows instead, k for each of the ten most frequent reasons
     provenance
         traces with their sentences marked by the model they come from, in colours on a terminal
     diff
@@ -51,7 +51,7 @@ def look_(
     trace
         only those whose id, or whose parent's, is this or begins so
     k
-        how many
+        how many; with --dropped as many for each reason, unless with --diff or --tree
     """
     from curate import look
     from curate.run import Run
