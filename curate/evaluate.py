@@ -12,7 +12,7 @@ import polars as pl
 
 from curate.engines import engine
 from curate.errors import InputError, UserError
-from curate.metrics import Interval, bootstrap, mean, pass_at_k
+from curate.metrics import Interval, mean, of_shares, pass_at_k
 from curate.pipeline import Pipeline
 from curate.read import Source, as_source, read
 from curate.run import Run
@@ -27,11 +27,11 @@ class Evaluation:
     """What a model did on some problems, k samples each. Its repr is a table.
 
     accuracy: avg@k, the mean over problems of the share of right samples, among those that were judged;
-    interval: 95 %, by resampling problems. pass_at: {k: the chance that one of k samples is right}, over the
-    problems with k judged samples. mean_tokens: written tokens a sample, None where nobody counted.
-    truncated: the share of samples that ran into max_tokens. Neither right nor wrong, and in no share:
-    abstained (samples that the verifier could not judge), failed (calls without an answer), unjudged
-    (problems with no judged sample).
+    interval: 95 %, by resampling problems, or Wilson's where all have the same share. pass_at: {k: the chance
+    that one of k samples is right}, over the problems with k judged samples. mean_tokens: written tokens a
+    sample, None where nobody counted. truncated: the share of samples that ran into max_tokens. Neither right
+    nor wrong, and in no share: abstained (samples that the verifier could not judge), failed (calls without
+    an answer), unjudged (problems with no judged sample).
     """
 
     model: str
@@ -181,7 +181,7 @@ def _problems(rows: pl.DataFrame) -> pl.DataFrame:
 def _measured(rows: pl.DataFrame, seed: int) -> dict[str, Any]:
     problems = _problems(rows)
     shares = (problems["right"] / problems["judged"]).to_list()
-    interval = bootstrap(shares, seed=seed) if shares else (None, None)
+    interval = of_shares(shares, seed=seed) if shares else (None, None)
     return {
         "problems": rows["problem_id"].n_unique(),
         "samples": len(rows),

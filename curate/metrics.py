@@ -5,11 +5,13 @@ One problem is one unit: its samples are not independent, so intervals resample 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from curate.errors import InputError
 
+Z = 1.959963984540054  # standard errors to each side of a 95 % interval of a normal distribution
 RESAMPLES = 2_000  # the percentiles of a 95 % interval then rest on 50 values beyond each end
 
 
@@ -58,3 +60,16 @@ def bootstrap(values: Sequence[float], *, seed: int = 0) -> Interval:
     means = [given[rng.integers(0, given.size, given.size)].mean() for _ in range(RESAMPLES)]
     low, high = np.percentile(means, [2.5, 97.5])
     return Interval(float(low), float(high))
+
+
+def of_shares(shares: Sequence[float], *, seed: int = 0) -> Interval:
+    """The 95 % interval of the mean of shares between 0 and 1, one a problem: `bootstrap`, but never a point.
+
+    Where all are alike, resampling finds no width, however few they are: then it is Wilson's (1927), with as
+    many trials as there are problems.
+    """
+    if len(set(shares)) != 1:
+        return bootstrap(shares, seed=seed)
+    n, p = len(shares), shares[0]
+    middle, half = p + Z**2 / (2 * n), Z * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
+    return Interval(max(0.0, (middle - half) / (1 + Z**2 / n)), min(1.0, (middle + half) / (1 + Z**2 / n)))

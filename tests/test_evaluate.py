@@ -74,6 +74,8 @@ def test_golden_numbers() -> None:
     assert (found.model, found.k, found.problems, found.samples) == ("scripted", 2, 8, 16)
     assert found.accuracy == 0.5 and found.pass_at == {1: 0.5, 2: 0.5}
     assert found.interval == bootstrap([1.0] * 4 + [0.0] * 4)
+    ends = [0.0, 0.489891, 0.510109, 1.0]  # Wilson's of 0 of 4 and of 4 of 4, where resampling has no width
+    assert found.by_domain.select("low", "high").to_numpy().ravel() == pytest.approx(ends, abs=1e-6)
     assert found.mean_tokens == (4 * 1 + 4 * 4) / 8
     assert (found.truncated, found.abstained, found.failed, found.unjudged) == (0.0, 0, 0, 0)
     assert found.by_domain.select("domain", "problems", "samples", "accuracy").rows() == [

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.errors import InputError
-from curate.metrics import Interval, bootstrap, mean, pass_at_k
+from curate.metrics import Interval, bootstrap, mean, of_shares, pass_at_k
 
 
 def brute_force(n: int, c: int, k: int) -> float:
@@ -107,3 +107,21 @@ def test_nineteen_intervals_of_twenty_hold_the_truth() -> None:
 def test_no_values_no_interval() -> None:
     with pytest.raises(InputError, match="nothing to average"):
         bootstrap([])
+
+
+@pytest.mark.parametrize(
+    ("shares", "low", "high"),
+    [
+        ([0.0] * 3, 0.0, 0.561497),  # z² / (n + z²)
+        ([1.0] * 3, 0.438503, 1.0),
+        ([0.0], 0.0, 0.793451),
+        ([1.0] * 10, 0.722467, 1.0),
+        ([0.5] * 4, 0.150039, 0.849961),
+    ],
+)
+def test_golden_values_of_shares_that_are_all_alike(shares: list[float], low: float, high: float) -> None:
+    assert of_shares(shares) == pytest.approx((low, high), abs=1e-6)
+
+
+def test_shares_that_differ_are_resampled() -> None:
+    assert of_shares([0.0, 0.5, 1.0], seed=3) == bootstrap([0.0, 0.5, 1.0], seed=3)
