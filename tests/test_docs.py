@@ -143,6 +143,14 @@ def test_the_help_page_is_the_real_help() -> None:
     assert page == help_page(), "print it anew: python tests/test_docs.py"
 
 
+def test_no_word_of_a_shell_command_is_a_pattern() -> None:
+    """An engine's address has a ?, which zsh takes for a pattern of file names that nothing matches."""
+    for page in NOTES:
+        for language, _, text in FENCE.findall(page.read_text(encoding="utf-8")):
+            bare = re.sub(r"'[^']*'|\"[^\"]*\"", "", text) if language == "sh" else ""
+            assert not (word := re.search(r"\S*\?\S*", bare)), f"{page.name}: quote the word with {word}"
+
+
 def test_every_relative_link_leads_somewhere() -> None:
     for page in NOTES:
         prose = FENCE.sub("", page.read_text(encoding="utf-8"))
