@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
+import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from curate.budget import Budget
 from curate.errors import CallFailed, EngineDown
 from curate.journal import Call, Journal
+from curate.line import Line
 from curate.schema import content_hash, made_once
 from curate.step import Completion, Engine, Message, TokenScores
 
 _to_json = made_once(json.JSONEncoder(ensure_ascii=False))
-_row: contextvars.ContextVar[tuple[str, dict[str, int]]] = contextvars.ContextVar("row")
+_row: contextvars.ContextVar[tuple[str, dict[str, int], int]] = contextvars.ContextVar("row")
+_turns = itertools.count()  # the place of a row among those that were begun
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Journalled:
     fingerprint_of_step: str
     known: dict[str, str]
     budget: Budget
-    slots: asyncio.Semaphore  # free again when the reply is there: no engine waits for the disk
+    line: Line  # a place is free again when the reply is there: no engine waits for the disk
     told: Callable[[int], None]  # of the output tokens of every call that was paid
 
     @property
@@ -65,7 +68,7 @@ class Journalled:
             found = json.loads(known)
             return [Completion(**{**r, "logprobs": _tuple(r["logprobs"])}) for r in found]
         chosen = int(key[:12], 16) if seed is None else seed
-        async with self.slots:
+        async with self._place():
             await self.budget.begin()
             try:
                 replies = await self.engine.chat(messages, seed=chosen, **options)
@@ -81,7 +84,7 @@ class Journalled:
         key = self._key("score", messages, text, options)
         if (known := self.known.pop(key, None)) is not None:
             return TokenScores(**{k: _tuple(v) for k, v in json.loads(known).items()})
-        async with self.slots:
+        async with self._place():
             await self.budget.begin()
             try:
                 scores: TokenScores = await self.engine.score(messages, text, **options)  # type: ignore[attr-defined]
@@ -91,8 +94,16 @@ class Journalled:
         await self._keep(key, vars(scores), len(scores.ids), 0, usd)
         return scores
 
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        await self.line.enter(_row.get()[2])
+        try:
+            yield
+        finally:
+            self.line.leave()
+
     def _key(self, *call: Any) -> str:
-        row, seen = _row.get()
+        row, seen, _ = _row.get()
         asked = content_hash(self.engine.fingerprint, *call)
         seen[asked] = seen.get(asked, 0) + 1  # the same call again within one row is another call
         return content_hash(row, asked, seen[asked])
@@ -114,7 +125,7 @@ class Journalled:
 
 def begin_row(key: str) -> None:
     """Calls made from here on, in this asyncio task, belong to the row with this key."""
-    _row.set((key, {}))
+    _row.set((key, {}, next(_turns)))
 
 
 def _tuple(value: Any) -> Any:

@@ -6,7 +6,8 @@ What comes out has one line for each row of the keyed table, in its order, so th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,22 @@ import polars as pl
 
 from curate.errors import RunError
 from curate.parts import count
+from curate.step import Step
 
 PART = "the part it is in"  # a column; where a key has two answers, that of the first part counts
+AT_A_TIME = 4_096  # rows that are put in order together
 MEMORY = "1GB"  # what DuckDB may hold; the rest of a join or a sort lies in files beside its result
 
 
 def beside(table: pl.LazyFrame, more: pl.LazyFrame) -> pl.LazyFrame:
     """The columns of two tables with as many rows, in the same order."""
     return pl.concat([table, more], how="horizontal")
+
+
+def longest_first(step: Step, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Rows in the order in which they are begun, so that no long one is alone at the end; some at a time."""
+    while some := list(itertools.islice(rows, AT_A_TIME)):
+        yield from sorted(some, key=step.rounds, reverse=True)
 
 
 def new_rows(keyed: Path, answers: Path, out: Path) -> pl.LazyFrame:

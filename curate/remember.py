@@ -26,7 +26,8 @@ from curate.host import Done
 from curate.identity import engines, model_name, with_engines
 from curate.journal import Journal
 from curate.journalled import Journalled, begin_row
-from curate.match import answered, match, new_rows
+from curate.line import Line
+from curate.match import answered, longest_first, match, new_rows
 from curate.parts import add_part, count, disk_trouble, iter_rows, set_aside_damaged, sink
 from curate.pool import Abstained, Pool, settled
 from curate.progress import Meter
@@ -137,7 +138,6 @@ class Writer:
         self.failed: list[dict[str, Any]] = []
         self.failures_in_all, self.first_failure = 0, ""
         self.written_at = time.monotonic()
-        self.has_calls = bool(engines(step))
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="parts")
         self.part: Future[None] | None = None
 
@@ -173,7 +173,7 @@ class Writer:
         """First the parts; then, and only then, the journal may forget the calls of their rows."""
         if rows:
             add_part(self.folder, rows, self.schema)
-            if self.has_calls:
+            if self.engine:
                 self.journal.forget(self.step.name, [row["key"] for row in rows])
         if failed:
             add_part(self.failures, failed, FAILED)
@@ -212,12 +212,12 @@ async def _ask_all(memory: Memory, step: Step, todo: Path, writer: Writer) -> No
         for name, inner in (await stack.enter_async_context(memory.doors.of(step))).items():
             check_served(memory.folder, inner)
             of_step = model_name(inner), step.name, step.fingerprint, known
-            slots = asyncio.Semaphore(_concurrency(inner))
-            opened[name] = Journalled(inner, writer.journal, *of_step, budget, slots, writer.meter.tokens)
+            line = Line(_concurrency(inner))
+            opened[name] = Journalled(inner, writer.journal, *of_step, budget, line, writer.meter.tokens)
         asked = with_engines(step, opened)
         budget.open_door()
         writer.written_at = time.monotonic()  # a model that is being loaded says nothing of its speed
-        rows = iter_rows(todo)
+        rows = longest_first(step, iter_rows(todo))
         async with asyncio.TaskGroup() as group:
             for _ in range(min(2 * width(step), writer.meter.total)):  # half may be on its way to the disk
                 group.create_task(_ask_some(asked, rows, writer))

@@ -152,11 +152,12 @@ class Step:
         return self.reads
 
     def depends_on(self, row: Mapping[str, Any]) -> Sequence[Any]:
-        """What the answer to this row depends on: of equal rows only one is asked, and none twice.
-
-        All that `columns` hold, unless a step knows that a part of it decides.
-        """
+        """What the answer to this row depends on, all of `columns`: of equal rows only one is asked."""
         return [row[c] for c in self.columns]
+
+    def rounds(self, row: Mapping[str, Any]) -> int:
+        """About how many answers this row waits for, one after another: rows with most are begun first."""
+        return 1
 
     @property
     def body(self) -> Literal["expr", "row", "ask", "mark"]:
@@ -202,13 +203,12 @@ class Verifier(Step):
         return {self.name: VERDICT}
 
     def pack(self, value: Verdict) -> dict[str, Any]:
-        name = self.name
         if not isinstance(value, Verdict):
-            raise RunError(f"{name} answered {value!r}{written(self, self.body)}; it answers a Verdict")
+            raise RunError(f"{self.name} answered {value!r}{written(self, self.body)}; it answers a Verdict")
         if (word := str(value.why).partition(":")[0]) not in WHYS:
-            raise RunError(f"{name} answered why={value.why!r}, not a word of Why; {near(word, WHYS)}")
+            raise RunError(f"{self.name} answered why={value.why!r}, no word of Why; {near(word, WHYS)}")
         fields = {field: storable(said) for field, said in value._asdict().items()}
-        return checked(name, {name: VERDICT}, {name: fields})
+        return checked(self.name, self.writes, {self.name: fields})
 
 
 @dataclass(frozen=True)

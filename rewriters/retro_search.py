@@ -97,6 +97,10 @@ class RetroSearch(Rewriter):
     def writes(self) -> dict[str, Any]:
         return {**super().writes, "retro": pl.Struct(SUMMARY), "retro_events": pl.List(pl.Struct(EVENT))}
 
+    def rounds(self, row: Row) -> int:
+        thinking = row["thinking"] or ""
+        return len(self._cuts(thinking, delimiter(thinking), 0)) if thinking.strip() else 0
+
     def pack(self, value: Found) -> dict[str, Any]:
         return super().pack(value.child) | {"retro": value.retro, "retro_events": value.events}
 

@@ -17,7 +17,7 @@ FLOORS = {
     "ground": "schema text syntax pieces chunks errors fits unit_names scale_words answers maths talk votes "
     "together injection instructions",
     "first": "identity fields step engines pool process worker parts progress budget journal journalled loop "
-    "doors distance pair golds turns sandbox judging cluster host rewriting difficulty rollout revision",
+    "line doors distance pair golds turns sandbox judging cluster host rewriting difficulty rollout revision",
     "annexe": "publish push card shards train losses rewards",
     "verifiers": "verifiers",
     "filters": "filters",

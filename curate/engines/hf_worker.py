@@ -1,4 +1,4 @@
-"""One thread that owns a loaded checkpoint and works off what is waiting, in batches of like length."""
+"""One thread that owns a loaded checkpoint and works off what is waiting, in batches."""
 
 from __future__ import annotations
 
@@ -153,7 +153,11 @@ class Worker(threading.Thread):
             self._waiting += rows
 
     def _take(self, kind: type[Job], most: int) -> list[Job]:
-        """The longest waiting jobs of one kind, up to `most`, as many as fit together."""
+        """Waiting jobs of one kind, up to `most`, as many as fit together.
+
+        Samples begin in the order they came, so that rows get to their end; where that is too much, the
+        longest do, with others of like length.
+        """
         with self._changed:
             self._waiting = [job for job in self._waiting if not job.cancelled]
             able = [job for job in self._waiting if isinstance(job, kind)]
@@ -163,12 +167,18 @@ class Worker(threading.Thread):
             if scorings:
                 taken: list[Job] = [*_alike(scorings, most, self._tokens)]
             else:
-                able = sorted(able, key=lambda j: -len(j.ids))[:most]
-                width = max(min(job.longest, len(job.ids) + _AHEAD) for job in able)
-                taken = able[: min(self.capacity(width), max(1, _MASK_CELLS // len(able[0].ids) ** 2))]
+                taken = able[:most]
+                if len(taken) > self._fitting(taken):
+                    taken = sorted(able, key=lambda job: -len(job.ids))[:most]
+                taken = taken[: self._fitting(taken)]
             gone = set(map(id, taken))
             self._waiting = [job for job in self._waiting if id(job) not in gone]
             return taken
+
+    def _fitting(self, jobs: Sequence[Job]) -> int:
+        """How many of these may begin together, with room for what they draw."""
+        width = max(min(job.longest, len(job.ids) + _AHEAD) for job in jobs)
+        return min(self.capacity(width), max(1, _MASK_CELLS // max(len(job.ids) for job in jobs) ** 2))
 
 
 def _alike(jobs: Sequence[Scoring], most: int, tokens: int) -> list[Scoring]:

@@ -1,0 +1,140 @@
+"""Places at an engine: never too many, none lost to who gives up, and a row that is begun gets to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+import curate
+from curate.line import Line
+from curate.match import AT_A_TIME, longest_first
+from curate.pieces import TRANSITIONS
+from curate.rewriters.retro_search import RetroSearch
+from curate.step import Completion, Engine, Rewriter, Text, user
+from curate.verifiers.math_equal import MathEqual
+
+CALLERS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4), st.booleans()), max_size=30)
+
+
+@given(places=st.integers(1, 4), callers=CALLERS)
+def test_no_place_is_taken_twice_or_lost(places: int, callers: list[tuple[int, int, bool]]) -> None:
+    """Each has a turn, stays for some rounds of the loop, and may be cancelled at any of them."""
+    line, inside, most, served = Line(places), 0, 0, []
+
+    async def call(turn: int, rounds: int) -> None:
+        nonlocal inside, most
+        await line.enter(turn)
+        inside += 1
+        most = max(most, inside)
+        try:
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+            served.append(turn)
+        finally:
+            inside -= 1
+            line.leave()
+
+    async def go() -> None:
+        tasks = [asyncio.create_task(call(turn, rounds)) for turn, rounds, _ in callers]
+        for task, (_, rounds, gives_up) in zip(tasks, callers, strict=True):
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+            if gives_up:
+                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.wait_for(asyncio.gather(*(line.enter(0) for _ in range(places))), 5)
+
+    asyncio.run(go())
+    assert most <= places and inside == 0
+    assert len(served) >= sum(not gives_up for _, _, gives_up in callers)
+
+
+@given(st.lists(st.integers(0, 99), min_size=1, max_size=30))
+def test_who_waits_is_let_in_by_turn_and_equals_as_they_came(turns: list[int]) -> None:
+    line, served = Line(1), []
+
+    async def call(i: int, turn: int) -> None:
+        await line.enter(turn)
+        served.append((turn, i))
+        line.leave()
+
+    async def go() -> None:
+        await line.enter(0)
+        tasks = [asyncio.create_task(call(i, turn)) for i, turn in enumerate(turns)]
+        await asyncio.sleep(0)
+        line.leave()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(go())
+    assert served == sorted((turn, i) for i, turn in enumerate(turns))
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Answers anything, and notes what it was asked, in order."""
+
+    model: str = "listener"
+    fingerprint: str = "listener"
+    concurrency: int = 1
+    heard: list[str] = field(default_factory=list, compare=False)
+
+    def describe(self) -> dict[str, Any]:
+        return {"engine": "listener"}
+
+    async def __aenter__(self) -> Listener:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        pass
+
+    async def chat(self, messages: Any, **options: Any) -> list[Completion]:
+        self.heard.append(messages[-1]["content"])
+        await asyncio.sleep(0)
+        return [Completion(None, "so", "so", "stop", 1, 1)]
+
+
+@dataclass(frozen=True)
+class Rounds(Rewriter):
+    """Asks as often as the row's answer says."""
+
+    engine: Engine
+    reads = ("question", "answer", "response")
+
+    def rounds(self, row: Mapping[str, Any]) -> int:
+        return int(row["answer"])
+
+    async def ask(self, row: dict[str, Any]) -> Text:
+        for i in range(int(row["answer"])):
+            await self.engine.chat(user(f"{row['question']} {i}"))
+        return Text(None, "so it is")
+
+
+def test_rows_of_most_rounds_are_begun_first(tmp_path: Path) -> None:
+    rounds = [1, 3, 2, 3]
+    traces = pl.DataFrame(
+        {"question": [*"abcd"], "answer": [str(n) for n in rounds], "response": ["so"] * len(rounds)}
+    )
+    listener = Listener()
+    curate.Pipeline(traces, [Rounds(listener)]).run(tmp_path)
+    wanted = [f"{row} {i}" for row, n in (("b", 3), ("d", 3), ("c", 2), ("a", 1)) for i in range(n)]
+    assert sorted(listener.heard) == sorted(wanted)
+    assert [said[0] for said in listener.heard if said.endswith(" 0")] == [*"bdca"]
+
+
+def test_a_search_has_as_many_rounds_as_changes_of_thought() -> None:
+    search = RetroSearch(Listener(), MathEqual())
+    thinking = "It is 3.\n\n" + "".join(f"{word}, no.\n\n" for word in TRANSITIONS[:4])
+    assert [search.rounds({"thinking": t}) for t in (thinking, "It is 3.", " ", None)] == [4, 0, 0, 0]
+
+
+def test_rows_are_put_in_order_some_at_a_time() -> None:
+    rows = ({"answer": str(i)} for i in range(AT_A_TIME + 2))
+    order = [int(row["answer"]) for row in longest_first(Rounds(Listener()), rows)]
+    assert order == [*range(AT_A_TIME - 1, -1, -1), AT_A_TIME + 1, AT_A_TIME]
