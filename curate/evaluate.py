@@ -20,6 +20,7 @@ from curate.sample import Sample
 from curate.schema import PROBLEM, SAMPLED
 from curate.step import Engine, Verifier
 from curate.verifiers.math_equal import MathEqual
+from curate.without_gold import refuse_without_answers
 
 
 @dataclass(frozen=True)
@@ -120,17 +121,24 @@ def evaluate(
     source = as_source(problems)
     judge = verifier or MathEqual()
     draw = Draw(teacher, n=k, seed=seed)
-    pipeline = Pipeline(_problems_of(source if limit is None else source.head(limit)), [draw, judge])
+    source = _problems_of(source if limit is None else source.head(limit), judge)
+    pipeline = Pipeline(source, [draw, judge])
     if out is not None:
         return _evaluation(pipeline.run(out, ray=ray), draw, judge)
     with tempfile.TemporaryDirectory(prefix="curate-eval-") as folder:
         return _evaluation(pipeline.run(folder, ray=ray), draw, judge)
 
 
-def _problems_of(source: Source) -> Source:
-    """The problems of a source, nobody's traces of them; a problem that is there twice, once."""
+def _problems_of(source: Source, judge: Verifier) -> Source:
+    """The problems of a source, nobody's traces of them; a problem that is there twice, once.
+
+    InputError where the judge needs golds, and there are none.
+    """
     with tempfile.TemporaryDirectory(prefix="curate-eval-") as folder:
-        rows = pl.read_parquet(source.load(Path(folder)).rows, columns=list(PROBLEM))
+        loaded = source.load(Path(folder))
+        if judge.needs_gold:
+            refuse_without_answers(loaded.rows, f"{judge.name} judges nothing without one")
+        rows = pl.read_parquet(loaded.rows, columns=list(PROBLEM))
     return read(rows.unique("problem_id", keep="first", maintain_order=True))
 
 

@@ -80,7 +80,7 @@ def report(
 
     The same golds under the same verifiers are not judged twice. pool: started where there is work.
     """
-    if not verifiers or warn_without_answers(rows):
+    if not verifiers or warn_without_answers(verifiers, rows):
         return
     asked = content_hash(revision, *(v.fingerprint for v in verifiers))
     if not kept.exists() or pl.read_parquet_metadata(kept).get("asked") != asked:
@@ -88,28 +88,46 @@ def report(
         with whole(kept) as path:
             found.write_parquet(path, metadata={"asked": asked, "golds": str(golds)})
     found, golds = pl.read_parquet(kept), int(pl.read_parquet_metadata(kept)["golds"])
-    if len(found):
-        words = Counter(why.split("; ")[0].split(": ")[1] for why in found["why"])
+    said = found.filter(_said())  # rows without an answer have been counted above
+    if len(said):
+        words = Counter(why.split("; ")[0].split(": ")[1] for why in said["why"])
         kinds = ", ".join(f"{n:,} {word}" for word, n in words.most_common())
-        example = next((a for a in found["answer"] if a and a.strip()), None)
-        such = f", such as {example[:60]!r}" if example else ""
         logger.warning(
-            f"{len(found):,} of {golds:,} gold answers do not pass against themselves ({kinds}){such}: "
-            f"no trace can pass with them; they are listed in {kept}"
+            f"{len(said):,} of {golds - len(found) + len(said):,} gold answers do not pass against "
+            f"themselves ({kinds}), such as {said['answer'][0][:60]!r}: no trace can pass with them; they "
+            f"are listed in {kept}"
         )
 
 
-def warn_without_answers(rows: Path) -> bool:
-    """Whether no row has an answer, which most often is a column of another name: said in one sentence."""
-    table = pl.scan_parquet(rows)
-    if table.select(pl.col("answer").is_not_null().any()).collect().item():
-        return False
-    others = {
-        name for extra in table.select("extra").head(100).collect()["extra"] for name in json.loads(extra)
-    }
-    named = ", ".join(sorted(others - {"delimiters"})) or "none"
-    logger.warning(
-        "no row has an answer, so nothing can be judged against one; the input's columns are, besides those "
-        f"understood, {named}; name the column with answer=…, on the command line as FILE?answer=…"
-    )
-    return True
+def _said() -> pl.Expr:
+    return pl.col("answer").str.strip_chars().fill_null("") != ""
+
+
+def answerless(rows: Path) -> int:
+    """How many rows have no answer, or an empty one."""
+    return int(pl.scan_parquet(rows).select(_said().not_().sum()).collect().item())
+
+
+def other_columns(rows: Path) -> str:
+    """The names of the input's columns that were not understood, as far as its first rows have them."""
+    table = pl.scan_parquet(rows).select("extra").head(100).collect()
+    others = {name for extra in table["extra"] for name in json.loads(extra)}
+    return ", ".join(sorted(others - {"delimiters"})) or "none"
+
+
+def warn_without_answers(verifiers: Sequence[Verifier], rows: Path) -> bool:
+    """Say in one sentence how many rows have no answer; whether none has one.
+
+    That is most often a column of another name. verifiers: those that would compare with it.
+    """
+    read, without = count(rows), answerless(rows)
+    if 0 < without < read:
+        names = ", ".join(dict.fromkeys(v.name for v in verifiers))
+        logger.warning(f"{without:,} of {read:,} rows have no answer: {names} cannot judge their traces")
+    elif without:
+        logger.warning(
+            "no row has an answer, so nothing can be judged against one; the input's columns are, besides "
+            f"those understood, {other_columns(rows)}; name the column with answer=…, on the command line as "
+            "FILE?answer=…"
+        )
+    return without == read

@@ -26,6 +26,7 @@ from curate.schema import ROW
 from curate.site import said_prices
 from curate.stages import Walk
 from curate.step import Step, Verifier
+from curate.without_gold import check_answers
 
 if TYPE_CHECKING:
     from curate.pipeline import Pipeline
@@ -150,8 +151,9 @@ def make_plan(pipeline: Pipeline, out: Path, price: Prices = None) -> Plan:
         closing(Journal(Path(folder) / "journal.sqlite")) as journal,
     ):
         loaded = pipeline.problems.load(Path(folder))
-        if any(isinstance(s, Verifier) and s.reflexive for s in pipeline.steps):
-            warn_without_answers(loaded.rows)
+        check_answers(pipeline.steps, loaded.rows)
+        if judges := [s for s in pipeline.steps if isinstance(s, Verifier) and s.reflexive]:
+            warn_without_answers(judges, loaded.rows)
         # a door opens only where nothing is new, so no pool is ever started
         memory = Memory(out, Path(folder), journal, Pool)
         walk = Walk(memory, loaded.rows, pl.scan_parquet(loaded.rows))

@@ -28,6 +28,7 @@ from curate.record import check_recipe, recipe
 from curate.remember import GO_ON, Memory
 from curate.stages import Walk
 from curate.step import Step
+from curate.without_gold import check_answers
 
 if TYPE_CHECKING:
     from curate.pipeline import Pipeline
@@ -75,6 +76,7 @@ def at_work(
         stack.callback(journal.close)
         _count_spending(pipeline, journal, budget, said)
         loaded = pipeline.problems.load(out / "scratch")
+        check_answers(pipeline.steps, loaded.rows)  # before the folder is bound to this source
         asked = recipe(pipeline, loaded.revision)
         write_json(out / "begun.json", asked)
         doors = stack.enter_context(Doors(pipeline.steps))

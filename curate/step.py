@@ -87,10 +87,8 @@ class TokenScores:
 
 
 class Engine(Protocol):
-    """A model behind a door: `async with engine as e: await e.chat(...)`; `loads`: it may stay open.
-
-    Raises EngineDown when no call can succeed, CallFailed when this one did not.
-    """
+    """A model behind a door: `async with engine as e: await e.chat(...)`; `loads`: it may stay open. Raises
+    EngineDown when no call can succeed, CallFailed when this one did not."""
 
     model: str
 
@@ -131,10 +129,8 @@ class Step:
     replies: ClassVar[Sequence[str]] = ()  # what the scripted engine says, for the examples of an `ask`
 
     def __post_init__(self) -> None:
-        """Holds every field to the values it lists or to its plain type, and refuses what is no engine.
-
-        A step with checks of its own begins them with `super().__post_init__()`.
-        """
+        """Holds every field to the values it lists or to its plain type, and refuses what is no engine; a
+        step's own checks begin with `super().__post_init__()`."""
         check_fields(self)
 
     @property
@@ -187,16 +183,20 @@ class Verifier(Step):
     reflexive: ClassVar[str | None] = None  # how a gold (%s) is written as a response, which must pass
 
     def __call__(self, *unnamed: Any, **row: Any) -> Verdict:
-        """The verdict on one pair, under the same limits as in a run, from anywhere.
+        """The verdict on one pair, under the same limits as in a run, from anywhere. Columns that are not
+        given are null. Repeats are answered from a bounded cache.
 
         >>> MathEqual()(response=r"so \boxed{1/2}", answer="0.5").passed
         True
-
-        Columns that are not given are null. Repeats are answered from a bounded cache.
         """
         from curate.pair import verdict_of
 
         return verdict_of(self, unnamed, row)
+
+    @property
+    def needs_gold(self) -> bool:
+        """Whether it abstains wherever there is no gold answer."""
+        return self.reflexive is not None
 
     @property
     def writes(self) -> dict[str, Any]:

@@ -188,6 +188,13 @@ def test_an_evaluation_of_nothing_is_one_sentence(
         run(**{"script": small_ones, **options})
 
 
+def test_problems_without_answers_are_not_asked_about() -> None:
+    without = problems().drop("answer")
+    said = "none of the 8 rows read has an answer, and math_equal judges nothing without one; I looked for"
+    with pytest.raises(InputError, match=said):
+        evaluate(Scripted(script=refuses), without)
+
+
 def test_calls_that_all_fail_are_no_accuracy_of_zero() -> None:
     with pytest.raises(UserError, match="every call of draw failed.*had a cold"):
         run(refuses, problems().filter(pl.col("question") == "Say 1."))

@@ -134,12 +134,18 @@ def test_the_command_may_leave_out_rows_that_cannot_be_read(
     assert len(json.loads(capsys.readouterr().out)) == 2
 
 
-def test_a_gold_without_text_is_no_example(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    rows = pl.DataFrame({"question": ["a", "b"], "answer": ["", "2"], "response": ["1"] * 2})
+def test_rows_without_an_answer_are_counted_apart_from_golds_that_fail(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers = ["", None, None, "2", r"\frac{1}{"]
+    rows = pl.DataFrame({"question": [*"abcde"], "answer": answers, "response": ["1"] * 5})
     with caplog.at_level(logging.WARNING):
-        curate.Pipeline(rows, [MathEqual()]).run(tmp_path / "run")
-    [said] = [r.getMessage() for r in caplog.records if "pass against themselves" in r.getMessage()]
-    assert said.startswith("1 of 2 gold answers") and "such as" not in said and "''" not in said
+        curate.Pipeline(rows, [MathEqual(), Choice()]).run(tmp_path / "run")
+        curate.Pipeline(rows.head(4), [MathEqual()]).plan()
+    first, golds, planned = [r.getMessage() for r in caplog.records]
+    assert first == "3 of 5 rows have no answer: math_equal, choice cannot judge their traces"
+    assert planned == "3 of 4 rows have no answer: math_equal cannot judge their traces"
+    assert golds.startswith("1 of 2 gold answers") and r"such as '\\frac{1}{'" in golds
 
 
 @pytest.mark.parametrize("name", ["competition", "word", "choice", "logic"])

@@ -161,6 +161,13 @@ def test_a_field_of_a_plain_type_takes_no_other(made: Step) -> None:
             replace(made, **{f.name: b"?"})
 
 
+def test_a_verifier_says_whether_it_needs_a_gold(found: Found, made: Step) -> None:
+    if not isinstance(made, Verifier) or made.body not in ("row", "ask") or found.step.__name__ == "Decided":
+        pytest.skip("it judges no row by itself")
+    said = made(question="2 + 2?", response=r"\boxed{4}", answer=None)
+    assert said.passed is None if made.needs_gold else said.why != "no_gold", f"{made.needs_gold}: {said}"
+
+
 def test_its_source_is_short_and_plain(found: Found) -> None:
     source = Path(inspect.getfile(found.module)).read_text(encoding="utf-8")
     assert source.count("\n") < 250

@@ -57,6 +57,10 @@ class CodeTests(Verifier):
         (dict(response="```python\nprint(3)\n```", answer="see the judge's site"), None),
     )
 
+    @property
+    def needs_gold(self) -> bool:
+        return True
+
     def row(self, row: Row) -> Verdict:
         if row["answer"] is None:
             return Verdict(None, "no_gold")

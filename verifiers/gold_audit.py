@@ -58,6 +58,10 @@ class GoldAudit(Verifier):
     def columns(self) -> tuple[str, ...]:
         return (*self.reads, self.verdict)
 
+    @property
+    def needs_gold(self) -> bool:
+        return True
+
     def mark(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         # One question with two golds is two problems here: each gold is held against its own traces.
         own = frame.with_columns(problem_id=pl.concat_str("problem_id", "answer", ignore_nulls=True))

@@ -62,6 +62,10 @@ class JsonEqual(Verifier):
         if self.schema is not None:
             _validator(self.schema)
 
+    @property
+    def needs_gold(self) -> bool:
+        return self.schema is None
+
     def row(self, row: Row) -> Verdict:
         gold_text, response = row["answer"], row["response"] or ""
         if gold_text is None and self.schema is None:

@@ -85,6 +85,10 @@ class Judge(Verifier):
     def columns(self) -> tuple[str, ...]:
         return (*self.reads, *self.after)
 
+    @property
+    def needs_gold(self) -> bool:
+        return True
+
     async def ask(self, row: Row) -> Verdict:
         decided = self._repeated(row)
         if decided is None:

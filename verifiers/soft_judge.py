@@ -72,6 +72,10 @@ class SoftJudge(Verifier):
                 f'begun must end in the colon before the verdict, as {{"correct":, not {self.begun!r}'
             )
 
+    @property
+    def needs_gold(self) -> bool:
+        return self.gold
+
     async def ask(self, row: Row) -> Verdict:
         asked = to_judge(row, gold=self.gold)
         if isinstance(asked, Verdict):

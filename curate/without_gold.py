@@ -1,0 +1,72 @@
+"""Rows without a gold answer are refused, before any work, where no trace could be judged or kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from curate.aliases import ALIASES
+from curate.columns import Function, schema_after
+from curate.errors import InputError
+from curate.golds import answerless, other_columns
+from curate.parts import count
+from curate.schema import VERDICT
+from curate.step import Filter, Step, Verifier
+
+
+def check_answers(steps: Sequence[Step | Function], rows: Path) -> None:
+    """Raise InputError where no row has an answer, and so a filter sets every trace aside.
+
+    Where unjudged traces may stay, or something else than a gold judges them, nothing is refused.
+    """
+    if found := _closed(steps):
+        verifier, by = found
+        refuse_without_answers(rows, f"{verifier} judges nothing without one, so {by} would drop every trace")
+
+
+def refuse_without_answers(rows: Path, so: str) -> None:
+    """Raise InputError where none of these rows has an answer. so: what comes of it."""
+    if answerless(rows) == (read := count(rows)):
+        looked = ", ".join(("answer", *ALIASES["answer"]))
+        raise InputError(
+            f"none of the {read:,} rows read has an answer, and {so}; I looked for the columns {looked}, and "
+            f"those not understood are {other_columns(rows)}; name the column with answer=…, on the command "
+            "line as FILE?answer=…"
+        )
+
+
+def _closed(steps: Sequence[Step | Function]) -> tuple[str, str] | None:
+    """A verifier that judges nothing without golds, and a filter behind it that then drops every trace."""
+    silent: dict[str, bool] = {}  # verifier → whether it has no verdict on any trace
+    for step, have in zip(steps, [{}, *schema_after(steps)], strict=False):
+        if isinstance(step, Verifier):
+            silent[step.name] = _is_silent(step, silent)
+        elif isinstance(step, Filter) and step.body == "expr" and step.columns:
+            if all(silent.get(c) for c in step.columns) and _drops(step):
+                return step.columns[0], step.name
+        elif not isinstance(step, Step):  # it may put another verdict in the place of this one
+            silent = {name: told and _leaves(step, name, have) for name, told in silent.items()}
+    return None
+
+
+def _is_silent(verifier: Verifier, silent: dict[str, bool]) -> bool:
+    """Whether it abstains on every trace: where it repeats others, these have to be silent, too."""
+    others = [silent[c] for c in verifier.columns if c in silent]
+    repeats = bool(others) and len(others) == len(verifier.columns)
+    return (verifier.needs_gold or repeats) and all(others)
+
+
+def _drops(step: Filter) -> bool:
+    """Whether it gives a reason where nobody had a gold to judge by."""
+    verdict = dict.fromkeys(VERDICT.to_schema()) | {"why": "no_gold"}
+    rows = pl.DataFrame({c: [verdict] for c in step.columns}, schema=dict.fromkeys(step.columns, VERDICT))
+    return rows.select(step.expr()).item() is not None  # type: ignore[attr-defined]
+
+
+def _leaves(function: Function, column: str, have: dict[str, Any]) -> bool:
+    """Whether the column comes out of a function's plan as it went in."""
+    frame = pl.LazyFrame(schema=have)
+    return function(frame).select(column).explain() == frame.select(column).explain()
