@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ from urllib.parse import parse_qsl
 
 import polars as pl
 
+from curate import formats
 from curate.aliases import COLUMNS
 from curate.errors import InputError, near
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 def told(given: Any) -> tuple[Any, dict[str, str]]:
@@ -25,6 +29,20 @@ def told(given: Any) -> tuple[Any, dict[str, str]]:
     return base, columns
 
 
+def known(given: str | Path | pl.DataFrame | pl.LazyFrame) -> str | pl.LazyFrame:
+    """The input as it is kept; a file that is not there is an error now."""
+    if isinstance(given, (pl.DataFrame, pl.LazyFrame)):
+        return given.lazy()
+    path = Path(base := told(given)[0])
+    if not path.exists():
+        known_ending = formats.is_readable(path)
+        if isinstance(given, Path) or known_ending or path.parent.is_dir() or not HUB_ID.fullmatch(base):
+            raise formats.missing(path)
+    elif path.is_file() and not formats.is_readable(path):
+        next(formats.read_file(path))  # says which endings there are
+    return str(given)
+
+
 def values_of(
     columns: Mapping[str, str | pl.Expr], rows: list[dict[str, Any]], names: set[str], where: str
 ) -> list[dict[str, Any]]:
@@ -33,8 +51,8 @@ def values_of(
     for target, said in columns.items() if rows else ():
         needed = [said] if isinstance(said, str) else said.meta.root_names() or sorted(names)
         if unknown := [name for name in needed if name not in names]:
-            known = ", ".join(sorted(names)) or "none"
-            raise InputError(f"{target}=…: {where} has no column {unknown[0]!r}; it has {known}")
+            have = ", ".join(sorted(names)) or "none"
+            raise InputError(f"{target}=…: {where} has no column {unknown[0]!r}; it has {have}")
         if isinstance(said, str):
             values = [row.get(said) for row in rows]
         else:

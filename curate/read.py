@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -14,12 +13,12 @@ from typing import Any, Literal, NamedTuple
 import polars as pl
 
 from curate import formats, hub
-from curate.aliases import COLUMNS, BadRow, to_rows
+from curate.aliases import ALIASES, COLUMNS, BadRow, to_rows
 from curate.errors import InputError, near
 from curate.formats import Record
 from curate.golds import unreadable_golds
 from curate.identity import describe
-from curate.named import told, values_of
+from curate.named import known, told, values_of
 from curate.parts import whole
 from curate.pool import Pool
 from curate.rowfile import RowFile
@@ -27,8 +26,7 @@ from curate.schema import DROPPED, ROW, to_json
 from curate.step import Verifier
 
 RAW_CHARS = 1000  # so much of an unreadable row is kept
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-
+NO_TRACE = "no trace: neither thinking nor a response"
 Input = str | Path | pl.DataFrame | pl.LazyFrame
 
 
@@ -51,6 +49,7 @@ class Source:
     bad_rows: Literal["error", "set_aside"]
     columns: Mapping[str, str | pl.Expr]
     problems: int | None = None
+    traces: bool = False  # whether a row without a trace is set aside
 
     def head(self, n: int) -> Source:
         """The first n distinct problems: reading stops at the first row of the next one."""
@@ -79,9 +78,9 @@ class Source:
             return unreadable_golds(verifiers, rows, Path(folder), pool)[0]
 
     def load(self, folder: Path) -> Loaded:
-        """Write the rows to rows.parquet in `folder`, and what cannot be read to unreadable.parquet.
+        """Write the rows to rows.parquet in `folder`, and what is set aside to unreadable.parquet.
 
-        Raises InputError for an empty input, and for the first bad row unless they are set aside.
+        Raises InputError where no row is left, and for the first bad row unless they are set aside.
         """
         from tqdm import tqdm
 
@@ -95,15 +94,14 @@ class Source:
                 if "why" not in row:
                     good.add(row)
                     continue
-                if self.bad_rows == "error":
+                if self.bad_rows == "error" and row["why"] != NO_TRACE:
                     raise InputError(
                         f'{row["why"]}; or read the others with bad_rows="set_aside" (--bad-rows set_aside)'
                     )
                 bad.add(row)
                 first = first or row["why"]
             if not good.rows:
-                why = f"no row that can be read: {first}" if first else "no row: it is empty"
-                raise InputError(f"{self!r} has {why}")
+                raise InputError(f"{self!r} has {_nothing(first)}")
         if not bad.rows:
             unreadable.unlink()
         return Loaded(rows, unreadable if bad.rows else None, good.rows + bad.rows, digest.hexdigest())
@@ -163,7 +161,9 @@ class Source:
                 if used:
                     rest = {name: value for name, value in rest.items() if name not in used}
                 try:
-                    yield from to_rows(rest, next(mapped), label)
+                    for row in to_rows(rest, next(mapped), label):
+                        bare = self.traces and row["trace_id"] is None
+                        yield {**row, "dropped_by": "read", "why": NO_TRACE} if bare else row
                 except BadRow as e:
                     yield _unreadable(label, where, record, str(e))
 
@@ -199,7 +199,7 @@ def read(
     given = [source] if isinstance(source, (str, Path, pl.DataFrame, pl.LazyFrame)) else list(source)
     if not given:
         raise InputError("read was given no source: name a file, a folder or a hub id")
-    return Source(tuple(map(_known, given)), name, split, bad_rows, dict(columns))
+    return Source(tuple(map(known, given)), name, split, bad_rows, dict(columns))
 
 
 def as_source(
@@ -209,18 +209,21 @@ def as_source(
     return given if isinstance(given, Source) else read(given, bad_rows=bad_rows)
 
 
-def _known(given: Input) -> str | pl.LazyFrame:
-    """The input as it is kept; a file that is not there is an error now."""
-    if isinstance(given, (pl.DataFrame, pl.LazyFrame)):
-        return given.lazy()
-    path = Path(base := told(given)[0])
-    if not path.exists():
-        known_ending = formats.is_readable(path)
-        if isinstance(given, Path) or known_ending or path.parent.is_dir() or not HUB_ID.fullmatch(base):
-            raise formats.missing(path)
-    elif path.is_file() and not formats.is_readable(path):
-        next(formats.read_file(path))  # says which endings there are
-    return str(given)
+def as_traces(given: Source | Sequence[str], bad_rows: Literal["error", "set_aside"]) -> Source:
+    """`as_source`, for what works on traces: a row that holds none is set aside, and not all of them may."""
+    return replace(as_source(given, bad_rows), traces=True)
+
+
+def _nothing(first: str) -> str:
+    """What an input has of which no row is left. first: why the first of them went."""
+    if first != NO_TRACE:
+        return f"no row that can be read: {first}" if first else "no row: it is empty"
+    texts = ", ".join(name for c in ("response", "thinking") for name in (c, *ALIASES[c]))
+    return (
+        f"no row with a trace: I looked for {texts}, and for a turn of the assistant in messages; name the "
+        "column with response=…, on the command line as FILE?response=…; where these are problems, let a "
+        "method that samples ask a teacher first, such as rejection_sampling"
+    )
 
 
 def _hash_file(path: Path, digest: Any) -> None:

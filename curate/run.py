@@ -15,6 +15,7 @@ from curate import golds
 from curate.budget import Budget, Prices
 from curate.errors import InputError, RunError, UserError
 from curate.parts import count, disk_trouble_in_one_sentence, read_json, sink, whole, write_json
+from curate.read import NO_TRACE, Loaded
 from curate.record import is_recipe, served, warn_of_other_tables
 from curate.schema import DROPPED, REWRITTEN, ROW, SAMPLED
 from curate.site import Site, at_work, write_ledger
@@ -160,7 +161,7 @@ def execute(pipeline: Pipeline, out: Path, budget: Budget, price: Prices, ray: i
         if loaded.unreadable is not None:
             walk.dropped.append(loaded.unreadable)
         rows = count(loaded.rows)
-        reasons = [{"why": "could not be read", "rows": loaded.read - rows}] if loaded.read > rows else []
+        reasons = _unread(loaded)
         line = ("read", "source", loaded.read, rows, 0, loaded.read - rows, reasons)
         walk.funnel.append(dict(zip(FUNNEL, line, strict=True)))
         for step in pipeline.steps:
@@ -170,6 +171,16 @@ def execute(pipeline: Pipeline, out: Path, budget: Budget, price: Prices, ray: i
         if not walk.funnel[-1]["rows_out"]:
             _warn_of_none_left(walk.funnel, out)
     return Run(out)
+
+
+def _unread(loaded: Loaded) -> list[dict[str, Any]]:
+    """Why rows of the input are not among the rows, and how many."""
+    if loaded.unreadable is None:
+        return []
+    why = pl.when(pl.col("why") == NO_TRACE).then("why").otherwise(pl.lit("could not be read")).alias("why")
+    return (
+        pl.scan_parquet(loaded.unreadable).group_by(why).agg(rows=pl.len()).sort("why").collect().to_dicts()
+    )
 
 
 def _warn_of_none_left(funnel: Sequence[dict[str, Any]], out: Path) -> None:

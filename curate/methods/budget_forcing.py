@@ -18,7 +18,7 @@ from curate.filters.failed import Failed
 from curate.filters.not_rewritten import NotRewritten
 from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
-from curate.read import Source, as_source
+from curate.read import Source, as_traces
 from curate.rewriters.budget_forcing import MODES, BudgetForcing
 from curate.run import Run
 from curate.scores.token_logprobs import TokenLogprobs
@@ -99,7 +99,7 @@ def budget_forcing(
         seed=seed,
     )
     steps += [forced, NotRewritten(STEP), *judged]
-    return Pipeline(as_source(traces, bad_rows), steps)
+    return Pipeline(as_traces(traces, bad_rows), steps)
 
 
 def mode_rows(run: Run, *, balance: bool = True) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from curate.filters.exact_duplicates import ExactDuplicates
 from curate.filters.failed import Failed
 from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
-from curate.read import Source, as_source
+from curate.read import Source, as_traces
 from curate.rewriters.trim_after_answer import TrimAfterAnswer
 from curate.step import Step
 from curate.verifiers.choice import Choice
@@ -57,4 +57,4 @@ def curate_traces(
     steps += judge
     if trim:
         steps += [TrimAfterAnswer(), *judge]
-    return Pipeline(as_source(traces, bad_rows), steps)
+    return Pipeline(as_traces(traces, bad_rows), steps)

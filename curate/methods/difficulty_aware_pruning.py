@@ -20,7 +20,7 @@ from curate.filters.failed import Failed
 from curate.filters.not_rewritten import NotRewritten
 from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
-from curate.read import Source, as_source
+from curate.read import Source, as_source, as_traces
 from curate.rewriters.difficulty_aware import DifficultyAware
 from curate.run import Run
 from curate.sample import Sample
@@ -122,8 +122,8 @@ def difficulty_aware_pruning(
         )
     )
     steps += [NotRewritten(STEP), *judged] if on_fail == "drop" else judged
-    given: Any = traces if traces is not None else problems
-    return Pipeline(as_source(given, bad_rows), steps)
+    source = as_traces(traces, bad_rows) if traces is not None else as_source(problems or [], bad_rows)
+    return Pipeline(source, steps)
 
 
 def _levels(easy_from: float, hard_below: float) -> Function:

@@ -16,7 +16,7 @@ from curate.engines import as_engine
 from curate.filters.failed import Failed
 from curate.filters.not_rewritten import NotRewritten
 from curate.pipeline import Pipeline
-from curate.read import Source, as_source
+from curate.read import Source, as_traces
 from curate.rewriters.refine import Refine
 from curate.run import Run
 from curate.step import Engine, Step
@@ -75,7 +75,7 @@ def refine(
     steps: list[Step | Function] = [refined]
     steps += [NotRewritten("refine")] if on_fail == "drop" else []
     steps += [MathEqual(), Failed("math_equal", abstained="drop")]
-    return Pipeline(as_source(traces, bad_rows), steps)
+    return Pipeline(as_traces(traces, bad_rows), steps)
 
 
 def call_rows(run: Run) -> pl.DataFrame:

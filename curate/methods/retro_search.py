@@ -17,7 +17,7 @@ from curate.errors import UserError
 from curate.filters.failed import Failed
 from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
-from curate.read import Source, as_source
+from curate.read import Source, as_source, as_traces
 from curate.rewriters.retro_search import RetroSearch
 from curate.run import Run
 from curate.sample import Sample
@@ -102,7 +102,7 @@ def retro_search(
         by, MathEqual(), mode, n_rollouts, length_unit, stop_when_dominated, window,
         reference=reference, max_tokens=max_tokens, seed=seed,
     )  # fmt: skip
-    source = as_source(traces or [] if problems is None else problems, bad_rows)
+    source = as_traces(traces or [], bad_rows) if problems is None else as_source(problems, bad_rows)
     births = [] if asked is None else [Sample(asked, n=n)]
     unjudged: Literal["keep", "drop"] = "keep" if reference == "self" else "drop"
     steps = [*births, Truncated(), search, MathEqual(), Failed("math_equal", abstained=unjudged)]

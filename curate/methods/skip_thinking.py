@@ -18,7 +18,7 @@ from curate.engines import as_engine
 from curate.filters.failed import Failed
 from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
-from curate.read import Source, as_source
+from curate.read import Source, as_traces
 from curate.rewriters.skip_thinking import SkipThinking
 from curate.run import Run
 from curate.scores.token_logprobs import TokenLogprobs
@@ -73,7 +73,7 @@ def skip_thinking(
     steps += [TokenLogprobs(learner, of="student")] if chunker == "loss" else []
     losses = "student" if chunker == "loss" else None
     steps += [SkipThinking(learner, MathEqual(), chunks, losses, choice_trials), *judged]
-    return Pipeline(as_source(traces, bad_rows), steps)
+    return Pipeline(as_traces(traces, bad_rows), steps)
 
 
 def chunk_rows(run: Run) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from curate.errors import UserError
 from curate.filters.failed import Failed
 from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
-from curate.read import Source, as_source
+from curate.read import Source, as_source, as_traces
 from curate.rewriters.trim_after_answer import TrimAfterAnswer
 from curate.sample import Sample
 from curate.step import Engine
@@ -59,5 +59,5 @@ def trim_after_answer(
     how = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
     births = [] if teacher is None else [Sample(as_engine(teacher, **how), n=n)]
     right = [MathEqual(), Failed("math_equal", abstained="drop")]
-    source = as_source(traces or [] if problems is None else problems, bad_rows)
+    source = as_traces(traces or [], bad_rows) if problems is None else as_source(problems, bad_rows)
     return Pipeline(source, [*births, Truncated(), *right, TrimAfterAnswer(), *right])
