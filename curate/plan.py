@@ -20,10 +20,11 @@ from curate.golds import warn_without_answers
 from curate.journal import Journal
 from curate.parts import count
 from curate.pool import Pool
+from curate.record import check_recipe
 from curate.remember import Memory
 from curate.sample import Sample
 from curate.schema import ROW
-from curate.site import said_prices
+from curate.site import check_folder, said_prices
 from curate.stages import Walk
 from curate.step import Step, Verifier
 from curate.without_gold import check_answers
@@ -143,8 +144,13 @@ def _words(tokens: float | None, seconds: float | None, usd: float | None) -> tu
 
 
 def make_plan(pipeline: Pipeline, out: Path, price: Prices = None) -> Plan:
-    """Walk as far as the known answers reach, and bound the rest from above; nothing is added to `out`."""
+    """Walk as far as the known answers reach, and bound the rest from above; nothing is added to `out`.
+
+    A folder that a run would refuse is refused here; not one in which a run is at work.
+    """
     added = _added_columns(pipeline)
+    check_folder(out)
+    check_recipe(pipeline, out)
     paid, prices = ledger(out), said_prices(pipeline, price)
     with (
         tempfile.TemporaryDirectory(prefix="curate-plan-") as folder,

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from errno import EACCES, ENOTDIR
 from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -120,21 +121,37 @@ def write_ledger(site: Site) -> None:
 
 
 def _make(out: Path) -> None:
-    """The folder is a run's or empty, and can be added to: said before anything is written or paid for."""
-    answers = out / "answers"
-    try:
+    check_folder(out)
+    with _one_that_can_be_made(out):
+        (out / "answers").mkdir(parents=True, exist_ok=True)
+
+
+def check_folder(out: Path) -> None:
+    """The folder is a run's, or empty, or not there yet, and can be added to. Nothing is made or written."""
+    with _one_that_can_be_made(out):
         _check_ours(out)
-        answers.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        if disk_trouble(e, out).startswith("the disk"):
-            raise
-        raise InputError(f"the run folder {out} cannot be made: {e.strerror}; choose another") from None
-    for folder in (out, answers, *answers.iterdir()):
-        if not os.access(folder, os.W_OK):
+        there = next(path for path in (out, *out.absolute().parents) if path.exists())
+        if not there.is_dir():
+            raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR))
+        if not out.exists() and not os.access(there, os.W_OK):
+            raise PermissionError(EACCES, os.strerror(EACCES))
+        parts = [*(out / "answers").iterdir()] if (out / "answers").exists() else []
+    for folder in (out, out / "answers", *parts):
+        if folder.exists() and not os.access(folder, os.W_OK):
             raise InputError(
                 f"{folder} cannot be written to, and what a run pays for is kept there; make it writable, or "
                 "choose another folder"
             )
+
+
+@contextmanager
+def _one_that_can_be_made(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as e:
+        if disk_trouble(e, out).startswith("the disk"):
+            raise
+        raise InputError(f"the run folder {out} cannot be made: {e.strerror}; choose another") from None
 
 
 def _check_ours(out: Path) -> None:

@@ -177,13 +177,15 @@ def test_a_run_that_keeps_no_row_says_which_step_dropped_most(
 def test_a_folder_of_other_files_is_refused_and_left_as_it_is(there: list[str], tmp_path: Path) -> None:
     for name in there:
         (tmp_path / "mine" / name).mkdir(parents=True)
-    with pytest.raises(InputError) as refused:
-        curate.Pipeline(problems(1), []).run(tmp_path / "mine")
     shown = ", ".join(n for n in there if n not in ("recipe.json", "scratch"))
-    assert str(refused.value).startswith(
-        f"{tmp_path / 'mine'} is no run folder, and it is not empty: it holds "
-    )
-    assert shown in str(refused.value) and str(tmp_path / "mine" / "run") in str(refused.value)
+    nothing = curate.Pipeline(problems(1), [])
+    for go in (nothing.plan, nothing.run):
+        with pytest.raises(InputError) as refused:
+            go(tmp_path / "mine")
+        assert str(refused.value).startswith(
+            f"{tmp_path / 'mine'} is no run folder, and it is not empty: it holds "
+        )
+        assert shown in str(refused.value) and str(tmp_path / "mine" / "run") in str(refused.value)
     assert sorted(p.name for p in (tmp_path / "mine").iterdir()) == sorted(there)
 
 
@@ -414,13 +416,26 @@ def test_head_takes_the_first_problems_all_the_way(tmp_path: Path) -> None:
     road(Counting(), problems(10), n=2).run(tmp_path / "run")  # the same folder goes on with the rest
 
 
+def test_a_folder_that_cannot_be_made_is_refused_by_plan_in_the_words_of_run(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    nothing = curate.Pipeline(problems(1), [])
+    for out in (tmp_path / "file", tmp_path / "file" / "in" / "it"):
+        for go in (nothing.plan, nothing.run):
+            with pytest.raises(InputError, match=f"the run folder {out} cannot be made: Not a directory"):
+                go(out)
+    nothing.plan(tmp_path / "new" / "one")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_folder_of_another_recipe_and_a_folder_in_use_are_refused(tmp_path: Path) -> None:
     for name in ("a", "b"):
         problems(3).write_ndjson(tmp_path / f"{name}.jsonl")
     steps = [curate.Sample(Counting())]
     curate.Pipeline(curate.read(tmp_path / "a.jsonl"), steps).run(tmp_path / "run")
-    with pytest.raises(InputError, match=r"belongs to another recipe.*a\.jsonl.*b\.jsonl"):
-        curate.Pipeline(curate.read(tmp_path / "b.jsonl"), steps).run(tmp_path / "run")
+    other = curate.Pipeline(curate.read(tmp_path / "b.jsonl"), steps)
+    for go in (other.plan, other.run):
+        with pytest.raises(InputError, match=r"belongs to another recipe.*a\.jsonl.*b\.jsonl"):
+            go(tmp_path / "run")
     with open(tmp_path / "run" / "lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(UserError, match="another run"):
