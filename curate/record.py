@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -42,7 +41,7 @@ def recipe(pipeline: Pipeline, revision: str) -> dict[str, Any]:
         "curate": curate.__version__,
         "source": pipeline.problems.describe(),
         "revision": revision,
-        "steps": [_recorded(step) for step in pipeline.steps],
+        "steps": [recorded(step) for step in pipeline.steps],
         "packages": {"python": platform.python_version(), **dict(_versions())},
         **({"earlier": earlier} if earlier else {}),
     }
@@ -71,7 +70,7 @@ def _versions() -> Iterator[tuple[str, str]]:
             continue
 
 
-def _recorded(step: Any) -> dict[str, Any]:
+def recorded(step: Any) -> dict[str, Any]:
     if isinstance(step, Step):
         return {**describe(step), "fingerprint": step.fingerprint}
     try:
@@ -102,7 +101,7 @@ def check_recipe(pipeline: Pipeline, out: Path) -> None:
         is_recipe,
         "choose another folder, or delete it if the answers beside it are this recipe's: they are kept",
     )
-    was, names = begun["source"], {_step_of(s) for s in begun["steps"]}
+    was, names = begun["source"], {step_of(s) for s in begun["steps"]}
     if names and pipeline.steps and not names & {step_name(s) for s in pipeline.steps}:
         raise InputError(
             f"{out} belongs to another recipe: none of its steps ({', '.join(sorted(names))}) is here; "
@@ -114,7 +113,7 @@ def check_recipe(pipeline: Pipeline, out: Path) -> None:
             f"{out} belongs to another recipe: it was read from {_short(was)}, this one reads {_short(now)}; "
             "choose another folder"
         )
-    _name_changed(begun["steps"], [*map(_recorded, pipeline.steps)], out)
+    _name_changed(begun["steps"], [*map(recorded, pipeline.steps)], out)
 
 
 def _name_changed(begun: list[Any], asked: list[Any], out: Path) -> None:
@@ -143,21 +142,9 @@ def _revisions(recorded: Any) -> dict[str, set[str]]:
     return found
 
 
-def warn_of_other_tables(pipeline: Pipeline, out: Path) -> None:
-    """Say it where the tables that lie in the folder had a step that is gone: a recipe that grew goes on."""
-    try:
-        was = Counter(_step_of(s) for s in read_json(out / "recipe.json", is_recipe, "")["steps"])
-    except InputError:  # there is none, or it is damaged: it is written anew
-        return
-    if gone := was - Counter(map(step_name, pipeline.steps)):
-        logger.warning(
-            f"the tables in {out} are of a run that also had {', '.join(gone)}: they are written anew, and "
-            "every answer is kept; to keep both tables, give each recipe a folder of its own"
-        )
-
-
-def _step_of(recorded: dict[str, Any]) -> str:
-    return str(recorded.get("step", recorded.get("function")))
+def step_of(found: dict[str, Any]) -> str:
+    """The name of a recorded step."""
+    return str(found.get("step", found.get("function")))
 
 
 def _same_source(source: dict[str, Any]) -> str:

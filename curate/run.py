@@ -13,10 +13,11 @@ import polars as pl
 
 from curate import golds
 from curate.budget import Budget, Prices
+from curate.changed import warn_of_other_tables
 from curate.errors import InputError, RunError, UserError
 from curate.parts import count, disk_trouble_in_one_sentence, read_json, sink, whole, write_json
 from curate.read import NO_TRACE, Loaded
-from curate.record import is_recipe, served, warn_of_other_tables
+from curate.record import is_recipe, served
 from curate.schema import DROPPED, REWRITTEN, ROW, SAMPLED
 from curate.site import Site, at_work, write_ledger
 from curate.stages import FUNNEL

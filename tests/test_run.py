@@ -23,6 +23,7 @@ from curate.engines.scripted import Scripted
 from curate.errors import CallFailed, EngineDown, InputError, RunError, UserError
 from curate.filters.exact_duplicates import ExactDuplicates
 from curate.filters.failed import Failed
+from curate.filters.shortest_k import ShortestK
 from curate.filters.truncated import Truncated
 from curate.run import Run
 from curate.step import Completion, Filter, Rewriter, Score, Text, Verdict, Verifier
@@ -213,11 +214,35 @@ def test_tables_of_a_run_with_a_step_that_is_gone_are_told_before_they_go(
         return [r.getMessage() for r in caplog.records if "written anew" in r.getMessage()]
 
     assert said(Exact()) == [] == said(Exact(), Failed("exact")), "a recipe that grows goes on"
-    assert said(Exact(), Failed("exact", abstained="drop")) == [], "fields may change"
+    assert len(said(Exact(), Failed("exact", abstained="drop"))) == 1, "fields may change"
     [line] = said(Exact(), Truncated())
     assert line.startswith(f"the tables in {tmp_path / 'run'} are of a run that also had failed: they are")
     (tmp_path / "run" / "recipe.json").write_text("{")
     assert said(Exact()) == [], "what is damaged is written anew"
+
+
+def test_tables_of_a_run_with_another_setting_are_told_before_they_go(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def said(n: int, take: int | None = None, keep: int = 1, **sampling: Any) -> str:
+        caplog.clear()
+        steps = [curate.Sample(Scripted(script=["1"], **sampling), n=n), Exact(), ShortestK(keep)]
+        pipeline = curate.Pipeline(problems(3), steps)
+        (pipeline if take is None else pipeline.head(take)).run(tmp_path / "run")
+        return " | ".join(r.getMessage() for r in caplog.records if "written anew" in r.getMessage())
+
+    kept = "and every answer is kept, and used where the same is asked again"
+    begin = f"the tables in {tmp_path / 'run'} are of a run with"
+    assert said(1) == "" == said(1)
+    assert said(2) == f"{begin} sample.n 1, now 2: they are written anew, {kept}"
+    warm = said(2, temperature=0.5)
+    heat = "sample.engine.sampling.temperature"
+    assert warm == f"{begin} {heat} 1.0, now 0.5: they are written anew (asked anew: sample), {kept}"
+    assert said(2).endswith(f"{heat} 0.5, now 1.0: they are written anew, {kept}"), "it is all known"
+    assert said(2, take=2, keep=2) == (
+        f"{begin} all problems, now 2, shortest_k.k 1, now 2: they are written anew, {kept}"
+    )
+    assert said(2, keep=2).startswith(f"{begin} 2 problems, now all: they are written anew")
 
 
 def test_a_second_run_asks_nothing_and_writes_the_same_bytes(tmp_path: Path) -> None:
