@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,7 +108,8 @@ def check_recipe(pipeline: Pipeline, out: Path) -> None:
             "choose another folder"
         )
     now = pipeline.problems.describe()
-    if _same_source(was) != _same_source(now):
+    there = begun.get("files"), files_of(pipeline)
+    if _source(was) != _source(now) and _source(was, there[0]) != _source(now, there[1]):
         raise InputError(
             f"{out} belongs to another recipe: it was read from {_short(was)}, this one reads {_short(now)}; "
             "choose another folder"
@@ -147,12 +148,22 @@ def step_of(found: dict[str, Any]) -> str:
     return str(found.get("step", found.get("function")))
 
 
-def _same_source(source: dict[str, Any]) -> str:
-    """What two runs on one folder must share: inputs, wherever one stands when naming them, and columns."""
-    names = [
-        [str(Path(base).resolve()) if isinstance(base, str) and Path(base).exists() else base, columns]
-        for base, columns in map(told, source["source"])
-    ]
+def files_of(pipeline: Pipeline) -> list[str | None]:
+    """Where the files lie that are read; None for what is no file. For the folder alone: cards are shown."""
+    bases = [told(given)[0] for given in pipeline.problems.describe()["source"]]
+    return [str(Path(base).resolve()) if _is_there(base) else None for base in bases]
+
+
+def _is_there(base: Any) -> bool:
+    return isinstance(base, str) and Path(base).exists()
+
+
+def _source(source: dict[str, Any], files: Sequence[str | None] | None = None) -> str:
+    """What two runs on one folder must share: inputs and columns. files: where the inputs lie, else as they
+    were named and stand from here."""
+    named = [told(given) for given in source["source"]]
+    at = files or [str(Path(base).resolve()) if _is_there(base) else None for base, _ in named]
+    names = [[path or base, columns] for path, (base, columns) in zip(at, named, strict=False)]
     rest = {k: v for k, v in source.items() if k not in ("problems", "source", "bad_rows")}
     return content_hash(names, rest)
 

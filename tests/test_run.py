@@ -467,6 +467,30 @@ def test_a_folder_of_another_recipe_and_a_folder_in_use_are_refused(tmp_path: Pa
             curate.Pipeline(curate.read(tmp_path / "a.jsonl"), steps).run(tmp_path / "run")
 
 
+def test_a_file_is_the_same_however_and_wherever_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (below := tmp_path / "below").mkdir()
+    problems(2).write_ndjson(tmp_path / "a.jsonl")
+    problems(2).write_ndjson(below / "b.jsonl")
+    engine = Counting()
+
+    def go(here: Path, name: str) -> None:
+        monkeypatch.chdir(here)
+        curate.Pipeline(curate.read(name), [curate.Sample(engine)]).run(tmp_path / "run")
+
+    go(tmp_path, "a.jsonl")
+    for here, name in ((below, "../a.jsonl"), (below, str(tmp_path / "a.jsonl")), (tmp_path, "./a.jsonl")):
+        go(here, name)
+    assert len(engine.calls) == 2
+    with pytest.raises(InputError, match=r"belongs to another recipe.*a\.jsonl.*b\.jsonl"):
+        go(below, "b.jsonl")
+    with pytest.raises(InputError, match="belongs to another recipe"):
+        go(below, "../a.jsonl?answer=question")
+    recipe = json.loads((tmp_path / "run" / "recipe.json").read_text())
+    assert "files" not in recipe, "it is published with the data"
+
+
 def tear(part: Path) -> None:
     part.write_bytes(part.read_bytes()[:-40])
 
