@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import importlib.util
 import inspect
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from functools import wraps
@@ -122,16 +123,33 @@ def _as_command(function: Callable[..., Any]) -> Callable[..., Any]:
         members = [a for a in get_args(annotation) if a in plain or get_origin(a) in (list, tuple, Literal)]
         return Union[tuple(members)]  # noqa: UP007 - made at run time
 
+    signature = inspect.signature(function, eval_str=True)
+
     @wraps(function)
     def command(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except UserError as e:
+            said = signature.bind(*args, **kwargs)
+            said.apply_defaults()
+            raise type(e)(_as_flags(str(e), said.arguments)) from None
 
-    signature = inspect.signature(function, eval_str=True)
     parameters = [p.replace(annotation=typed(p.annotation)) for p in signature.parameters.values()]
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     del command.__wrapped__
     return command
+
+
+def _as_flags(sentence: str, said: Mapping[str, Any]) -> str:
+    """`n=0` as `--n 0`, where that is what the flag says: a step's field of that name may be another."""
+
+    def flag(found: re.Match[str]) -> str:
+        name, value = found.groups()
+        meant = name in said and (value.isupper() or value.strip("'\"") == str(said[name]))
+        return f"--{name.replace('_', '-')} {value}" if meant else found.group()
+
+    return re.sub(r"(?<![\w?&.=-])([a-z]\w*)=('[^']*'|\"[^\"]*\"|[\w.-]*\w)", flag, sentence)
 
 
 def _values(config: Path) -> Yaml:

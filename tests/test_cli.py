@@ -624,3 +624,21 @@ def test_half_a_price_is_one_sentence(
 ) -> None:
     said = refused(capsys, "plan", recipe, "--problems", problems, "--price-in", "1")
     assert "--price-in and --price-out" in said
+
+
+@pytest.mark.parametrize(
+    ("method", "flags", "words"),
+    [
+        ("rejection_sampling", ["--n", "0"], "--n 0 samples a problem cannot be drawn"),
+        ("data_efficient", ["--student", "scripted:builtins:len", "--student-samples", "0"],
+         "n=0 samples say nothing of a problem"),
+        ("difficulty_aware_pruning", ["--rewriter", "scripted:builtins:len", "--difficulty", "pass_rate"],
+         "--difficulty 'pass_rate' needs a student whose pass rate it is; give --student ENGINE"),
+    ],
+)  # fmt: skip
+def test_what_a_step_says_of_its_fields_names_the_flags_that_were_typed(
+    method: str, flags: list[str], words: str, problems: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    given = ["--problems", problems, "--teacher", "scripted:builtins:len", "--out", tmp_path / "run"]
+    assert words in refused(capsys, "run", method, *given, *flags)
