@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from math import prod
 
+from curate.unit_names import WRITTEN
+
 WORDS = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-SIGNS = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
+SIGNS = {sign: 10 ** WRITTEN[sign] for sign in "万萬亿億"}
 _OF_EACH = r"[-‑][a-z]|\s(?:dollar|euro|pound|cent|peso|ruble|rupee)\s[a-z]{3,}s\b"
 SCALE = (
     rf"(?:(?:\s?(?:{'|'.join(WORDS)})s?(?![a-z])(?!{_OF_EACH})){{1,2}}"
