@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from curate.maths.units import LONGEST, Unit, unit
 from curate.verifiers.math_equal import MathEqual
+from curate.verifiers.numeric import Numeric
 
 
 def of(text: str) -> Unit:
@@ -327,3 +328,33 @@ def test_a_unit_in_a_sentence_counts(response: str, gold: str, passed: bool) -> 
 )
 def test_a_unit_right_behind_the_box_is_the_unit_of_the_box(response: str, gold: str, passed: bool) -> None:
     assert MathEqual()(response=response, answer=gold).passed is passed
+
+
+@pytest.mark.parametrize("verifier", [MathEqual(), Numeric()])
+@pytest.mark.parametrize(
+    ("response", "right", "wrong"),
+    [
+        (r"\boxed{50}\%", ["50%", "0.5", "50"], ["0.05", "5000"]),
+        (r"$\boxed{50}$\%", ["50%", "0.5", "50"], ["0.05"]),
+        (r"\boxed{50} percent", [r"50\%", "0.5", "50"], ["0.05"]),
+        (r"\boxed{50} percentage points", ["50"], ["0.5"]),
+        (r"\boxed{50}. % is the unit", ["50"], ["0.5"]),
+        (r"\boxed{3} million", ["3000000", "3 million", "3"], ["3000", "3 billion"]),
+        (r"$\boxed{3}\text{ million}$", ["3000000", "3"], ["3000"]),
+        (r"\boxed{\$3} million", ["3000000", "$3 million"], ["3000"]),
+        (r"\boxed{3} thousand dollars", ["3000", "3"], ["30"]),
+        (r"\boxed{4} hundred-dollar bills", ["4"], ["400"]),
+        (r"\boxed{4} millionaires", ["4"], ["4000000"]),
+        ("\\boxed{3} 万", ["30000", "3"], ["300"]),
+        ("\\boxed{3万人}", ["30000", "3万", "30000人"], ["3", "300"]),
+        ("\\boxed{3亿人}", ["300000000"], ["3", "30000"]),
+        (r"\boxed{2 dozen eggs}", ["24", "24 eggs"], ["2"]),
+        (r"\boxed{a dozen}", ["12"], ["1"]),
+    ],
+)
+def test_what_makes_a_number_larger_counts_in_a_box_and_behind_it(
+    verifier: MathEqual | Numeric, response: str, right: list[str], wrong: list[str]
+) -> None:
+    """Behind a box it may belong to the question, so the number alone is right as well."""
+    found = {gold: verifier.row(dict(response=response, answer=gold)).passed for gold in (*right, *wrong)}
+    assert found == {**dict.fromkeys(right, True), **dict.fromkeys(wrong, False)}

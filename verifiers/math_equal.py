@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from curate.answers import LONGEST, chosen, final_value, gold_of, plain
+from curate.answers import LONGEST, chosen, final_value, gold_of, plain, scaled_value
 from curate.maths import equal, is_words
 from curate.schema import Row
 from curate.step import Verdict, Verifier
@@ -35,7 +35,7 @@ class MathEqual(Verifier):
     assignment: Literal["equal", "different"] = "equal"
     timeout_s: float = 5.0
     memory_mb: int = 2048
-    version = 9
+    version = 10
     reflexive = r"\boxed{%s}"
     reads = ("response", "answer")
     examples = (
@@ -69,6 +69,9 @@ class MathEqual(Verifier):
         if len(gold) > LONGEST or len(said.text) > LONGEST and gold.strip() != said.text.strip():
             return Verdict(None, "limit: an answer of over 2,000 characters", said.text[:200])
         found = equal(gold, said.text, self)
+        scaled = scaled_value(response) if found.same is False else None
+        if scaled and (more := equal(gold, scaled, self)).same:
+            found, said = more, said._replace(text=scaled)
         place = (said.where,) if found.same is not None else ()
         return Verdict(found.same, f"{found.why}: {', '.join((*place, found.note)).strip(', ')}", said.text)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from curate.answers import final_value, gold_of
+from curate.answers import final_value, gold_of, scaled_value
 from curate.errors import UserError
 from curate.maths.amounts import Amount, amount
 from curate.maths.units import unit
@@ -37,7 +37,7 @@ class Numeric(Verifier):
     timeout_s: float = 5.0
     memory_mb: int = 2048
     reflexive = r"\boxed{%s}"
-    version = 8
+    version = 9
     reads = ("response", "answer")
     examples = (
         (dict(response=r"so \boxed{9.8\text{ m/s}^2}", answer="9.8066 m/s^2"), True),
@@ -87,6 +87,9 @@ class Numeric(Verifier):
         if found is None:
             return Verdict(False, "different: the answer is not a number", text[:200])
         note = self.differs(gold, found)
+        scaled = scaled_value(row["response"]) if note else None
+        if scaled and (more := amount(scaled)) and not self.differs(gold, more):
+            note, text = "", scaled
         return Verdict(not note, f"different: {note}" if note else f"equal: {said.where}", text)
 
     def differs(self, gold: Amount, said: Amount) -> str:

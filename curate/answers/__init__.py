@@ -13,7 +13,7 @@ from curate.answers.choices import Chosen, chosen
 from curate.answers.found import LONGEST, Answer
 from curate.answers.letters import letters
 from curate.answers.options import listed
-from curate.answers.reading import final_answer, final_value
+from curate.answers.reading import final_answer, final_value, scaled_value
 from curate.answers.tidy import gold_of, plain
 from curate.answers.values import last_value, last_words
 
@@ -30,4 +30,5 @@ __all__ = [
     "letters",
     "listed",
     "plain",
+    "scaled_value",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from curate.answers.found import LONGEST
-from curate.answers.tidy import plain
 from curate.scale_words import SCALE
 from curate.scale_words import WORDS as SCALES
 from curate.unit_names import WORDS
@@ -17,14 +16,14 @@ _SPOKEN = [
     for word, (_, powers) in WORDS.items()
     if powers and _MEASURES.issuperset(base for base, _ in powers) and word.rstrip("s") not in _HOMONYMS
 ]
-_UNITS = (  # of symbols those that are no word of a sentence: neither in nor a, t and d
+UNITS = (  # of symbols those that are no word of a sentence: neither in nor a, t and d
     r"[kcdm]?m|ft|[km]?g|lbs?|oz|[mM]?[lL]|s|km/h|m/s|mph|[kM]?Pa|[kM]?J|[kM]?N|[kMG]?W|[kM]?V|[mk]?A"
     rf"|[kMG]?Hz|mol|K|(?:kilo|centi|milli|mega|giga|micro|nano)?(?:{'|'.join(map(re.escape, _SPOKEN))})"
     r"|per ?cent|dollars?|cents?|euros?"
 )
 UNIT = (
     rf"(?:\s?(?:\\?%|°C?|\^\{{?\\circ\}}?)"
-    rf"|\s?(?:square |cubic )?(?:{_UNITS})(?:\s?\^\{{?[23]\}}?|²|³)?(?![\w'’/-]))?"
+    rf"|\s?(?:square |cubic )?(?:{UNITS})(?:\s?\^\{{?[23]\}}?|²|³)?(?![\w'’/-]))?"
 )
 MATHS = re.compile(
     r"\$\$([^$]{1,400})\$\$|(?<![\\\d$])\$([^$\n]{1,400})(?<!\\)\$(?!\d)|\\\(((?:[^\\\n]"
@@ -202,9 +201,9 @@ def _amount(text: str) -> str:
 
 
 _MONEY = r"(?<!dollar)(?<!dollars)(?<!cent)(?<!cents)(?<!euro)(?<!euros)"
-_MEASURED = re.compile(
+MEASURED = re.compile(
     rf"(?!\s?(?:degrees?|pounds?)\b)"  # of what, of which kind
-    rf"{UNIT}(?:(?<=[a-z]){_MONEY}(?:\s?/\s?|\sper\s)(?:{_UNITS})\b)?"
+    rf"{UNIT}(?:(?<=[a-z]){_MONEY}(?:\s?/\s?|\sper\s)(?:{UNITS})\b)?"
     r"(?!\s?(?:/|(?:per|each|every|an?)\b))"
 )
 
@@ -216,34 +215,5 @@ def with_unit(number: str, sentence: str) -> str:
     """The number as it last stands in the sentence, with the million and the unit behind it."""
     at = sentence.rfind(number) if len(number) <= LONGEST else -1
     scale = _SCALED.match(sentence, at + len(number)) if at >= 0 else None
-    unit = _MEASURED.match(sentence, scale.end()) if scale else None
+    unit = MEASURED.match(sentence, scale.end()) if scale else None
     return number + (scale.group() if scale else "") + (unit.group() if unit else "")
-
-
-_BARE = re.compile(
-    r"(?=.{0,99}\d)[-−+]?(?:[\d./{}^ ]|,\d{3}|\\(?:[dt]?frac|sqrt|pi|cdot|times)(?![a-zA-Z]))+"
-)
-_BETWEEN = re.compile(r"\A(?:[ \t~$]|\\[,;:!) ]|\*\*){0,9}")
-_UNIT_GOES_ON = re.compile(
-    rf"\s?(?:[\^·⋅∙•*×/⁻]|\\(?:cdot|times|ast|bullet|[dt]?frac|boxed)|,? ?(?:and )?\d"
-    rf"|(?:squared|cubed)\b|[.(]?(?:{_UNITS})(?![\w'’-]))"
-)
-_TYPESET = re.compile(r"\\(?:text|mathrm|mbox|textrm|rm)(?![a-zA-Z])")
-
-
-def with_unit_behind(box: str, after: str) -> str:
-    r"""A box of a bare number with the unit that stands right behind it in the line: `\boxed{7}\text{ m}`.
-
-    A letter alone is a unit only where it is set as text: `\boxed{7} m` may go on in words or in symbols.
-    Of a unit of several (N·m, cm^{-1}, 5 feet 6 inches) no part is taken.
-    """
-    if not _BARE.fullmatch(box):
-        return box
-    behind = _BETWEEN.sub("", after.partition("\n")[0], count=1)
-    text = " ".join(plain(behind.replace("~", " ")).split())
-    unit = _MEASURED.match(" " + text)
-    said = unit.group().strip() if unit else ""
-    if not said[:1].isalpha() or said.startswith("per") or len(said) == 1 and not _TYPESET.match(behind):
-        return box
-    rest = text[len(said) :]
-    return box if _UNIT_GOES_ON.match(rest) or _EQUALS.match(rest.lstrip()) else rf"{box} \text{{ {said}}}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from curate.answers.amounts import natural_words, value_in, with_unit_behind
+from curate.answers.amounts import natural_words, value_in
+from curate.answers.behind import with_scale_behind, with_unit_behind
 from curate.answers.boxes import last_box
 from curate.answers.found import MARKED, Answer, Found
 from curate.answers.marks import marks
@@ -39,9 +40,7 @@ def final_value(response: str) -> Answer | None:
     last = _revised(response, _marked(response))
     if last is not None:
         said = _answer(last)
-        boxed = last.where == "boxed" and response[last.end - 1] == "}"
-        behind = response[last.end : last.end + 60] if boxed else ""
-        return said._replace(text=with_unit_behind(said.text, behind))
+        return said._replace(text=with_unit_behind(said.text, _behind_the_box(response, last)))
     for place in reversed(phrases(response)):
         if (revised := _revised(response, place)) is not place and revised is not None:
             return _answer(revised)
@@ -54,6 +53,24 @@ def final_value(response: str) -> Answer | None:
     if found or is_refusal(response):
         return found
     return closing_value(response)
+
+
+def scaled_value(response: str) -> str | None:
+    r"""The marked number with the percent or the million behind its box, or None where there is none.
+
+    The question may have asked for percent or for millions: then the number alone is the answer as well.
+
+    >>> scaled_value(r"\boxed{50}\%"), scaled_value(r"$\boxed{3}$ million")
+    ('50 \\%', '3 million')
+    """
+    response = own_part(response)
+    last = _revised(response, _marked(response))
+    return with_scale_behind(_answer(last).text, _behind_the_box(response, last)) if last else None
+
+
+def _behind_the_box(response: str, last: Found) -> str:
+    boxed = last.where == "boxed" and response[last.end - 1] == "}"
+    return response[last.end : last.end + 60] if boxed else ""
 
 
 _REVISED = re.compile(

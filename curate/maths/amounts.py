@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from curate.maths.spelled import day, is_label
 from curate.maths.unit_text import plain
 from curate.maths.units import Unit, unit
-from curate.scale_words import scaled
+from curate.scale_words import SIGNS, scaled
 
 LONGEST = 300  # characters
 
@@ -184,9 +184,11 @@ def _unit(text: str, money: str) -> Unit | None | bool:
     words = text.split()
     for n in range(min(len(words), 6) - 1, 0, -1):  # "5 cm long", "3 m/s to the east"
         found = found or unit(" ".join(words[:n]))
+    if found is None and plain(text)[:1] in SIGNS:  # 3万人
+        found = Unit(Fraction(scaled(plain(text))[0]), ())
     if found is not None and before is not None:
-        scaled = not found.dimension and not found.percent
-        return before._replace(factor=before.factor * found.factor) if scaled else before
+        is_scale = not found.dimension and not found.percent
+        return before._replace(factor=before.factor * found.factor) if is_scale else before
     if found is None and (not _WORDY.fullmatch(text) or re.search(r"\\(?!text|mathrm|mbox|,|;|%)|\^", text)):
         return False
     if found is None and len(text) < 3 and text.isascii() and not re.search(r"[A-Za-z]{2}", text):

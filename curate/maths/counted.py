@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from curate.maths.names import is_unit
+from curate.scale_words import scaled
 
 _MEASURE = re.compile(
     r"([-+]?\d[\d.,]*(?:\s?/\s?\d+)?)(\s*)((?:[A-Za-zµμΩ°](?:\^\{?-?\d\}?|\d(?!\d)|[²³])?[/*· .]?){1,40})"
@@ -32,6 +33,6 @@ def counted(text: str) -> tuple[str, str] | None:
     if found and is_unit(found[3]) and (found[2] or len(found[3]) > 1):
         return found[1], found[3]
     found = _COUNTED.fullmatch(text)
-    if found and (_COUNTERS.match(found[2]) or is_unit(found[2])):
+    if found and (_COUNTERS.match(scaled(found[2])[1]) or is_unit(found[2])):  # 3人, 3万人
         return found[1], found[2]
     return None

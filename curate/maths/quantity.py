@@ -51,7 +51,7 @@ def measured(node: Node) -> Measure:
     if low in _DEGREES or low in _RADIANS or low in _PERCENT:
         kind = "degree" if low in _DEGREES else "percent" if low in _PERCENT else "radian"
         return Measure(value, kind)
-    scale, rest = scaled(said)
+    scale, rest = (12, said[5:]) if low.startswith("dozen ") else scaled(said)
     if scale > 1 and rest and (rest[0] == " " or said[0] in SIGNS):  # 1.2 million dollars, 3万元
         return measured(Node("qty", (mul(num(scale), value), rest)))
     unit = unit_of(said)
