@@ -21,6 +21,7 @@ _ENVIRONMENT = {
 }
 """Set before vLLM is imported, where the user has not."""
 _CPU = {
+    "block_size": 32,  # only whole blocks are found again, and its own 128 are more than many a prompt
     "enforce_eager": True,  # compiling takes longer than it saves
     "kv_cache_memory_bytes": 1 << 30,  # by itself vLLM takes most of the machine's memory
     "enable_chunked_prefill": False,  # a seeded request whose prompt is cut in two ends the engine (0.32)
