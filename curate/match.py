@@ -18,7 +18,7 @@ from curate.parts import count
 from curate.step import Step
 
 PART = "the part it is in"  # a column; where a key has two answers, that of the first part counts
-AT_A_TIME = 4_096  # rows that are put in order together
+AT_A_TIME = 2_048  # rows that are put in order together
 MEMORY = "1GB"  # what DuckDB may hold; the rest of a join or a sort lies in files beside its result
 
 
