@@ -29,7 +29,8 @@ def beside(table: pl.LazyFrame, more: pl.LazyFrame) -> pl.LazyFrame:
 
 def longest_first(step: Step, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Rows in the order in which they are begun, so that no long one is alone at the end; some at a time."""
-    while some := list(itertools.islice(rows, AT_A_TIME)):
+    at_a_time = 1 if type(step).rounds is Step.rounds else AT_A_TIME
+    while some := list(itertools.islice(rows, at_a_time)):
         yield from sorted(some, key=step.rounds, reverse=True)
 
 
