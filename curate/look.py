@@ -41,7 +41,10 @@ def look(
     traces = _rows(run, dropped, trace, k)
     if provenance:
         if "provenance" not in traces.collect_schema():
-            raise UserError(f"{run.folder} has no column provenance; put Provenance() into the pipeline")
+            raise UserError(
+                f"{run.folder} has no column provenance: teacher_guided_selection makes it, or in a pipeline "
+                "TokenLogprobs and SentenceLogprob of both models, then Provenance(), as in docs/scores.md"
+            )
         traces = traces.filter(pl.col("provenance").is_not_null())
     table, more = _of_each_reason(traces, k) if dropped else (traces.head(k).collect(), "")
     if table.is_empty():

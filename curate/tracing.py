@@ -144,7 +144,10 @@ def threshold_sweep(
     problem, so those that a selection has set aside as well.
     """
     if "provenance" not in traces.collect_schema():
-        raise UserError("the traces have no column 'provenance'; put Provenance() into the pipeline")
+        raise UserError(
+            "the traces have no column 'provenance'; put TokenLogprobs and SentenceLogprob of both models, "
+            "then Provenance(), into the pipeline, as in docs/scores.md"
+        )
     span = pl.element().struct
     inside = span.field("field") == field
     known = inside & span.field("value").is_not_null()

@@ -285,7 +285,7 @@ def test_look_marks_sentences_by_origin_and_keeps_to_them_where_the_middle_is_le
 
 def test_look_says_that_a_run_has_no_provenance(tmp_path: Path) -> None:
     run = pipeline(ROWS, []).run(tmp_path / "run")
-    with pytest.raises(UserError, match=r"has no column provenance; put Provenance\(\)"):
+    with pytest.raises(UserError, match=r"has no column provenance: .* then Provenance\(\)"):
         look(run, provenance=True)
 
 

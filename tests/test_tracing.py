@@ -186,7 +186,7 @@ def test_what_three_models_share_stays_shared_at_every_beta(made: list[tuple[flo
 
 
 def test_a_sweep_of_traces_without_origins_is_one_sentence() -> None:
-    with pytest.raises(UserError, match=r"have no column 'provenance'; put Provenance\(\)"):
+    with pytest.raises(UserError, match=r"have no column 'provenance'; put .* then Provenance\(\)"):
         threshold_sweep(pl.LazyFrame({"problem_id": ["p"]}))
 
 
