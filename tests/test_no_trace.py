@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 from test_cli import refused
 
 from curate.cli import main
+from curate.engines.scripted import Scripted
+from curate.methods.difficulty_aware_pruning import difficulty_aware_pruning
+from curate.methods.retro_search import retro_search
+from curate.methods.trim_after_answer import trim_after_answer
 from curate.run import Run
 
 METHODS = ["curate_traces", "trim_after_answer", "budget_forcing", "refine", "skip_thinking"]
@@ -61,3 +66,15 @@ def test_where_some_rows_have_no_trace_they_are_set_aside_as_that(
         {"why": "no trace: neither thinking nor a response", "rows": 1},
     ]
     assert len(run.traces.collect()) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "who"),
+    [(retro_search, "reviser"), (difficulty_aware_pruning, "rewriter"), (trim_after_answer, None)],
+)
+def test_a_frame_stands_for_a_file_of_problems_or_of_traces(method: Any, who: str | None) -> None:
+    model = Scripted(script=nobody)
+    asked = {who: model} if who else {}
+    problems = pl.DataFrame({"question": ["2 + 2?", "3 + 3?"], "answer": ["4", "6"]})
+    assert method(problems=problems, teacher=model, **asked).plan().read == 2
+    assert method(traces=problems.with_columns(response="answer"), **asked).plan().read == 2

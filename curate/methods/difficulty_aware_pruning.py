@@ -122,8 +122,9 @@ def difficulty_aware_pruning(
         )
     )
     steps += [NotRewritten(STEP), *judged] if on_fail == "drop" else judged
-    source = as_traces(traces, bad_rows) if traces is not None else as_source(problems or [], bad_rows)
-    return Pipeline(source, steps)
+    if traces is not None:
+        return Pipeline(as_traces(traces, bad_rows), steps)
+    return Pipeline(as_source([] if problems is None else problems, bad_rows), steps)
 
 
 def _levels(easy_from: float, hard_below: float) -> Function:

@@ -102,7 +102,8 @@ def retro_search(
         by, MathEqual(), mode, n_rollouts, length_unit, stop_when_dominated, window,
         reference=reference, max_tokens=max_tokens, seed=seed,
     )  # fmt: skip
-    source = as_traces(traces or [], bad_rows) if problems is None else as_source(problems, bad_rows)
+    given = [] if traces is None else traces
+    source = as_traces(given, bad_rows) if problems is None else as_source(problems, bad_rows)
     births = [] if asked is None else [Sample(asked, n=n)]
     unjudged: Literal["keep", "drop"] = "keep" if reference == "self" else "drop"
     steps = [*births, Truncated(), search, MathEqual(), Failed("math_equal", abstained=unjudged)]

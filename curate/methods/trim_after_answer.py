@@ -59,5 +59,6 @@ def trim_after_answer(
     how = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
     births = [] if teacher is None else [Sample(as_engine(teacher, **how), n=n)]
     right = [MathEqual(), Failed("math_equal", abstained="drop")]
-    source = as_traces(traces or [], bad_rows) if problems is None else as_source(problems, bad_rows)
+    given = [] if traces is None else traces
+    source = as_traces(given, bad_rows) if problems is None else as_source(problems, bad_rows)
     return Pipeline(source, [*births, Truncated(), *right, TrimAfterAnswer(), *right])
