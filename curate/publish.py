@@ -33,6 +33,9 @@ KEPT = (
 )  # fmt: skip
 """Published of every row, beside the form's own columns, the verdicts and every column that steps added."""
 
+PLACES = ("source", "model", "root", "parent")
+"""Under these names a recipe keeps inputs and checkpoints: as they were given, or as a server said."""
+
 
 @dataclass(frozen=True)
 class Publication:
@@ -125,13 +128,16 @@ def _check_names(split: str, push_to: str | None) -> None:
             ) from None
 
 
-def _public(value: Any) -> Any:
-    """A recipe without the addresses of servers and this machine's folders: both are private."""
+def _public(value: Any, key: str = "") -> Any:
+    """A recipe without the addresses of servers and this machine's folders: both are private.
+
+    key: what the value is called. A path is known by that, or by lying here: it may be gone by now.
+    """
     if isinstance(value, Mapping):
-        return {k: _public(v) for k, v in value.items() if k not in ("url", "api_key")}
-    if isinstance(value, str) and os.path.isabs(value) and os.path.exists(value):
+        return {k: _public(v, k) for k, v in value.items() if k not in ("url", "api_key")}
+    if isinstance(value, str) and os.path.isabs(value) and (key in PLACES or os.path.exists(value)):
         return Path(value).name
-    return [_public(v) for v in value] if isinstance(value, (list, tuple)) else value
+    return [_public(v, key) for v in value] if isinstance(value, (list, tuple)) else value
 
 
 def _columns(schema: Mapping[str, Any], form: str) -> list[pl.Expr]:

@@ -374,3 +374,17 @@ def test_the_recipe_lies_beside_the_data_without_private_addresses(tmp_path: Pat
     text = "".join(p.read_text() for p in done.folder.iterdir() if p.is_file())
     assert "10.0.0.7" not in text and str(tmp_path) not in text
     assert saved["source"] == {"source": [tmp_path.name]} and saved["prompt"] == recipe["prompt"]
+
+
+def test_a_path_is_as_private_when_what_lay_there_is_gone(tmp_path: Path) -> None:
+    student = {"step": "score", "engine": {"engine": "hf", "model": "/home/me/student"}}
+    gone = {"source": {"source": ["/home/me/a.jsonl?answer=gold", "b.jsonl"]}, "steps": [student]}
+    earlier = [{**gone, "run": "second", "earlier": [{**gone, "run": "first"}]}]
+    served = {"ba9876543210": {"root": "/home/me/models/Qwen3"}}
+    done = publish(table(), tmp_path / "set", recipe={**RECIPE, **gone, "served": served, "earlier": earlier})
+    saved = json.loads((done.folder / "recipe.json").read_text())
+    for run in (saved, saved["earlier"][0], saved["earlier"][0]["earlier"][0]):
+        assert run["source"]["source"] == ["a.jsonl?answer=gold", "b.jsonl"]
+        assert run["steps"][0]["engine"]["model"] == "student"
+    text = "".join(p.read_text() for p in done.folder.iterdir() if p.is_file())
+    assert "/home/me" not in text
