@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -19,7 +18,6 @@ from curate.step import Completion, Engine, Message, TokenScores
 
 _to_json = made_once(json.JSONEncoder(ensure_ascii=False))
 _row: contextvars.ContextVar[tuple[str, dict[str, int], int]] = contextvars.ContextVar("row")
-_turns = itertools.count()  # the place of a row among those that were begun
 
 
 @dataclass(frozen=True)
@@ -123,9 +121,9 @@ class Journalled:
         await self.journal.keep(Call(key, *of_step, prompt_tokens, output_tokens, usd))
 
 
-def begin_row(key: str) -> None:
-    """Calls made from here on, in this asyncio task, belong to the row with this key."""
-    _row.set((key, {}, next(_turns)))
+def begin_row(key: str, turn: int) -> None:
+    """Calls made from here on, in this asyncio task, belong to the row with this key, begun as the n-th."""
+    _row.set((key, {}, turn))
 
 
 def _tuple(value: Any) -> Any:

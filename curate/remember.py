@@ -217,7 +217,7 @@ async def _ask_all(memory: Memory, step: Step, todo: Path, writer: Writer) -> No
         asked = with_engines(step, opened)
         budget.open_door()
         writer.written_at = time.monotonic()  # a model that is being loaded says nothing of its speed
-        rows = longest_first(step, iter_rows(todo))
+        rows = enumerate(longest_first(step, iter_rows(todo)))
         async with asyncio.TaskGroup() as group:
             for _ in range(min(2 * width(step), writer.meter.total)):  # half may be on its way to the disk
                 group.create_task(_ask_some(asked, rows, writer))
@@ -225,10 +225,10 @@ async def _ask_all(memory: Memory, step: Step, todo: Path, writer: Writer) -> No
         raise BudgetSpent(budget.sentence())
 
 
-async def _ask_some(step: Any, rows: Iterator[dict[str, Any]], writer: Writer) -> None:
-    for row in rows:
+async def _ask_some(step: Any, rows: Iterator[tuple[int, dict[str, Any]]], writer: Writer) -> None:
+    for turn, row in rows:
         key = row.pop("key")
-        begin_row(key)
+        begin_row(key, turn)
         try:
             writer.answer(key, await step.ask(row))
         except CallFailed as e:

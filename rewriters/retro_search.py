@@ -99,7 +99,7 @@ class RetroSearch(Rewriter):
 
     def rounds(self, row: Row) -> int:
         thinking = row["thinking"] or ""
-        return len(self._cuts(thinking, delimiter(thinking), 0)) if thinking.strip() else 0
+        return sum(thinking.count(word) for word in self.transitions)  # to cut it takes thirty times as long
 
     def pack(self, value: Found) -> dict[str, Any]:
         return super().pack(value.child) | {"retro": value.retro, "retro_events": value.events}

@@ -420,3 +420,22 @@ def test_where_everything_is_banned_the_turn_ends(here: HF, monkeypatch: pytest.
     monkeypatch.setattr("curate.engines.hf_checkpoint._ends", lambda *_: frozenset())
     with pytest.raises(CallFailed, match="no token to go on with"):
         work(here, ("chat", everything))
+
+
+def test_samples_begin_in_the_order_they_came_and_where_not_all_fit_the_longest_do() -> None:
+    """And those that had to be given back come before those that came later."""
+    from curate.engines.hf_jobs import Draw
+    from curate.engines.hf_worker import Worker
+    from curate.engines.sampling import Sampling
+
+    worker = Worker(lambda: pytest.fail("nothing is loaded here"), 3)
+    worker._size, worker._room = 3, 10_000
+    draws = [Draw([0] * length, 1, Sampling(), 0) for length in (5, 90, 7, 8, 60, 9)]
+    for draw in draws:
+        worker.submit(draw)
+    first = worker._take(Draw, 3)
+    assert first == draws[:3]
+    worker.give_back([draw for draw in draws[:2]])
+    worker._room = 200  # two of the longest, with what they draw
+    assert worker._take(Draw, 3) == [draws[1], draws[4]]
+    assert worker._waiting == [draws[0], draws[3], draws[5]]

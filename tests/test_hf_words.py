@@ -66,6 +66,14 @@ def test_a_string_ends_only_in_a_token_that_can_end_it(
             assert words.can_end(ids[k], (string, "never said"))
 
 
+def test_a_byte_behind_one_that_is_no_character_is_none_either() -> None:
+    """Then both are shown as what stands for bytes, though the second alone would be a character."""
+    tokenizer = with_metaspaces()
+    ids = tokenizer.convert_tokens_to_ids(["<0x80>", "<0x41>"])
+    assert Words(tokenizer).text(ids) == "\ufffd\ufffd" and Words(tokenizer).text(ids[1:]) == "A"
+    assert Words(tokenizer).can_end(ids[1], ("\ufffd\ufffd",))
+
+
 def test_most_tokens_end_nothing(some_words: list[tuple[Words, Any]]) -> None:
     words, tokenizer = some_words[0]
     can = [words.can_end(i, ("\n\n", "</think>")) for i in range(len(tokenizer))]

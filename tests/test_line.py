@@ -6,13 +6,16 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
 import curate
+from curate.budget import Budget
+from curate.journal import Journal
+from curate.journalled import Journalled, begin_row
 from curate.line import Line
 from curate.match import AT_A_TIME, longest_first
 from curate.pieces import TRANSITIONS
@@ -83,6 +86,7 @@ class Listener:
     model: str = "listener"
     fingerprint: str = "listener"
     concurrency: int = 1
+    wait_for: asyncio.Event | None = None  # before the first answer
     heard: list[str] = field(default_factory=list, compare=False)
 
     def describe(self) -> dict[str, Any]:
@@ -96,7 +100,8 @@ class Listener:
 
     async def chat(self, messages: Any, **options: Any) -> list[Completion]:
         self.heard.append(messages[-1]["content"])
-        await asyncio.sleep(0)
+        if self.wait_for:
+            await self.wait_for.wait()
         return [Completion(None, "so", "so", "stop", 1, 1)]
 
 
@@ -128,10 +133,41 @@ def test_rows_of_most_rounds_are_begun_first(tmp_path: Path) -> None:
     assert [said[0] for said in listener.heard if said.endswith(" 0")] == [*"bdca"]
 
 
-def test_a_search_has_as_many_rounds_as_changes_of_thought() -> None:
+def test_the_call_of_the_row_begun_first_is_next() -> None:
+    """Three rows at one place: the third holds it, the second asks, then the first, who is let in before."""
+
+    class Kept:
+        async def keep(self, call: Any) -> None:
+            pass
+
+    async def go() -> list[str]:
+        go_on = [asyncio.Event() for _ in range(3)]
+        held = Listener(wait_for=go_on[2])
+        line, journal = Line(1), cast(Journal, Kept())
+        asked = Journalled(held, journal, "m", "s", "f", {}, Budget(), line, lambda tokens: None)
+
+        async def row(turn: int) -> None:
+            begin_row(f"row {turn}", turn)
+            if turn < 2:
+                await go_on[turn].wait()
+            await asked.chat(user(f"row {turn}"))
+
+        tasks = [asyncio.create_task(row(turn)) for turn in range(3)]
+        for event in (go_on[1], go_on[0], go_on[2]):
+            for _ in range(5):
+                await asyncio.sleep(0)
+            event.set()
+        await asyncio.gather(*tasks)
+        return held.heard
+
+    assert asyncio.run(go()) == ["row 2", "row 0", "row 1"]
+
+
+def test_a_search_has_more_rounds_where_a_trace_changes_its_mind_more_often() -> None:
     search = RetroSearch(Listener(), MathEqual())
-    thinking = "It is 3.\n\n" + "".join(f"{word}, no.\n\n" for word in TRANSITIONS[:4])
-    assert [search.rounds({"thinking": t}) for t in (thinking, "It is 3.", " ", None)] == [4, 0, 0, 0]
+    traces = ["It is 3." + f"\n\n{TRANSITIONS[0]}, no." * n for n in range(5)]
+    found = [search.rounds({"thinking": thinking}) for thinking in (None, *traces)]
+    assert found[:2] == [0, 0] and found[1:] == sorted(set(found))
 
 
 def test_rows_are_put_in_order_some_at_a_time() -> None:

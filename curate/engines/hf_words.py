@@ -8,6 +8,7 @@ from typing import Any
 
 SEAM = 4  # tokens decoded along with what follows them: what a token looks like may depend on those before it
 _PART = "\ufffd"  # stands for bytes that are no whole character
+_LISTS = 64  # of strings, for which it is known what can end them
 
 
 class Words:
@@ -29,6 +30,8 @@ class Words:
 
     def can_end(self, token: int, strings: tuple[str, ...]) -> bool:
         """Whether one of the strings may end in this token, whatever stands before it; mostly none does."""
+        if len(self._can_end) > _LISTS:
+            self._can_end.clear()
         known = self._can_end.setdefault(strings, {})
         if (can := known.get(token)) is None:
             can = known[token] = self._ends(token, strings)
@@ -37,7 +40,7 @@ class Words:
     def _ends(self, token: int, strings: tuple[str, ...]) -> bool:
         head, both = self.text(self._letter), self.text([*self._letter, token])
         said = both[len(head) :]
-        if not said or _PART in said or not both.startswith(head):
+        if not said or _PART in "".join((said, *strings)) or not both.startswith(head):
             return True  # it may be a part of a character, or look otherwise behind others
         return any(
             string in said or any(string.endswith(said[: i + 1]) for i in range(len(said)))

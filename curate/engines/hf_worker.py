@@ -146,11 +146,11 @@ class Worker(threading.Thread):
         return new
 
     def give_back(self, rows: Sequence[Draw]) -> None:
-        """Let rows of the batch wait again."""
+        """Let rows of the batch wait again, before those that came later."""
         gone = set(map(id, rows))
         self._batch = [job for job in self._batch if id(job) not in gone]
         with self._changed:
-            self._waiting += rows
+            self._waiting = [*rows, *self._waiting]
 
     def _take(self, kind: type[Job], most: int) -> list[Job]:
         """Waiting jobs of one kind, up to `most`, as many as fit together.
