@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from curate.aliases import ALIASES
-from curate.columns import Function, schema_after
+from curate.columns import Function, expression, schema_after
 from curate.errors import InputError
 from curate.golds import answerless, other_columns
 from curate.parts import count
@@ -22,7 +22,7 @@ def check_answers(steps: Sequence[Step | Function], rows: Path) -> None:
 
     Where unjudged traces may stay, or something else than a gold judges them, nothing is refused.
     """
-    if found := _closed(steps):
+    if answerless(rows) == count(rows) and (found := _closed(steps)):
         verifier, by = found
         refuse_without_answers(rows, f"{verifier} judges nothing without one, so {by} would drop every trace")
 
@@ -60,10 +60,13 @@ def _is_silent(verifier: Verifier, silent: dict[str, bool]) -> bool:
 
 
 def _drops(step: Filter) -> bool:
-    """Whether it gives a reason where nobody had a gold to judge by."""
+    """Whether it gives a reason where nobody had a gold to judge by, and nothing else is known of a row."""
     verdict = dict.fromkeys(VERDICT.to_schema()) | {"why": "no_gold"}
-    rows = pl.DataFrame({c: [verdict] for c in step.columns}, schema=dict.fromkeys(step.columns, VERDICT))
-    return rows.select(step.expr()).item() is not None  # type: ignore[attr-defined]
+    rows = pl.LazyFrame({c: [verdict] for c in step.columns}, schema=dict.fromkeys(step.columns, VERDICT))
+    try:
+        return expression(step, rows).select("why").collect().item() is not None
+    except pl.exceptions.PolarsError:  # it also looks at a column that it does not name in `reads`
+        return False
 
 
 def _leaves(function: Function, column: str, have: dict[str, Any]) -> bool:

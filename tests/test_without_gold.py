@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from curate.methods.distribution_aligned import distribution_aligned
 from curate.methods.guidance_on_demand import guidance_on_demand
 from curate.methods.parallel_teachers import parallel_teachers
 from curate.methods.retro_search import retro_search
+from curate.step import Filter
 from curate.verifiers.agree import Agree
 from curate.verifiers.choice import Choice
 from curate.verifiers.decided import Decided
@@ -100,6 +102,44 @@ def believes(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 def drop(name: str) -> Failed:
     return Failed(name, abstained="drop")
+
+
+@dataclass(frozen=True)
+class AlsoLooksAt(Filter):
+    """Says of less than it looks at that it reads it."""
+
+    looks: pl.Expr
+    reads = ("math_equal",)
+
+    def expr(self) -> pl.Expr:
+        unjudged = pl.col("math_equal").struct.field("passed").is_null()
+        return pl.when(unjudged & self.looks).then(pl.lit("unjudged"))
+
+
+@pytest.mark.parametrize("answer", [None, "4"])
+@pytest.mark.parametrize(
+    "looks", [pl.col("response").str.len_chars() > 999, (pl.col("sample") > 0).any().over("problem_id")]
+)
+def test_a_filter_that_looks_at_more_than_it_reads_is_not_judged_beforehand(
+    looks: pl.Expr, answer: str | None, tmp_path: Path
+) -> None:
+    rows = sums(response=["4"] * 3, answer=pl.Series([answer] * 3, dtype=pl.String))
+    pipeline = curate.Pipeline(rows, [MathEqual(), AlsoLooksAt(looks)])
+    assert pipeline.plan().read == 3
+    assert len(pipeline.run(tmp_path / "run").traces.collect()) == 3
+
+
+def test_where_a_row_has_an_answer_no_filter_is_tried_beforehand(tmp_path: Path) -> None:
+    tried: list[str] = []
+
+    def notes(why: pl.Series) -> pl.Series:
+        tried.extend(why)
+        return pl.Series([None] * len(why), dtype=pl.String)
+
+    steps = [MathEqual(), AlsoLooksAt(pl.col("math_equal").struct.field("why").map_batches(notes).is_null())]
+    rows = sums(response=["4"] * 3, answer=["4", None, None])
+    curate.Pipeline(rows, steps).plan()
+    assert "no_gold" not in tried
 
 
 @pytest.mark.parametrize(
