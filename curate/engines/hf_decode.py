@@ -16,6 +16,7 @@ from curate.engines.hf_words import SEAM, Words
 from curate.engines.sampling import cut_at, stop_in
 from curate.errors import CallFailed
 
+_FREE = {True: 4, False: 16}  # one place in so many: where to read new rows took a pass of its own, or not
 _PASS = {"cpu": 64, "cuda": 1 << 14}  # tokens: to read so many more costs as much as another pass
 
 
@@ -198,13 +199,12 @@ class Source(Protocol):
 
 
 def decode(batch: Batch, source: Source) -> None:
-    """Draw until every row is answered. Waiting rows come in once a quarter of the places is free.
+    """Draw until every row is answered. Waiting rows come in once enough places are free.
 
-    That is because to read them takes a pass of its own. Where those that came last took none, a 16th does.
     Nobody knows beforehand how long answers become: where the cache outgrows its memory, the rows that have
     drawn least are given back, to be drawn again when there is room.
     """
-    share = 4
+    took_a_pass = True
     with torch.inference_mode():
         while batch.rows and not source.closing:
             batch.step()
@@ -212,9 +212,9 @@ def decode(batch: Batch, source: Source) -> None:
                 source.give_back(batch.shed(source.capacity(2 * batch.width)))
             places = source.capacity(2 * batch.width)  # room to double in
             free = places - len(batch.rows)
-            enough = batch.rows and free >= max(1, places // share)
+            enough = batch.rows and free >= max(1, places // _FREE[took_a_pass])
             if enough and batch.can_join and (new := source.more(free)):
-                share = 4 if batch.let_in(new) else 16
+                took_a_pass = batch.let_in(new)
     for row in batch.rows:
         row.future.cancel()
 
