@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json as json_library
 from pathlib import Path
-from typing import Annotated, Literal
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from curate.pipeline import Pipeline
 
 
 def publish_(
@@ -38,6 +42,19 @@ def publish_(
     from curate.run import Run
 
     print(Run(run).publish(folder, form=form, push_to=push_to_hub, private=private, dry_run=dry_run))
+
+
+def check_publish_to(pipeline: Pipeline, out: Path, folder: Path) -> None:
+    """Refuse before anything is paid for what `publish` would refuse of this folder when all is paid."""
+    from curate.publish import check_place
+    from curate.record import begun_as, recipe
+
+    asked = {}
+    if (folder / "recipe.json").exists():
+        with TemporaryDirectory(prefix="curate-read-") as scratch:
+            asked = recipe(pipeline, pipeline.problems.load(Path(scratch)).revision)
+        asked |= {"run": out.resolve().name, "begun_as": begun_as(out, asked)}
+    check_place(folder, asked)
 
 
 def eval_(

@@ -126,6 +126,8 @@ def run(
     if max_samples is not None:
         pipeline = pipeline.head(max_samples)
     price = _price(price_in, price_out)
+    if publish_to is not None:
+        after.check_publish_to(pipeline, out, publish_to)
     if dry_run:
         print(pipeline.plan(out, price=price))
         return

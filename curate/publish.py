@@ -97,11 +97,10 @@ def publish(
         raise UserError("private is said of a dataset on the Hub, but nothing is pushed there; give push_to")
     if not dry_run:
         shards.settle(out)
-    shards.check_folder(out, split)
+    check_place(out, recipe or {}, split)
     columns = _columns(lazy.collect_schema(), form)
     published = {"name": name or out.resolve().name, "form": form, "split": split}
     recipe = {**_public(recipe or {}), "published": published}
-    shards.check_same_run(out, recipe)
     with shards.building(out) as building:
         facts = _write_data(lazy.select(columns), building, split)
         _write_papers(building, out / "README.md", block(facts, recipe, funnel, ledger), facts, recipe)
@@ -111,6 +110,12 @@ def publish(
     if push_to and not dry_run:
         push(done, api)
     return done
+
+
+def check_place(out: Path, recipe: Mapping[str, Any], split: str = "train") -> None:
+    """InputError where the folder holds something else, or the publication of another run than this one's."""
+    shards.check_folder(out, split)
+    shards.check_same_run(out, _public(recipe))
 
 
 def _check_names(split: str, push_to: str | None) -> None:

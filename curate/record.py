@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 PACKAGES = ("torch", "transformers", "datasets", "polars", "duckdb", "math-verify", "sympy", "vllm", "ray")
 
+BEGUN = "choose another folder, or delete it if the answers beside it are this recipe's: they are kept"
+
 
 def recipe(pipeline: Pipeline, revision: str) -> dict[str, Any]:
     """All that is needed to ask the same again: source, steps with fields and fingerprints, versions.
@@ -70,6 +72,18 @@ def _versions() -> Iterator[tuple[str, str]]:
             continue
 
 
+def begun_as(out: Path, asked: dict[str, Any]) -> str:
+    """What tells the run in this folder from all others: a hash of what was first asked here.
+
+    It stays when the folder moves, its input grows or its settings change.
+    """
+    path = out / "begun.json"
+    begun = read_json(path, is_recipe, BEGUN) if path.exists() else {}
+    source = {k: v for k, v in asked["source"].items() if k not in ("source", "bad_rows")}
+    steps = [step.get("fingerprint", step) for step in asked["steps"]]
+    return str(begun.get("begun_as") or content_hash(source, asked["revision"], steps))
+
+
 def recorded(step: Any) -> dict[str, Any]:
     if isinstance(step, Step):
         return {**describe(step), "fingerprint": step.fingerprint}
@@ -96,11 +110,7 @@ def check_recipe(pipeline: Pipeline, out: Path) -> None:
     path = out / "begun.json"
     if not path.exists():
         return
-    begun = read_json(
-        path,
-        is_recipe,
-        "choose another folder, or delete it if the answers beside it are this recipe's: they are kept",
-    )
+    begun = read_json(path, is_recipe, BEGUN)
     was, names = begun["source"], {step_of(s) for s in begun["steps"]}
     if names and pipeline.steps and not names & {step_name(s) for s in pipeline.steps}:
         raise InputError(

@@ -172,35 +172,44 @@ def check_folder(out: Path, split: str) -> None:
 def check_same_run(out: Path, recipe: Mapping[str, Any]) -> None:
     """Raise InputError where a publication would take the place of another run's.
 
-    It is another's if the run's folder had another name, or if other data were read under another name. What
-    a recipe does not say is not compared.
+    A run is known by `begun_as`, wherever its folder goes and however it grows. Where one of the two does not
+    say it, the same run has the same steps, and read the same data or what has the same name. What a recipe
+    does not say at all is not compared.
     """
     found = [p for p in (out / READY / "recipe.json", out / "recipe.json") if p.exists()]
     try:
         published = json.loads(found[0].read_text(encoding="utf-8")) if found else {}
     except ValueError:  # damaged: it is written anew
         return
-    was, now = _whose(published), _whose(recipe)
-    differs = {key for key in was.keys() & now.keys() if was[key] != now[key]}
-    if "run" in differs or {"read from", "revision"} <= differs:
+    if not _is_same_run(published, recipe):
+        was, now = _said(published), _said(recipe)
+        this = f"; this is {now}" if was != now else ", as this one, but other steps or data"
         raise InputError(
-            f"{out} holds what another run published ({_said(was)}; this is {_said(now)}); publish to "
-            "another folder, or delete that one first"
+            f"{out} holds what another run published ({was}{this}); publish to another folder, or delete "
+            "that one first"
         )
 
 
-def _whose(recipe: Any) -> dict[str, str]:
-    """What tells one run from another: its folder's name, what it read, and the hash of that."""
-    match recipe:
-        case {"source": {"source": [*given]}, "revision": str(revision)}:
-            names = " and ".join(name if isinstance(name, str) else "a table" for name in given)
-            run = {"run": str(recipe["run"])} if "run" in recipe else {}
-            return {**run, "read from": names, "revision": revision}
-    return {}
+def _is_same_run(published: Any, recipe: Mapping[str, Any]) -> bool:
+    match published, recipe:
+        case {"begun_as": was, "source": {"source": [*_]}}, {"begun_as": now}:
+            return bool(was == now)
+        case (
+            {"source": {"source": [*was]}, "revision": was_hash, "steps": [*was_steps]},
+            {"source": {"source": [*now]}, "revision": now_hash, "steps": [*now_steps]},
+        ):
+            return _identity(was_steps) == _identity(now_steps) and (was == now or was_hash == now_hash)
+    return True
 
 
-def _said(whose: Mapping[str, str]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in whose.items() if key != "revision")
+def _identity(steps: list[Any]) -> list[Any]:
+    return [s.get("fingerprint", s) if isinstance(s, Mapping) else s for s in steps]
+
+
+def _said(recipe: Mapping[str, Any]) -> str:
+    names = [name if isinstance(name, str) else "a table" for name in recipe["source"]["source"]]
+    run = f"run {recipe['run']}, " if "run" in recipe else ""
+    return f"{run}read from {' and '.join(names)}"
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from curate.journal import Journal, damage
 from curate.parts import disk_trouble, disk_trouble_in_one_sentence, whole, write_json
 from curate.pool import Pool
 from curate.read import Loaded
-from curate.record import check_recipe, files_of, recipe
+from curate.record import begun_as, check_recipe, files_of, recipe
 from curate.remember import GO_ON, Memory
 from curate.stages import Walk
 from curate.step import Step
@@ -79,6 +79,7 @@ def at_work(
         loaded = pipeline.problems.load(out / "scratch")
         check_answers(pipeline.steps, loaded.rows)  # before the folder is bound to this source
         asked = recipe(pipeline, loaded.revision)
+        asked["begun_as"] = begun_as(out, asked)
         write_json(out / "begun.json", {**asked, "files": files_of(pipeline)})
         doors = stack.enter_context(Doors(pipeline.steps))
         memory = Memory(out, out / "scratch", journal, pool, budget, doors)

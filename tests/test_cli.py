@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -445,18 +446,31 @@ def test_a_folder_of_another_recipe(
     assert "another recipe" in said and "other.jsonl" in said
 
 
-def test_publishing_a_run_again_is_fine_and_over_another_run_is_refused(
+def test_a_run_that_moved_grew_or_was_set_anew_is_published_again_and_over_another_run_is_refused(
     recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first, second, out = (tmp_path / name for name in ("first", "second", "set"))
-    for run, n in ((first, 4), (second, 5)):
-        main(["run", str(recipe), "--problems", str(problems), "--n", str(n), "--out", str(run)])
-    for _ in range(2):
-        main(["publish", str(first), str(out)])
+    tried, final, other, out = (tmp_path / name for name in ("try", "final", "there/final", "set"))
+
+    def run(folder: Path, n: int, *more: str) -> list[str]:
+        flags = ["--problems", str(problems), "--n", str(n), "--out", str(folder), *more]
+        return ["run", str(recipe), *flags]
+
+    main(run(tried, 4, "--publish-to", str(out)))
+    main(run(tried, 5, "--publish-to", str(out)))
+    tried.rename(final)
+    main(["publish", str(final), str(out)])
+    with problems.open("a") as file:
+        file.write('{"question": "d", "answer": "3"}\n')
+    main(run(final, 5, "--publish-to", str(out)))
     capsys.readouterr()
-    said = refused(capsys, "publish", second, out)
-    assert "set holds what another run published (run first, read from problems.jsonl; this is run s" in said
+    main(run(other, 5))
+    capsys.readouterr()
+    said = refused(capsys, "publish", other, out)
+    assert "set holds what another run published (run final, read from problems.jsonl, as this one, " in said
     assert said.endswith("; publish to another folder, or delete that one first")
+    shutil.rmtree(other)
+    assert refused(capsys, *run(other, 5, "--publish-to", str(out))) == said
+    assert not other.exists(), "it is refused before anything is paid for"
 
 
 def test_two_runs_on_one_folder(

@@ -233,22 +233,31 @@ def test_a_shard_of_another_split_is_never_lost(tmp_path: Path) -> None:
 
 
 def test_the_set_of_another_run_is_never_replaced(tmp_path: Path) -> None:
-    """Of the same run is what has its name, and read the same data or the same path, however far."""
+    """Where no recipe says as what it was begun: steps, and the data or the name of what was read."""
     out, mine = tmp_path / "set", {**RECIPE, "run": "sampled", "source": {"source": ["a.jsonl"]}}
     publish(table(), out, recipe=mine)
     before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
-    others = {**mine, "run": "curated"}, {**mine, "source": {"source": ["b.jsonl"]}, "revision": "def"}
-    said = r"another run published \(run \w+, read from a.jsonl; this is run \w+, read from [ab].jsonl\); "
+    others = {**mine, "steps": []}, {**mine, "source": {"source": ["b.jsonl"]}, "revision": "def"}
+    said = r"another run published \(run sampled, read from a.jsonl(, as this one, but|; this is .*b.json)"
     for other, dry_run in itertools.product(others, (True, False)):
         with pytest.raises(InputError, match=said):
             publish(table(6), out, recipe=other, dry_run=dry_run)
     assert before == {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
     grown = {**mine, "source": {"source": ["a.jsonl"], "problems": 9}, "revision": "def"}
-    moved = {**grown, "source": {"source": ["there/a.jsonl"]}, "steps": []}
-    for same in (grown, moved, {k: v for k, v in grown.items() if k != "run"}):
+    moved = {**grown, "source": {"source": ["there/b.jsonl"]}, "run": "final"}
+    for same in (grown, moved, {k: v for k, v in moved.items() if k != "run"}):
         assert publish(table(6), out, recipe=same).rows == 6
     (out / "recipe.json").write_text("{")
     assert publish(table(6), out, recipe=others[0]).rows == 6, "a recipe that cannot be read says nothing"
+
+
+def test_a_run_is_known_by_what_it_was_begun_as(tmp_path: Path) -> None:
+    out, mine = tmp_path / "set", {**RECIPE, "run": "try", "begun_as": "1", "source": {"source": ["a.jsonl"]}}
+    publish(table(), out, recipe=mine)
+    with pytest.raises(InputError, match="holds what another run published"):
+        publish(table(6), out, recipe={**mine, "begun_as": "2"})
+    set_anew = {**mine, "run": "final", "steps": [], "revision": "def"}
+    assert publish(table(6), out, recipe=set_anew).rows == 6
 
 
 def test_a_readme_alone_becomes_the_head_of_the_card(tmp_path: Path) -> None:
