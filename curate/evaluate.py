@@ -20,7 +20,7 @@ from curate.sample import Sample
 from curate.schema import PROBLEM, SAMPLED
 from curate.step import Engine, Verifier
 from curate.verifiers.math_equal import MathEqual
-from curate.without_gold import refuse_without_answers
+from curate.without_gold import check_golds_of
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,7 @@ def _problems_of(source: Source, judge: Verifier) -> Source:
     """
     with tempfile.TemporaryDirectory(prefix="curate-eval-") as folder:
         loaded = source.load(Path(folder))
-        if judge.needs_gold:
-            refuse_without_answers(loaded.rows, f"{judge.name} judges nothing without one")
+        check_golds_of(judge, loaded.rows)
         rows = pl.read_parquet(loaded.rows, columns=list(PROBLEM))
     return read(rows.unique("problem_id", keep="first", maintain_order=True))
 

@@ -6,7 +6,6 @@ the pipeline passes it; the others may say that it is not for them.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -76,11 +75,12 @@ def _given(verifier: Verifier, rows: Any, waiting: dict[int, dict[str, Any]]) ->
 def report(
     rows: Path, revision: str, verifiers: Sequence[Verifier], kept: Path, pool: Callable[[], Pool | Cluster]
 ) -> None:
-    """Warn of the golds that no verifier reads, in one sentence, and keep the list of them in `kept`.
+    """Warn of the golds that no verifier reads, in one sentence, and keep the list of them in `kept`. Rows
+    without an answer are not among those that are counted.
 
     The same golds under the same verifiers are not judged twice. pool: started where there is work.
     """
-    if not verifiers or warn_without_answers(verifiers, rows):
+    if not verifiers:
         return
     asked = content_hash(revision, *(v.fingerprint for v in verifiers))
     if not kept.exists() or pl.read_parquet_metadata(kept).get("asked") != asked:
@@ -88,7 +88,7 @@ def report(
         with whole(kept) as path:
             found.write_parquet(path, metadata={"asked": asked, "golds": str(golds)})
     found, golds = pl.read_parquet(kept), int(pl.read_parquet_metadata(kept)["golds"])
-    said = found.filter(_said())  # rows without an answer have been counted above
+    said = found.filter(answered())
     if len(said):
         words = Counter(why.split("; ")[0].split(": ")[1] for why in said["why"])
         kinds = ", ".join(f"{n:,} {word}" for word, n in words.most_common())
@@ -99,35 +99,6 @@ def report(
         )
 
 
-def _said() -> pl.Expr:
+def answered() -> pl.Expr:
+    """Whether there is an answer, and not an empty one."""
     return pl.col("answer").str.strip_chars().fill_null("") != ""
-
-
-def answerless(rows: Path) -> int:
-    """How many rows have no answer, or an empty one."""
-    return int(pl.scan_parquet(rows).select(_said().not_().sum()).collect().item())
-
-
-def other_columns(rows: Path) -> str:
-    """The names of the input's columns that were not understood, as far as its first rows have them."""
-    table = pl.scan_parquet(rows).select("extra").head(100).collect()
-    others = {name for extra in table["extra"] for name in json.loads(extra)}
-    return ", ".join(sorted(others - {"delimiters"})) or "none"
-
-
-def warn_without_answers(verifiers: Sequence[Verifier], rows: Path) -> bool:
-    """Say in one sentence how many rows have no answer; whether none has one.
-
-    That is most often a column of another name. verifiers: those that would compare with it.
-    """
-    read, without = count(rows), answerless(rows)
-    if 0 < without < read:
-        names = ", ".join(dict.fromkeys(v.name for v in verifiers))
-        logger.warning(f"{without:,} of {read:,} rows have no answer: {names} cannot judge their traces")
-    elif without:
-        logger.warning(
-            "no row has an answer, so nothing can be judged against one; the input's columns are, besides "
-            f"those understood, {other_columns(rows)}; name the column with answer=…, on the command line as "
-            "FILE?answer=…"
-        )
-    return without == read

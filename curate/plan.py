@@ -16,7 +16,6 @@ from curate.budget import Prices
 from curate.columns import is_door, role, schema_after, step_name
 from curate.errors import UserError
 from curate.estimate import Kept, estimate
-from curate.golds import warn_without_answers
 from curate.journal import Journal
 from curate.parts import count
 from curate.pool import Pool
@@ -26,8 +25,8 @@ from curate.sample import Sample
 from curate.schema import ROW
 from curate.site import check_folder, said_prices
 from curate.stages import Walk
-from curate.step import Step, Verifier
-from curate.without_gold import check_answers
+from curate.step import Step
+from curate.without_gold import check_answers, warn_without_answers
 
 if TYPE_CHECKING:
     from curate.pipeline import Pipeline
@@ -158,8 +157,7 @@ def make_plan(pipeline: Pipeline, out: Path, price: Prices = None) -> Plan:
     ):
         loaded = pipeline.problems.load(Path(folder))
         check_answers(pipeline.steps, loaded.rows)
-        if judges := [s for s in pipeline.steps if isinstance(s, Verifier) and s.reflexive]:
-            warn_without_answers(judges, loaded.rows)
+        warn_without_answers(pipeline.steps, loaded.rows)
         # a door opens only where nothing is new, so no pool is ever started
         memory = Memory(out, Path(folder), journal, Pool)
         walk = Walk(memory, loaded.rows, pl.scan_parquet(loaded.rows))

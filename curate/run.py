@@ -22,6 +22,7 @@ from curate.schema import DROPPED, REWRITTEN, ROW, SAMPLED
 from curate.site import Site, at_work, write_ledger
 from curate.stages import FUNNEL
 from curate.step import Verifier
+from curate.without_gold import warn_without_answers
 
 if TYPE_CHECKING:
     from curate.pipeline import Pipeline
@@ -157,8 +158,9 @@ def execute(pipeline: Pipeline, out: Path, budget: Budget, price: Prices, ray: i
     with at_work(pipeline, out, budget, price, ray) as site:
         warn_of_other_tables(pipeline, out)
         loaded, walk = site.loaded, site.walk
-        judges = [s for s in pipeline.steps if isinstance(s, Verifier) and s.reflexive]
-        golds.report(loaded.rows, loaded.revision, judges, out / "golds.parquet", walk.memory.pool)
+        if not warn_without_answers(pipeline.steps, loaded.rows):
+            judges = [s for s in pipeline.steps if isinstance(s, Verifier) and s.reflexive]
+            golds.report(loaded.rows, loaded.revision, judges, out / "golds.parquet", walk.memory.pool)
         if loaded.unreadable is not None:
             walk.dropped.append(loaded.unreadable)
         rows = count(loaded.rows)

@@ -1,7 +1,9 @@
-"""Rows without a gold answer are refused, before any work, where no trace could be judged or kept."""
+"""Rows without a gold answer: counted where a verifier needs one, refused where no trace could be kept."""
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,12 @@ import polars as pl
 from curate.aliases import ALIASES
 from curate.columns import Function, expression, schema_after
 from curate.errors import InputError
-from curate.golds import answerless, other_columns
+from curate.golds import answered
 from curate.parts import count
 from curate.schema import VERDICT
 from curate.step import Filter, Step, Verifier
+
+logger = logging.getLogger(__name__)
 
 
 def check_answers(steps: Sequence[Step | Function], rows: Path) -> None:
@@ -22,20 +26,47 @@ def check_answers(steps: Sequence[Step | Function], rows: Path) -> None:
 
     Where unjudged traces may stay, or something else than a gold judges them, nothing is refused.
     """
-    if answerless(rows) == count(rows) and (found := _closed(steps)):
+    read, without = _counted(rows)
+    if read == without and (found := _closed(steps)):
         verifier, by = found
-        refuse_without_answers(rows, f"{verifier} judges nothing without one, so {by} would drop every trace")
+        so = f"{verifier} judges nothing without one, so {by} would drop every trace"
+        raise InputError(_none(rows, so))
 
 
-def refuse_without_answers(rows: Path, so: str) -> None:
-    """Raise InputError where none of these rows has an answer. so: what comes of it."""
-    if answerless(rows) == (read := count(rows)):
-        looked = ", ".join(("answer", *ALIASES["answer"]))
-        raise InputError(
-            f"none of the {read:,} rows read has an answer, and {so}; I looked for the columns {looked}, and "
-            f"those not understood are {other_columns(rows)}; name the column with answer=…, on the command "
-            "line as FILE?answer=…"
-        )
+def check_golds_of(judge: Verifier, rows: Path) -> None:
+    """Raise InputError where no row has an answer, and the judge needs one."""
+    read, without = _counted(rows)
+    if read == without and judge.needs_gold:
+        raise InputError(_none(rows, f"{judge.name} judges nothing without one"))
+
+
+def warn_without_answers(steps: Sequence[Step | Function], rows: Path) -> bool:
+    """Say in one sentence how many rows have no answer, where a verifier needs one; whether none has one."""
+    read, without = _counted(rows)
+    names = dict.fromkeys(s.name for s in steps if isinstance(s, Verifier) and s.needs_gold)
+    if without and names:
+        so = f"{', '.join(names)} cannot judge their traces"
+        few = f"{without:,} of {read:,} rows have no answer: {so}"
+        logger.warning(_none(rows, so) if without == read else few)
+    return without == read
+
+
+def _counted(rows: Path) -> tuple[int, int]:
+    """How many rows there are, and how many of them have no answer, or an empty one."""
+    without = pl.scan_parquet(rows).select(answered().not_().sum()).collect().item()
+    return count(rows), int(without)
+
+
+def _none(rows: Path, so: str) -> str:
+    """That no row has an answer, and what may be done. That is most often a column of another name."""
+    table = pl.scan_parquet(rows).select("extra").head(100).collect()
+    others = {name for extra in table["extra"] for name in json.loads(extra)} - {"delimiters"}
+    return (
+        f"none of the {count(rows):,} rows read has an answer, and {so}; I looked for the columns "
+        f"{', '.join(('answer', *ALIASES['answer']))}, and those not understood are "
+        f"{', '.join(sorted(others)) or 'none'}; name the column with answer=…, on the command line as "
+        "FILE?answer=…"
+    )
 
 
 def _closed(steps: Sequence[Step | Function]) -> tuple[str, str] | None:

@@ -163,7 +163,8 @@ def test_a_gold_column_that_is_not_understood_is_said_by_plan_and_run(
         caplog.clear()
         go(tmp_path / "run")
         [said] = [r.getMessage() for r in caplog.records]
-        assert said.startswith("no row has an answer") and ", golden; name the column with answer=" in said
+        assert said.startswith("none of the 2 rows read has an answer, and math_equal cannot judge their")
+        assert "those not understood are golden; name the column with answer=" in said
     caplog.clear()
     curate.Pipeline(curate.read(rows, answer="golden"), [MathEqual()]).plan()
     assert not caplog.records

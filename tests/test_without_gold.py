@@ -27,6 +27,7 @@ from curate.methods.retro_search import retro_search
 from curate.step import Filter
 from curate.verifiers.agree import Agree
 from curate.verifiers.choice import Choice
+from curate.verifiers.code_tests import CodeTests
 from curate.verifiers.decided import Decided
 from curate.verifiers.exact import Exact
 from curate.verifiers.json_equal import JsonEqual
@@ -174,6 +175,29 @@ def test_a_filter_that_would_drop_every_trace_is_found(steps: list[Any], tmp_pat
 def test_what_does_without_golds_goes_on(make: Callable[[], list[Any]], tmp_path: Path) -> None:
     done = curate.Pipeline(sums(response=["4"] * 3), make()).run(tmp_path / "run")
     assert len(done.traces.collect()) == 3
+
+
+@pytest.mark.parametrize("answer", [None, "4"])
+@pytest.mark.parametrize(
+    ("make", "needs"),
+    [
+        (lambda: judge(after=()), True),
+        (lambda: CodeTests(), True),
+        (lambda: soft(), True),
+        (lambda: soft(gold=False), False),
+        (lambda: JsonEqual(), True),
+        (lambda: JsonEqual(schema='{"type": "integer"}'), False),
+        (lambda: Agree(), False),
+    ],
+)
+def test_rows_without_an_answer_are_told_of_where_a_verifier_needs_one(
+    make: Callable[[], Any], needs: bool, answer: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = sums(response=["4"] * 3, answer=pl.Series([answer, None, ""], dtype=pl.String))
+    step = make()
+    curate.Pipeline(rows, [step]).plan()
+    begin = "2 of 3 rows have no answer: " if answer else "none of the 3 rows read has an answer, and "
+    assert [m.startswith(f"{begin}{step.name} cannot judge their") for m in caplog.messages] == [True] * needs
 
 
 ENGINE = Scripted(script=["x"])
