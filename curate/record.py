@@ -51,7 +51,10 @@ def recipe(pipeline: Pipeline, revision: str) -> dict[str, Any]:
 
 def _earlier(given: Any) -> list[dict[str, Any]]:
     """The run whose table, or whose published set, this input is; none where none can be read."""
-    path = Path(base) if isinstance(base := told(given)[0], str) else Path()
+    base = told(given)[0]
+    if not isinstance(base, str):  # a frame
+        return []
+    path = Path(base)
     folder = path.parent if path.name in ("live.parquet", "dropped.parquet") else path
     if folder == path and not (path / "data").is_dir():
         return []

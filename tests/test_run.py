@@ -578,6 +578,15 @@ def test_the_recipe_of_a_run_has_the_runs_whose_tables_it_read(tmp_path: Path) -
     assert [(e["run"], e["earlier"]) for e in last["earlier"]] == [("second", [before])], "a published set"
 
 
+def test_a_frame_has_no_run_before_it_wherever_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    road(Counting(), problems(5)).run(tmp_path / "first").publish(tmp_path / "set")
+    monkeypatch.chdir(tmp_path / "set")
+    assert "earlier" in curate.Pipeline(curate.read("."), []).run(tmp_path / "second").recipe
+    assert "earlier" not in road(Counting(), problems(5)).run(tmp_path / "third").recipe
+
+
 def test_sql_sees_the_tables(tmp_path: Path) -> None:
     run = road(Counting(), problems(5)).run(tmp_path / "run")
     [(live, dropped)] = run.sql("select (select count(*) from live), (select count(*) from dropped)").rows()
