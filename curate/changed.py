@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.columns import is_door, step_name
 from curate.errors import InputError
-from curate.identity import NOT_IDENTITY
+from curate.identity import NOT_IDENTITY, is_engine, uncounted
 from curate.parts import read_json
 from curate.record import is_recipe, recorded, step_of
+from curate.sample import Sample
 from curate.step import Step
 
 if TYPE_CHECKING:
@@ -60,23 +62,46 @@ def _changed(was: dict[str, Any], pipeline: Pipeline) -> list[str]:
     before, after = was["source"].get("problems"), pipeline.problems.problems
     found = [f"{before or 'all'} problems, now {after or 'all'}"] if before != after else []
     for step, then in _pairs(was["steps"], pipeline.steps):
-        old, new = _flat(step.name, then), _flat(step.name, recorded(step))
-        free = tuple(f"{step.name}.{field}" for field in step.not_identity)
-        same = then.get("fingerprint") == step.fingerprint
-        other = [k for k in old | new if old.get(k) != new.get(k) and (not same or k.startswith(free))]
-        found += [f"{k} {_cut(old.get(k))}, now {_cut(new.get(k))}" for k in other]
+        found += _other(step.name, step, then, recorded(step))
     return found
 
 
-def _flat(name: str, value: Any) -> dict[str, str]:
-    """The settings in what is recorded of a step, each under its path."""
-    if isinstance(value, dict):
-        inner = [(k, v) for k, v in value.items() if k not in ("fingerprint", "revision", *NOT_IDENTITY)]
-        return {path: said for k, v in inner for path, said in _flat(f"{name}.{k}", v).items()}
-    if isinstance(value, list) and any(isinstance(v, dict) for v in value):
-        return {path: said for i, v in enumerate(value) for path, said in _flat(f"{name}[{i}]", v).items()}
-    return {name: str(value)}
+def _other(path: str, thing: Any, was: Any, now: Any) -> Iterator[str]:
+    """Of what is recorded of a step, or of what is in it, each setting that is another one and counts.
+
+    thing: what `now` tells of, which knows what counts.
+    """
+    if was == now:
+        return
+    if isinstance(was or {}, dict) and isinstance(now or {}, dict) and (was or now):
+        was, now, free = was or {}, now or {}, _free(thing)
+        if not is_engine(thing) or was.get("fingerprint", was) != now.get("fingerprint", now):
+            for key in [k for k in was | now if k not in free]:
+                yield from _other(f"{path}.{key}", _inner(thing, key), was.get(key), now.get(key))
+    elif isinstance(was, list) and isinstance(now, list) and any(isinstance(v, dict) for v in was + now):
+        for i, (a, b) in enumerate(zip_longest(was, now)):
+            yield from _other(f"{path}[{i}]", _inner(thing, i), a, b)
+    else:
+        yield f"{path} {_cut(str(was))}, now {_cut(str(now))}"
 
 
-def _cut(said: str | None) -> str:
-    return f"{said[:57]}…" if said and len(said) > 60 else f"{said}"
+def _free(thing: Any) -> set[str]:
+    """What is recorded of a thing and does not count; of a sampler, how many rows are born of it does."""
+    if thing is None or is_engine(thing):
+        return {"fingerprint", "revision", "served", "replicas", *NOT_IDENTITY}
+    if isinstance(thing, Step):
+        return {"fingerprint", *uncounted(thing)} - ({"n"} if isinstance(thing, Sample) else set())
+    return set(uncounted(thing))
+
+
+def _inner(thing: Any, key: str | int) -> Any:
+    """What is recorded under this key, None where it is gone; all that an engine tells is its own."""
+    if is_engine(thing):
+        return thing
+    if isinstance(key, int):
+        return None if thing is None or key >= len(thing) else thing[key]
+    return thing.get(key) if isinstance(thing, Mapping) else getattr(thing, key, None)
+
+
+def _cut(said: str) -> str:
+    return f"{said[:57]}…" if len(said) > 60 else said

@@ -44,13 +44,18 @@ def describe(thing: Any, *, identity_only: bool = False) -> Any:
     if is_engine(thing):
         return {"engine": thing.fingerprint} if identity_only else thing.describe()
     if is_dataclass(thing) and not isinstance(thing, type):
-        is_step = hasattr(thing, "not_identity")
-        mine = thing.not_identity if is_step else tuple(NOT_IDENTITY)  # type: ignore[attr-defined]
-        skip = mine if identity_only else ("api_key",)
+        skip = uncounted(thing) if identity_only else ("api_key",)
         values = {f.name: getattr(thing, f.name) for f in fields(thing) if f.name not in skip}
+        is_step = hasattr(thing, "not_identity")
         head = {"step": thing.name, "version": thing.version} if is_step else {}  # type: ignore[attr-defined]
         return head | {k: describe(v, identity_only=identity_only) for k, v in values.items()}
     raise TypeError(f"a field of type {type(thing).__name__} has no stable fingerprint: {thing!r}")
+
+
+def uncounted(thing: Any) -> tuple[str, ...]:
+    """The fields that a fingerprint leaves out: of a step those it names, of a mapping or a list none."""
+    named: tuple[str, ...] = getattr(thing, "not_identity", tuple(NOT_IDENTITY))
+    return named if is_dataclass(thing) else ()
 
 
 def is_engine(thing: Any) -> bool:

@@ -19,15 +19,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import curate
+from curate.attempts import Attempts
 from curate.engines.scripted import Scripted
 from curate.errors import CallFailed, EngineDown, InputError, RunError, UserError
 from curate.filters.exact_duplicates import ExactDuplicates
 from curate.filters.failed import Failed
 from curate.filters.shortest_k import ShortestK
 from curate.filters.truncated import Truncated
+from curate.rewriters.difficulty_aware import DifficultyAware
+from curate.rewriters.retro_search import RetroSearch
 from curate.run import Run
 from curate.step import Completion, Filter, Rewriter, Score, Text, Verdict, Verifier
 from curate.verifiers.exact import Exact
+from curate.verifiers.math_equal import MathEqual
 
 
 @dataclass(frozen=True)
@@ -243,6 +247,40 @@ def test_tables_of_a_run_with_another_setting_are_told_before_they_go(
         f"{begin} all problems, now 2, shortest_k.k 1, now 2: they are written anew, {kept}"
     )
     assert said(2, keep=2).startswith(f"{begin} 2 problems, now all: they are written anew")
+
+
+def test_what_counts_for_a_fingerprint_is_another_setting_and_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def said(folder: str, *steps: Any) -> str:
+        caplog.clear()
+        rows = problems(2).with_columns(response=pl.lit("1"))
+        curate.Pipeline(rows, steps).run(tmp_path / folder)
+        return " | ".join(m for m in caplog.messages if "written anew" in m)
+
+    def written(**fields: Any) -> DifficultyAware:
+        return DifficultyAware(Scripted(script=["x"]), MathEqual(), **fields)
+
+    def searched(**fields: Any) -> RetroSearch:
+        return RetroSearch(Scripted(script=["x"]), MathEqual(timeout_s=fields.pop("s", 5.0)), **fields)
+
+    assert said("a", written(retries=3)) == ""
+    assert "difficulty_aware.retries 3, now 5: they are written anew (asked" in said("a", written(retries=5))
+    assert said("b", searched()) == "" == said("b", searched(window=2))
+    more = said("b", searched(n_rollouts=2, s=6.0))
+    assert "of a run with retro_search.verifier.timeout_s 5.0, now 6.0, retro_search.n_rollouts 1, n" in more
+    assert "window" not in more and said("b", searched(n_rollouts=2, s=6.0)) == ""
+
+    def asked(*names: str) -> Attempts:
+        return Attempts(tuple(Scripted(name, script=["1"]) for name in names), verifier=Exact(), n=1)
+
+    def drawn(*names: str) -> str:
+        caplog.clear()
+        curate.Pipeline(problems(2), [asked(*names)]).run(tmp_path / "c")
+        return " | ".join(m for m in caplog.messages if "written anew" in m)
+
+    assert drawn("a", "b") == "" and "attempts.engine[1].model b, now c: they" in drawn("a", "c")
+    assert "attempts.engine[1].engine scripted, now None, attempts.engine[1].model c, now None" in drawn("a")
 
 
 def test_a_second_run_asks_nothing_and_writes_the_same_bytes(tmp_path: Path) -> None:
