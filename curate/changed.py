@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
+from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,7 @@ def _other(path: str, thing: Any, was: Any, now: Any) -> Iterator[str]:
         for i, (a, b) in enumerate(zip_longest(was, now)):
             yield from _other(f"{path}[{i}]", _inner(thing, i), a, b)
     else:
-        yield f"{path} {_cut(str(was))}, now {_cut(str(now))}"
+        yield f"{path} {', now '.join(_cut(str(was), str(now)))}"
 
 
 def _free(thing: Any) -> set[str]:
@@ -103,5 +104,10 @@ def _inner(thing: Any, key: str | int) -> Any:
     return thing.get(key) if isinstance(thing, Mapping) else getattr(thing, key, None)
 
 
-def _cut(said: str) -> str:
-    return f"{said[:57]}…" if len(said) > 60 else said
+def _cut(*said: str) -> list[str]:
+    """Each as one line with room for 60 characters: of long ones those about where they part."""
+    lines = [text.replace("\n", "\\n") for text in said]
+    part = len(commonprefix(lines))
+    begin = part - 20 if part > 40 and len(max(lines, key=len)) > 60 else 0
+    shown = [line[begin:] for line in lines]
+    return ["…" * (begin > 0) + (f"{text[:57]}…" if len(text) > 60 else text) for text in shown]

@@ -249,6 +249,36 @@ def test_tables_of_a_run_with_another_setting_are_told_before_they_go(
     assert said(2, keep=2).startswith(f"{begin} 2 problems, now all: they are written anew")
 
 
+LONG = "{question}" * 8
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        ("Q: {question}", "P: {question}", "Q: {question}, now P: {question}"),
+        ("{question}" + "x" * 60, "{question}y", f"{{question}}{'x' * 47}…, now {{question}}y"),
+        (
+            "{question}" * 8 + "?",
+            "{question}" * 8 + "!",
+            "…" + "{question}" * 2 + "?, now …{question}{question}!",
+        ),
+        (
+            "{question}" * 8,
+            "{question}" * 8 + "\nso",
+            r"…{question}{question}, now …{question}{question}\nso",
+        ),
+    ],
+)
+def test_of_long_settings_it_is_shown_where_they_part(
+    was: str, now: str, said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for prompt in (was, now):
+        teacher = curate.Sample(Scripted(script=["1"]), prompt=prompt)
+        curate.Pipeline(problems(1), [teacher]).run(tmp_path / "run")
+    [line] = [m for m in caplog.messages if "written anew" in m]
+    assert f" with sample.prompt {said}: they are written anew (" in line
+
+
 def test_what_counts_for_a_fingerprint_is_another_setting_and_nothing_else(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
