@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as json_library
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
@@ -46,13 +45,13 @@ def publish_(
 
 def check_publish_to(pipeline: Pipeline, out: Path, folder: Path) -> None:
     """Refuse before anything is paid for what `publish` would refuse of this folder when all is paid."""
+    from curate.inputs import revision_of
     from curate.publish import check_place
     from curate.record import begun_as, recipe
 
     asked = {}
     if (folder / "recipe.json").exists():
-        with TemporaryDirectory(prefix="curate-read-") as scratch:
-            asked = recipe(pipeline, pipeline.problems.load(Path(scratch)).revision)
+        asked = recipe(pipeline, revision_of(pipeline))
         asked |= {"run": out.resolve().name, "begun_as": begun_as(out, asked)}
     check_place(folder, asked)
 

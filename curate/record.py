@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 import curate
+from curate import inputs
 from curate.columns import step_name
 from curate.engines.knock import another
 from curate.errors import EngineDown, InputError
@@ -114,19 +115,13 @@ def check_recipe(pipeline: Pipeline, out: Path) -> None:
     if not path.exists():
         return
     begun = read_json(path, is_recipe, BEGUN)
-    was, names = begun["source"], {step_of(s) for s in begun["steps"]}
+    names = {step_of(s) for s in begun["steps"]}
     if names and pipeline.steps and not names & {step_name(s) for s in pipeline.steps}:
         raise InputError(
             f"{out} belongs to another recipe: none of its steps ({', '.join(sorted(names))}) is here; "
             "choose another folder"
         )
-    now = pipeline.problems.describe()
-    there = begun.get("files"), files_of(pipeline)
-    if _source(was) != _source(now) and _source(was, there[0]) != _source(now, there[1]):
-        raise InputError(
-            f"{out} belongs to another recipe: it was read from {_short(was)}, this one reads {_short(now)}; "
-            "choose another folder"
-        )
+    inputs.check(begun, pipeline, out)
     _name_changed(begun["steps"], [*map(recorded, pipeline.steps)], out)
 
 
@@ -159,30 +154,6 @@ def _revisions(recorded: Any) -> dict[str, set[str]]:
 def step_of(found: dict[str, Any]) -> str:
     """The name of a recorded step."""
     return str(found.get("step", found.get("function")))
-
-
-def files_of(pipeline: Pipeline) -> list[str | None]:
-    """Where the files lie that are read; None for what is no file. For the folder alone: cards are shown."""
-    bases = [told(given)[0] for given in pipeline.problems.describe()["source"]]
-    return [str(Path(base).resolve()) if _is_there(base) else None for base in bases]
-
-
-def _is_there(base: Any) -> bool:
-    return isinstance(base, str) and Path(base).exists()
-
-
-def _source(source: dict[str, Any], files: Sequence[str | None] | None = None) -> str:
-    """What two runs on one folder must share: inputs and columns. files: where the inputs lie, else as they
-    were named and stand from here."""
-    named = [told(given) for given in source["source"]]
-    at = files or [str(Path(base).resolve()) if _is_there(base) else None for base, _ in named]
-    names = [[path or base, columns] for path, (base, columns) in zip(at, named, strict=False)]
-    rest = {k: v for k, v in source.items() if k not in ("problems", "source", "bad_rows")}
-    return content_hash(names, rest)
-
-
-def _short(source: dict[str, Any]) -> str:
-    return ", ".join(f"{k} {v}" for k, v in source.items() if v)
 
 
 def served(out: Path) -> dict[str, dict[str, Any]]:

@@ -21,11 +21,12 @@ from curate.columns import schema_after
 from curate.doors import Doors
 from curate.errors import CurateError, InputError, Interrupted, UserError
 from curate.identity import engines, model_name
+from curate.inputs import files_of
 from curate.journal import Journal, damage
 from curate.parts import disk_trouble, disk_trouble_in_one_sentence, whole, write_json
 from curate.pool import Pool
 from curate.read import Loaded
-from curate.record import begun_as, check_recipe, files_of, recipe
+from curate.record import begun_as, check_recipe, recipe
 from curate.remember import GO_ON, Memory
 from curate.stages import Walk
 from curate.step import Step

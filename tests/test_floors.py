@@ -26,7 +26,7 @@ FLOORS = {
     "sample": "sample attempts",
     "read": "read named aliases formats hub rowfile",
     "second": "pipeline run look plan columns stages outcome remember match picture site record estimate "
-    "difference beside searched bought without_gold changed",
+    "inputs difference beside searched bought without_gold changed",
     "third": "methods evaluate metrics tracing drift teacher_report demo demo_world",
     "roof": "cli recipes looking after",
 }

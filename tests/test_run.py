@@ -559,6 +559,31 @@ def test_a_file_is_the_same_however_and_wherever_it_is_named(
     assert "files" not in recipe, "it is published with the data"
 
 
+def test_another_file_of_the_same_name_is_refused_and_a_project_that_moved_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, n in (("a", 2), ("b", 1)):
+        (tmp_path / folder).mkdir()
+        problems(n).write_ndjson(tmp_path / folder / "p.jsonl")
+    engine = Counting()
+
+    def go(here: str, name: str = "p.jsonl") -> int:
+        monkeypatch.chdir(tmp_path / here)
+        done = curate.Pipeline(curate.read(name), [curate.Sample(engine)]).run(tmp_path / "run")
+        return done.traces.collect().height
+
+    assert go("a") == 2
+    for name in ("p.jsonl", str(tmp_path / "b" / "p.jsonl")):
+        with pytest.raises(InputError, match=r"another recipe: it was read from .*a.p\.jsonl.*b.p\.jsonl"):
+            go("b", name)
+    (tmp_path / "a").rename(tmp_path / "c")
+    assert go("c") == go("c", str(tmp_path / "c" / "p.jsonl")) == 2 and len(engine.calls) == 2
+    (tmp_path / "c").rename(tmp_path / "d")
+    assert go("d", str(tmp_path / "d" / "p.jsonl")) == 2
+    problems(3).write_ndjson(tmp_path / "d" / "p.jsonl")
+    assert go("d") == 3, "in its place it may grow"
+
+
 def tear(part: Path) -> None:
     part.write_bytes(part.read_bytes()[:-40])
 
