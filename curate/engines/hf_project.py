@@ -7,6 +7,7 @@ wait for one another after each, and there are thousands.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,7 +17,8 @@ import torch
 
 TILE = {"cpu": (512, 512), "cuda": (2048, 1 << 15)}  # tokens, and of the vocabulary: 1 MiB and 256 MiB
 _READS_LONGER = 64  # tokens: with fewer, reading the head takes longer than multiplying by it
-_FAR = 30.0  # a logit from whose exponential float32 has far to go up, and nothing is lost below
+_BITS = 1 / math.log(2)  # in a nat
+_FAR = 43.0  # bits; below, nothing is lost of a logit's exponential, and float32 has far to go up
 
 _BEGINNING = Lock()  # how many threads an operation takes is one number for all that begin
 _MINE = local()  # the threads that a thread has to help it; they end with it
@@ -92,23 +94,25 @@ def _piece(
 def _chances(head: torch.nn.Linear, states: torch.Tensor, ids: torch.Tensor, wide: int) -> torch.Tensor:
     """Log-probabilities of the ids, in one pass over each tile; not finite where float32 was too small.
 
-    Exponentials are summed as they are, where the own logit is near 0, and else after subtracting it: the own
-    is one of them, so they cannot vanish, and they overflow only where another is larger by 58 or more.
+    Powers of two are summed, of logits in bits: on some processors `exp2` takes a third of the time of `exp`.
+    They are summed as they are, where the own logit is near 0, and else after subtracting it: the own is one
+    of them, so they cannot vanish, and they overflow only where another is far larger.
     """
     known = ids.clamp(max=head.out_features - 1)
     own = (states.float() * head.weight[known].float()).sum(-1)
     if head.bias is not None:
         own += head.bias[known]
-    own = own.to(states.dtype).float()  # rounded as the head's own logits are
+    own = own.to(states.dtype).float() * _BITS  # rounded as the head's own logits are
     own[ids > known] = -torch.inf  # a tokenizer may have more words than the head
     far = bool((own.abs() > _FAR).any())
     total = torch.zeros_like(own)
-    for tile in _tiles(head, states, wide):
-        logits = tile.float()
+    exact = states.dtype == torch.float32 and head.bias is None
+    for tile in _tiles(head, states * _BITS if exact else states, wide):
+        bits = tile if exact else tile.float().mul_(_BITS)  # half precision rounds logits, not bits
         if far:
-            logits -= own.unsqueeze(-1)
-        total += logits.exp_().sum(-1)
-    return (0 if far else own) - total.log()
+            bits -= own.unsqueeze(-1)
+        total += bits.exp2_().sum(-1)
+    return ((0 if far else own) - total.log2()) / _BITS
 
 
 def _tiles(head: Head, states: torch.Tensor, wide: int) -> Iterator[torch.Tensor]:
