@@ -48,19 +48,19 @@ def serving(model: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def transformers_serving(model: Path) -> Iterator[str]:
-    """The address of `transformers serve`, in a process of its own."""
+    """The address of `transformers serve`, in a process of its own; a failure shows what it said."""
     command = [str(Path(sys.executable).parent / "transformers"), "serve", "--device", "cpu"]
-    with healthy([*command, "--dtype", "float32", str(model)], stderr=subprocess.DEVNULL) as url:
+    with healthy([*command, "--dtype", "float32", str(model)]) as url:
         yield url
 
 
 @contextlib.contextmanager
-def healthy(command: list[str], *, stderr: int | None = None, **more: str) -> Iterator[str]:
+def healthy(command: list[str], **more: str) -> Iterator[str]:
     """The address of a server in a process of its own, once its `/health` answers; more: its environment."""
     port = free_port()
     command = [*command, "--host", "127.0.0.1", "--port", str(port)]
     env = {**ENVIRONMENT, **more}
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr, env=env) as process:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=env) as process:
         try:
             for _ in range(3000):
                 assert process.poll() is None, f"{command[0]} ended before it served"
