@@ -1,6 +1,7 @@
 """A verifier called on one pair answers at once, under the limits it has in a run.
 
-Rows go to worker processes that this process keeps warm; a repeated pair is answered from a bounded cache.
+Rows go to worker processes that this process keeps warm, within a run to the run's own; a repeated pair is
+answered from a bounded cache.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -25,6 +27,12 @@ from curate.worker import dumps
 
 REMEMBERED = 4096  # verdicts
 LONGEST = 1 << 14  # bytes of a row; a longer one is judged each time
+_OF_RUN: ContextVar[Pool | None] = ContextVar("workers of a run", default=None)
+
+
+def judge_with(workers: Pool) -> None:
+    """What is called from here on, in this asyncio task and those it begins, is judged by these workers."""
+    _OF_RUN.set(workers)
 
 
 def verdict_of(verifier: Step, unnamed: Sequence[Any], given: Mapping[str, Any]) -> Verdict:
@@ -104,7 +112,8 @@ def _repeated(asked: _Asked, key: bytes) -> Verdict:
 
 
 def _judged(step: Step, row: Mapping[str, Any]) -> Verdict:
-    verdict: Verdict = settled(step, _pool(os.getpid()).run(step, row))
+    pool = _OF_RUN.get() or _pool(os.getpid())
+    verdict: Verdict = settled(step, pool.run(step, row))
     return verdict
 
 

@@ -28,6 +28,7 @@ from curate.journal import Journal
 from curate.journalled import Journalled, begin_row
 from curate.line import Line
 from curate.match import answered, longest_first, match, new_rows
+from curate.pair import judge_with
 from curate.parts import add_part, count, disk_trouble, iter_rows, set_aside_damaged, sink
 from curate.pool import Abstained, Pool, settled
 from curate.progress import Meter
@@ -35,8 +36,7 @@ from curate.record import check_served, check_source
 from curate.schema import content_hash
 from curate.step import Engine, Step
 
-PART_ROWS = 2_000
-PART_SECONDS = 10.0
+PART_ROWS, PART_SECONDS = 2_000, 10.0
 FAILED: dict[str, Any] = {"key": pl.String, "why": pl.String}
 GO_ON = "run the same command again to go on: nothing that was answered is asked again"
 
@@ -61,6 +61,7 @@ class Memory:
     scratch: Path  # files of this run alone
     journal: Journal
     pool: Callable[[], Pool | Cluster]  # started when the first row step has work
+    judges: Callable[[], Pool]  # of this machine, for verifiers that a step which asks calls
     budget: Budget = field(default_factory=Budget)
     doors: Doors = field(default_factory=Doors)
 
@@ -127,12 +128,11 @@ class Writer:
     """Collects the answers of one door and appends them as parts; keeps ledger and progress bar in step."""
 
     def __init__(self, memory: Memory, step: Step, new: int, cached: int) -> None:
-        self.step, self.journal = step, memory.journal
+        self.step, self.journal, self.cached = step, memory.journal, cached
         self.folder = memory.answers(step)
         self.failures = memory.scratch / "failed" / f"{step.name}-{time.monotonic_ns()}"
         self.schema = {"key": pl.String, **step.writes}
         self.engine = ", ".join(model_name(e) for e in engines(step).values())
-        self.cached = cached
         self.meter = Meter(step.name, new, cached)
         self.rows: list[dict[str, Any]] = []
         self.failed: list[dict[str, Any]] = []
@@ -211,10 +211,10 @@ async def _ask_all(memory: Memory, step: Step, todo: Path, writer: Writer) -> No
         writer.journal.forget(step.name, answered(writer.folder, writer.journal.rows(step.name)))
         for name, inner in (await stack.enter_async_context(memory.doors.of(step))).items():
             check_served(memory.folder, inner)
-            of_step = model_name(inner), step.name, step.fingerprint, known
-            line = Line(_concurrency(inner))
-            opened[name] = Journalled(inner, writer.journal, *of_step, budget, line, writer.meter.tokens)
+            of_step = model_name(inner), step.name, step.fingerprint, known, budget, Line(_concurrency(inner))
+            opened[name] = Journalled(inner, writer.journal, *of_step, writer.meter.tokens)
         asked = with_engines(step, opened)
+        judge_with(memory.judges())
         budget.open_door()
         writer.written_at = time.monotonic()  # a model that is being loaded says nothing of its speed
         rows = enumerate(longest_first(step, iter_rows(todo)))

@@ -69,8 +69,12 @@ def at_work(
         check_recipe(pipeline, out)
 
         @cache
+        def workers() -> Pool:
+            return stack.enter_context(Pool())
+
+        @cache
         def pool() -> Pool | Cluster:
-            return stack.enter_context(Pool()) if ray is None else stack.enter_context(Cluster(ray))
+            return workers() if ray is None else stack.enter_context(Cluster(ray))
 
         shutil.rmtree(out / "scratch", ignore_errors=True)
         (out / "scratch").mkdir()
@@ -83,7 +87,7 @@ def at_work(
         asked["begun_as"] = begun_as(out, asked)
         write_json(out / "begun.json", {**asked, "files": files_of(pipeline)})
         doors = stack.enter_context(Doors(pipeline.steps))
-        memory = Memory(out, out / "scratch", journal, pool, budget, doors)
+        memory = Memory(out, out / "scratch", journal, pool, workers, budget, doors)
         site = Site(out, asked, loaded, journal, Walk(memory, loaded.rows, pl.scan_parquet(loaded.rows)))
         try:
             yield site

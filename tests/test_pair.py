@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 import pytest
 
+import curate
 from curate.engines.sampling import Sampling
 from curate.engines.scripted import Scripted
 from curate.errors import UserError
@@ -25,7 +27,7 @@ from curate.filters.top_k import TopK
 from curate.pair import REMEMBERED, _repeated
 from curate.sample import Sample
 from curate.schema import Row
-from curate.step import Engine, Verdict, Verifier, user
+from curate.step import Engine, Rewriter, Text, Verdict, Verifier, user
 from curate.verifiers.format import Format
 from curate.verifiers.keywords import Keywords
 from curate.verifiers.length import Length
@@ -239,6 +241,35 @@ def test_a_whole_number_is_a_number_and_a_default_may_be_anything() -> None:
 def test_bytes_are_no_text() -> None:
     found = MathEqual()(response=b"6", answer="6")  # type: ignore[arg-type]
     assert (found.passed, found.why) == (None, "unsupported: the response is bytes, not a text")
+
+
+@dataclass(frozen=True)
+class Calls(Rewriter):
+    """Asks a model, and another verifier of what it said."""
+
+    engine: Engine
+    reads = ("question", "answer", "response")
+
+    async def ask(self, row: Row) -> Text:
+        [said] = await self.engine.chat(user(row["question"]))
+        found = await asyncio.to_thread(lambda: MathEqual()(response=said.response, answer=row["answer"]))
+        return Text(None, f"{said.response}: {found.passed}")
+
+
+def test_within_a_run_the_workers_of_the_run_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are there already, and gone with it: a call after the run starts others."""
+
+    def not_these(pid: int) -> Any:
+        raise AssertionError("a second pool")
+
+    rows = pl.DataFrame({"question": ["a", "b"], "answer": ["7919", "7920"], "response": ["7919", "7920"]})
+    monkeypatch.setattr(curate.pair, "_pool", not_these)
+    engine = Scripted(script=lambda messages, seed: r"\boxed{7919}")
+    run = curate.Pipeline(rows, [Calls(engine)]).run(tmp_path)
+    found = run.traces.filter(pl.col("parent_id").is_not_null()).collect()
+    assert sorted(said.rpartition(": ")[2] for said in found["response"]) == ["False", "True"]
+    monkeypatch.undo()
+    assert MathEqual()(response="7921", answer="7921").passed
 
 
 def test_threads_may_call_beside_a_module_that_no_worker_can_import() -> None:
