@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -74,6 +74,8 @@ def _step_schema(step: Step, frame: pl.LazyFrame, have: list[str]) -> pl.LazyFra
         )
     if isinstance(step, Sample):
         return frame
+    if isinstance(step, Score):
+        _check_score(step, frame)
     if edited := set(step.writes) & set(ROW):
         raise InputError(f"{step.name} writes {edited.pop()!r}, a column of the row; no text is ever edited")
     if isinstance(step, Filter):
@@ -84,6 +86,27 @@ def _step_schema(step: Step, frame: pl.LazyFrame, have: list[str]) -> pl.LazyFra
     if isinstance(step, Rewriter) and step.owners:
         new["spans"] = SPANS
     return frame.with_columns(pl.lit(None, dtype=t).alias(c) for c, t in new.items())
+
+
+def _check_score(step: Score, frame: pl.LazyFrame) -> None:
+    """A score says which columns it adds; an expression that is given no name has that of what it reads."""
+    expr, says = step.body == "expr", step.writes
+    if not isinstance(says, Mapping) or not (says or expr):
+        raise InputError(
+            f"the score {step.name} does not say which columns it adds; give it, with their types, "
+            f'writes = {{"{step.name}": pl.Float64}}'
+        )
+    answers = frame.select(step.expr()).collect_schema().names() if expr else list(says)  # type: ignore[attr-defined]
+    if says and set(answers) != set(says):
+        raise InputError(
+            f"the score {step.name} answers {', '.join(answers)}, and its `writes` names {', '.join(says)}; "
+            f"let its expression end in .alias({next(iter(says))!r})"
+        )
+    if edited := set(answers) & set(ROW):
+        raise InputError(
+            f"the score {step.name} answers {edited.pop()!r}, a column of the row; no text is ever edited: "
+            f"let its expression end in .alias({step.name!r})"
+        )
 
 
 def _check_filter(step: Filter, frame: pl.LazyFrame) -> None:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, get_args
 
 import polars as pl
 
-from curate.errors import RunError, near, written
+from curate.errors import RunError, UserError, near, written
 from curate.fields import check_fields
 from curate.fits import checked, storable
 from curate.identity import describe
@@ -160,7 +160,7 @@ class Step:
         """The one body this step defines."""
         found = [b for b in ("expr", "row", "ask", "mark") if callable(getattr(type(self), b, None))]
         if len(found) != 1:
-            raise TypeError(f"{type(self).__name__} must define one of expr, row, ask, mark; it has {found}")
+            raise UserError(f"{type(self).__name__} must define one of expr, row, ask, mark; it has {found}")
         return found[0]  # type: ignore[return-value]
 
     @property

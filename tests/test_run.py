@@ -715,16 +715,58 @@ def test_what_a_pipeline_may_not_hold_is_said_before_any_call(tmp_path: Path) ->
         def row(self, row: Any) -> dict[str, Any]:
             return {"response": "edited"}
 
+    @dataclass(frozen=True)
+    class Unnamed(Score):
+        """Forgets the name of what it counts: polars gives it that of what it reads."""
+
+        reads = ("thinking",)
+        writes = {"hops": pl.UInt32}
+
+        def expr(self) -> pl.Expr:
+            return pl.col("thinking").str.count_matches("Wait")
+
+    @dataclass(frozen=True)
+    class Nameless(Unnamed):
+        """Says nothing of it, either."""
+
+        writes = {}
+
+    @dataclass(frozen=True)
+    class Undeclared(Score):
+        """Does not say what it writes."""
+
+        reads = ("thinking",)
+
+        def row(self, row: Any) -> dict[str, Any]:
+            return {"hops": 1}
+
+    @dataclass(frozen=True)
+    class Listed(Undeclared):
+        """Says no types."""
+
+        writes = ("hops",)  # type: ignore[assignment]
+
+    @dataclass(frozen=True)
+    class Bodiless(Score):
+        """Measures nothing."""
+
+        writes = {"hops": pl.UInt32}
+
     sample = curate.Sample(Counting())
     wrong: list[tuple[list[Any], str]] = [
         ([sample, Editor()], "no text is ever edited"),
+        ([sample, Unnamed()], r"answers thinking, and its `writes` names hops.*\.alias\('hops'\)"),
+        ([sample, Nameless()], r"'thinking', a column of the row.*\.alias\('nameless'\)"),
+        ([sample, Undeclared()], "does not say which columns it adds.*writes = "),
+        ([sample, Listed()], "does not say which columns it adds.*writes = "),
+        ([sample, Bodiless()], "Bodiless must define one of expr, row, ask, mark"),
         ([sample, curate.Sample(Counting(), n=2)], "second Sample"),
         ([sample, lambda lf: lf.with_columns(why=pl.lit("x"))], "'why'"),
         ([sample, lambda lf: lf.select("question")], "drops the column"),
         ([sample, lambda lf: None], "answers NoneType"),
     ]
     for steps, says in wrong:
-        with pytest.raises(InputError, match=says):
+        with pytest.raises(UserError, match=says):
             curate.Pipeline(problems(2), steps).run(tmp_path / "run")
 
 
