@@ -46,6 +46,37 @@ def test_cores_and_the_size_of_logits_change_no_measure(
     assert not more or (rank - 1 - (chances > expected[:, None]).sum(-1)).abs().max() <= 1
 
 
+@pytest.mark.parametrize("size", [1.0, 30.0])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_chances_are_those_of_the_logits_that_the_head_gives(
+    dtype: torch.dtype, bias: bool, size: float
+) -> None:
+    """Rounded as the head rounds them."""
+    torch.manual_seed(0)
+    head = torch.nn.Linear(16, 1501, bias=bias).to(dtype)
+    ids = torch.randint(1501, (350,))
+    with torch.inference_mode():
+        head.weight.normal_()
+        if bias:
+            head.bias.normal_(0, 5)
+        states = (size / 4 * torch.randn(350, 16)).to(dtype)
+        own = hf_project.project(head, states, ids, False, 0, False)[0]
+        expected = head(states).double().log_softmax(-1).gather(-1, ids[:, None])[:, 0]
+    off, a_rounding = (own - expected).abs(), 2 * torch.finfo(dtype).eps * size * 16
+    assert off.max() < a_rounding and off.median() < 1e-5
+
+
+def test_no_chance_is_above_one() -> None:
+    torch.manual_seed(0)
+    head, ids = torch.nn.Linear(64, 1501, bias=False), torch.randint(1501, (2000,))
+    with torch.inference_mode():
+        head.weight.normal_(0, 10)
+        states = head.weight[ids] * 3  # each token is the one that is expected
+        own = hf_project.project(head, states, ids, False, 0, False)[0]
+    assert own.min() > -0.1 and own.max() == 0
+
+
 def test_every_core_has_tokens_of_its_own_and_keeps_its_hands_off_others(
     cores: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from threading import Lock, Thread, local
+from threading import Barrier, Lock, Thread, local
 
 import torch
 
@@ -50,8 +50,12 @@ def project(
 def _helpers(usual: int) -> ThreadPoolExecutor:
     """This thread's own, as many as an operation takes; to make them takes longer than a small batch."""
     if getattr(_MINE, "usual", None) != usual:
-        _MINE.usual = usual
         _MINE.helpers = ThreadPoolExecutor(usual, "hf-project", _alone, (usual,))
+        begun = Barrier(usual + 1, timeout=60)  # none begins later, when others may
+        for _ in range(usual):
+            _MINE.helpers.submit(begun.wait)
+        begun.wait()
+        _MINE.usual = usual
     helpers: ThreadPoolExecutor = _MINE.helpers
     return helpers
 
@@ -85,6 +89,7 @@ def _piece(
     if type(head) is torch.nn.Linear and not (entropy or top_k or rank):
         chances = _chances(head, states, ids, wide)
         if chances.isfinite().all():
+            chances.clamp_(max=0)  # of large logits the own one is rounded otherwise than in its tile
             nothing = states.new_empty(len(ids), 0)
             return chances, torch.zeros_like(chances), nothing, nothing.long(), torch.ones_like(ids)
     again = _tiles(head, states, wide) if rank else ()
@@ -96,7 +101,7 @@ def _chances(head: torch.nn.Linear, states: torch.Tensor, ids: torch.Tensor, wid
 
     Powers of two are summed, of logits in bits: on some processors `exp2` takes a third of the time of `exp`.
     They are summed as they are, where the own logit is near 0, and else after subtracting it: the own is one
-    of them, so they cannot vanish, and they overflow only where another is far larger.
+    of them, so they cannot vanish, and they overflow only where another is larger by 59 nats or more.
     """
     known = ids.clamp(max=head.out_features - 1)
     own = (states.float() * head.weight[known].float()).sum(-1)
@@ -106,9 +111,10 @@ def _chances(head: torch.nn.Linear, states: torch.Tensor, ids: torch.Tensor, wid
     own[ids > known] = -torch.inf  # a tokenizer may have more words than the head
     far = bool((own.abs() > _FAR).any())
     total = torch.zeros_like(own)
-    exact = states.dtype == torch.float32 and head.bias is None
-    for tile in _tiles(head, states * _BITS if exact else states, wide):
-        bits = tile if exact else tile.float().mul_(_BITS)  # half precision rounds logits, not bits
+    before = states.dtype == torch.float32 and head.bias is None  # half precision rounds logits, not bits
+    bits_of = states.new_full((1,), _BITS, dtype=torch.float32)
+    for tile in _tiles(head, states * _BITS if before else states, wide):
+        bits = tile if before else tile * bits_of
         if far:
             bits -= own.unsqueeze(-1)
         total += bits.exp2_().sum(-1)
@@ -127,8 +133,11 @@ def _tiles(head: Head, states: torch.Tensor, wide: int) -> Iterator[torch.Tensor
     for first in range(0, head.out_features, wide):
         weight = head.weight[first : first + wide]
         tile = place[: len(states) * len(weight)].view(len(states), len(weight))
-        torch.mm(states, weight.T, out=tile)
-        yield tile if head.bias is None else tile.add_(head.bias[first : first + wide])
+        if head.bias is None:
+            torch.mm(states, weight.T, out=tile)
+        else:  # at once: half precision is rounded once, as the head does
+            torch.addmm(head.bias[first : first + wide], states, weight.T, out=tile)
+        yield tile
 
 
 def measure(

@@ -52,13 +52,11 @@ class Worker(threading.Thread):
 
     def run(self) -> None:
         try:
-            from curate.engines.hf_attention import attend_twice
             from curate.engines.hf_prefix import Prefixes, lasts
             from curate.engines.hf_project import begin
 
             begin()
             checkpoint = self._load()
-            attend_twice(checkpoint.model)
             kind = "cuda" if checkpoint.model.device.type == "cuda" else "cpu"
             self._size, self._tokens = self._batch_size or (256 if kind == "cuda" else 128), _TOKENS[kind]
             room = _free_bytes(checkpoint.model.device) // cache_bytes(checkpoint.model)
