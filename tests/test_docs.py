@@ -25,7 +25,8 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+SCORES = ROOT / "curate" / "scores" / "README.md"
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), SCORES]
 NOTES = [*PAGES, *sorted(p for p in ROOT.glob("*/README.md") if not p.parent.name.startswith("."))]
 ROOMS = ("verifiers", "filters", "rewriters")
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -67,11 +68,15 @@ def without_numbers(text: str) -> str:
     return re.sub(r"[ ]+", " ", re.sub(r"\d[\d,.]*", "#", text))
 
 
-LONG = ("README", "scores")  # pages with a run of the demo's models
+LONG = ("README", "docs/scores")  # pages with a run of the demo's models
+
+
+def named(page: Path) -> str:
+    return page.relative_to(ROOT).with_suffix("").as_posix()
 
 
 @pytest.mark.parametrize(
-    "page", [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] * (p.stem in LONG)) for p in PAGES]
+    "page", [pytest.param(p, id=named(p), marks=[pytest.mark.slow] * (named(p) in LONG)) for p in PAGES]
 )
 def test_the_examples_of_a_page_run_and_print_what_it_says(page: Path, tmp_path: Path) -> None:
     if not blocks(page):
@@ -192,7 +197,7 @@ def test_the_tree_in_the_readme_is_the_tree() -> None:
     assert not left_out, f"README's tree does not name {left_out}"
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("room", [*ROOMS, "curate/scores"])
 def test_a_room_names_its_files(room: str) -> None:
     """A file that is not committed yet needs no line: to be used and tested it is enough that it is there."""
     page = (ROOT / room / "README.md").read_text(encoding="utf-8")
@@ -202,12 +207,13 @@ def test_a_room_names_its_files(room: str) -> None:
     assert not (gone := [f for f in named if not (ROOT / f).exists()]), f"{room}/README.md names {gone}"
 
 
-def test_a_step_of_the_docs_is_one_file_that_the_contract_holds(tmp_path: Path) -> None:
-    """What docs/add-a-step.md adds is found and tested without a change to any other file."""
+@pytest.mark.parametrize("page", [ROOT / "docs" / "add-a-step.md", SCORES], ids=named)
+def test_a_step_of_the_docs_is_one_file_that_the_contract_holds(page: Path, tmp_path: Path) -> None:
+    """What the page adds is found and tested without a change to any other file."""
     copy = copy_of_the_tree(tmp_path)
     shutil.copytree(ROOT / "tests", copy / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", copy)
-    added = [b for b in blocks(ROOT / "docs" / "add-a-step.md") if b.marks[0].startswith("file=")]
+    added = [b for b in blocks(page) if b.marks[0].startswith("file=")]
     for block in added:
         (copy / block.marks[0].removeprefix("file=")).write_text(block.text, encoding="utf-8")
     names = [Path(b.marks[0]).stem for b in added]
@@ -217,7 +223,7 @@ def test_a_step_of_the_docs_is_one_file_that_the_contract_holds(tmp_path: Path) 
     done = subprocess.run(argv, cwd=copy, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:]
     held = re.findall(r"PASSED .*::test_its_examples_hold\[\w+/(\w+)\]", done.stdout)
-    assert sorted(held) == sorted(names)
+    assert names and sorted(held) == sorted(names)
 
 
 def test_the_transcript_of_the_demo_is_of_this_demo() -> None:
