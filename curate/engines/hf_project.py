@@ -15,7 +15,7 @@ from threading import Barrier, Lock, Thread, local
 
 import torch
 
-TILE = {"cpu": (512, 512), "cuda": (2048, 1 << 15)}  # tokens, and of the vocabulary: 1 MiB and 256 MiB
+TILE = {"cpu": (1024, 512), "cuda": (2048, 1 << 15)}  # tokens, and of the vocabulary: 2 MiB and 256 MiB
 _READS_LONGER = 64  # tokens: with fewer, reading the head takes longer than multiplying by it
 _BITS = 1 / math.log(2)  # in a nat
 _FAR = 43.0  # bits; below, nothing is lost of a logit's exponential, and float32 has far to go up
