@@ -39,18 +39,17 @@ def score(model: Any, head: Head | None, jobs: Sequence[Scoring]) -> None:
     with torch.inference_mode():
         own = _in_pieces if _goes_on(model) else _one_by_one
         found = own(model, jobs) if head is None else _whole(model, head, jobs)
-        for job, measures in zip(jobs, found, strict=True):
-            logprob, entropy, values, ids, rank = (m.tolist() for m in measures)
-            top = tuple(tuple(zip(i, v, strict=True)) for i, v in zip(ids, values, strict=True))
+        for job, (logprob, entropy, values, ids, rank) in zip(jobs, found, strict=True):
+            top = zip(ids.tolist(), values.tolist(), strict=True) if job.top_k else ()
             job.answer(
                 TokenScores(
                     ids=tuple(job.text_ids),
                     start=tuple(start for start, _ in job.offsets),
                     end=tuple(end for _, end in job.offsets),
-                    logprob=tuple(logprob),
-                    entropy=tuple(entropy) if job.entropy else None,
-                    top=top if job.top_k else None,
-                    rank=tuple(rank) if job.rank else None,
+                    logprob=tuple(logprob.tolist()),
+                    entropy=tuple(entropy.tolist()) if job.entropy else None,
+                    top=tuple(tuple(zip(i, v, strict=True)) for i, v in top) if job.top_k else None,
+                    rank=tuple(rank.tolist()) if job.rank else None,
                 )
             )
 
