@@ -74,10 +74,12 @@ def _step_schema(step: Step, frame: pl.LazyFrame, have: list[str]) -> pl.LazyFra
         )
     if isinstance(step, Sample):
         return frame
-    if isinstance(step, Score):
-        _check_score(step, frame)
-    if edited := set(step.writes) & set(ROW):
-        raise InputError(f"{step.name} writes {edited.pop()!r}, a column of the row; no text is ever edited")
+    added = _added(step, frame) if isinstance(step, Score) else step.writes
+    if edited := set(added) & set(ROW):
+        raise InputError(
+            f"{step.name} writes {edited.pop()!r}, a column of the row; no text is ever edited: give it "
+            f"a name of its own, where it is an expression with .alias({step.name!r})"
+        )
     if isinstance(step, Filter):
         _check_filter(step, frame)
     if step.body == "expr":
@@ -88,8 +90,8 @@ def _step_schema(step: Step, frame: pl.LazyFrame, have: list[str]) -> pl.LazyFra
     return frame.with_columns(pl.lit(None, dtype=t).alias(c) for c, t in new.items())
 
 
-def _check_score(step: Score, frame: pl.LazyFrame) -> None:
-    """A score says which columns it adds; an expression that is given no name has that of what it reads."""
+def _added(step: Score, frame: pl.LazyFrame) -> list[str]:
+    """The columns that a score adds, as it says; an expression that is given no name has its input's."""
     expr, says = step.body == "expr", step.writes
     if not isinstance(says, Mapping) or not (says or expr):
         raise InputError(
@@ -102,11 +104,7 @@ def _check_score(step: Score, frame: pl.LazyFrame) -> None:
             f"the score {step.name} answers {', '.join(answers)}, and its `writes` names {', '.join(says)}; "
             f"let its expression end in .alias({next(iter(says))!r})"
         )
-    if edited := set(answers) & set(ROW):
-        raise InputError(
-            f"the score {step.name} answers {edited.pop()!r}, a column of the row; no text is ever edited: "
-            f"let its expression end in .alias({step.name!r})"
-        )
+    return answers
 
 
 def _check_filter(step: Filter, frame: pl.LazyFrame) -> None:

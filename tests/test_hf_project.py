@@ -65,6 +65,7 @@ def test_chances_are_those_of_the_logits_that_the_head_gives(
         expected = head(states).double().log_softmax(-1).gather(-1, ids[:, None])[:, 0]
     off, a_rounding = (own - expected).abs(), 2 * torch.finfo(dtype).eps * size * 16
     assert off.max() < a_rounding and off.median() < 1e-5
+    assert (off > 1e-4).float().mean() < 0.05  # another order of summing may round a logit otherwise
 
 
 def test_no_chance_is_above_one() -> None:

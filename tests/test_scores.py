@@ -154,6 +154,13 @@ def test_a_trace_without_thinking_is_set_aside_where_the_template_begins_it(tmp_
     assert "begins its thinking" in run.dropped.select("why").collect()["why"][0]
 
 
+def test_a_row_without_a_trace_is_told_where_traces_come_from(tmp_path: Path) -> None:
+    rows = pl.DataFrame({"question": ["a", "b"], "thinking": ["x", None], "response": ["1", None]})
+    steps = [TokenLogprobs(HF(str(WORLD / "student")), of="student")]
+    run = curate.Pipeline(curate.read(rows), steps).run(tmp_path / "run")
+    assert "has no trace; read a file of traces" in run.dropped.select("why").collect()["why"][0]
+
+
 def test_an_engine_that_cannot_score_says_so_before_anything_is_paid() -> None:
     class Mute:
         model = "mute"
