@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +72,10 @@ def test_a_model_that_is_not_one_is_a_sentence(here: HF, tmp_path: Path) -> None
     (bare / "tokenizer.json").unlink()
     with pytest.raises(UserError, match=r"bare' cannot be loaded: [^\n]{40,}$"):
         work(HF(str(bare)), ("chat", {}))
+    cut = shutil.copytree(here.model, tmp_path / "cut")
+    os.truncate(cut / "model.safetensors", 5_000)
+    with pytest.raises(UserError, match=r"cut' cannot be loaded: .*(incomplete|header|Header)"):
+        work(HF(str(cut)), ("chat", {}))
     mute = shutil.copytree(here.model, tmp_path / "mute")
     (mute / "chat_template.jinja").unlink()
     with pytest.raises(UserError, match="has no chat template.*use an instruction-tuned model"):

@@ -17,6 +17,7 @@ from curate import formats
 from curate.aliases import to_rows
 from curate.errors import InputError
 from curate.named import told
+from curate.pipeline import Pipeline
 from curate.read import Loaded, Source, as_source, read
 from curate.schema import DROPPED, ROW, problem_id, trace_id
 
@@ -597,6 +598,13 @@ def test_missing_files(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="empty holds no file"):
         read(tmp_path / "empty").load(tmp_path / "out")
+
+
+def test_the_folder_of_a_run_is_not_read_as_one_of_files(tmp_path: Path) -> None:
+    made = Pipeline(read(lines(tmp_path / "in.jsonl", ANSWER)), []).run(tmp_path / "run")
+    with pytest.raises(InputError, match=r"run is the folder of a run: read .*live\.parquet"):
+        read(tmp_path / "run").load(tmp_path / "out")
+    assert made.traces.collect().height == 1
 
 
 @pytest.mark.parametrize(("name", "cut"), [("in.jsonl.gz", 40), ("in.jsonl.zst", 40), ("in.parquet", 200)])

@@ -66,7 +66,8 @@ def _no_network() -> type[Exception]:
 
 def _files(folder: Path) -> list[Path]:
     if not (folder / "config.json").is_file():
-        raise UserError(f"the folder {str(folder)!r} is not a checkpoint: it has no config.json.")
+        said = f"the folder {str(folder)!r} is not a checkpoint: it has no config.json"
+        raise UserError(f"{said}; name the folder that save_pretrained wrote, or a hub id.")
     return sorted({file for pattern in _CONTENT for file in folder.glob(pattern) if file.is_file()})
 
 
@@ -182,6 +183,7 @@ class Checkpoint:
 def load(name: str, revision: str | None, device: str | None, dtype: str) -> Checkpoint:
     """Read a checkpoint into memory. revision: a hub commit, None for a folder."""
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     if not hasattr(torch, dtype):
@@ -191,7 +193,7 @@ def load(name: str, revision: str | None, device: str | None, dtype: str) -> Che
     device = _usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     try:
         model = AutoModelForCausalLM.from_pretrained(name, revision=revision, dtype=getattr(torch, dtype))
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as e:  # of another shape; cut off
         raise _unreadable(name, e) from e
     tokenizer = load_tokenizer(name, revision)
     try:
@@ -246,5 +248,4 @@ def _unreadable(name: str, error: Exception) -> UserError:
 
 def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
     said = [tokenizer.eos_token_id, getattr(model.generation_config, "eos_token_id", None)]
-    flat = [i for s in said for i in (s if isinstance(s, list) else [s])]
-    return frozenset(i for i in flat if i is not None)
+    return frozenset(i for s in said for i in (s if isinstance(s, list) else [s]) if i is not None)
