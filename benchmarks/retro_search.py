@@ -8,7 +8,8 @@ build for the CPU, in the environment that `make install-vllm` makes). Seconds a
 when the model was loaded to the last answer of the step, with all that it verified, journalled and stored on
 the way.
 
-- tokens a second of the search beside those of `Sample`, which is plain batched generation of about as many;
+- tokens a second of the search beside those of `Sample` of so many problems that it draws as many tokens,
+  which is plain batched generation of the same total;
 - the same with a window of 2, which asks for more than it needs, so that nobody waits;
 - the same search with one trace at a time, on every so manieth of the traces, without journal and store.
 
@@ -55,6 +56,13 @@ def searched(teacher: Engine, folder: Path, problems: int, window: int) -> Run:
     return retro_search(source, teacher, window=window, max_tokens=200).run(folder)
 
 
+def sampled(teacher: Engine, folder: Path, run: Run, problems: int) -> Run:
+    """Plain sampling of as many tokens as the search of a run drew, of the first of its problems."""
+    share = rate(run, "retro_search")[1] / rate(run, "sample")[1]
+    source = curate.read(WORLD / "problems.jsonl").head(max(1, round(problems * share)))
+    return curate.Pipeline(source, [curate.Sample(teacher)]).run(folder)
+
+
 def rate(run: Run, step: str) -> tuple[float, int]:
     """Output tokens a second of a step, and how many they were."""
     line = run.ledger.row(by_predicate=pl.col("step") == step, named=True)
@@ -66,7 +74,7 @@ def alone(teacher: Engine, run: Run, every: int) -> tuple[float, float, float]:
     both = pl.concat([run.traces, run.dropped], how="diagonal_relaxed").collect()
     parents = both.filter(pl.col("retro").is_null() & (pl.col("why") == "rewritten"))
     stayed = both.filter(pl.col("retro").struct.field("status") == "kept")
-    rows = (
+    first, *rows = (
         pl.concat([parents, stayed], how="diagonal_relaxed").sort("trace_id").gather_every(every).to_dicts()
     )
     children = {r["parent_id"]: r["thinking"] for r in both.drop_nulls("parent_id").to_dicts()}
@@ -74,6 +82,7 @@ def alone(teacher: Engine, run: Run, every: int) -> tuple[float, float, float]:
 
     async def go() -> tuple[float, list[Any]]:
         async with teacher:
+            await step.ask({c: first[c] for c in step.columns})  # starts the verifier
             begin = time.perf_counter()
             return begin, [await step.ask({c: row[c] for c in step.columns}) for row in rows]
 
@@ -91,6 +100,7 @@ def once(teacher: Engine, problems: int, every: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         run = searched(teacher, Path(folder) / "run", problems, 0)
         ahead = searched(teacher, Path(folder) / "ahead", problems, 2)
+        plain = rate(sampled(teacher, Path(folder) / "plain", run, problems), "sample")
         single, a_trace, same = alone(teacher, run, every)
         line = run.ledger.row(by_predicate=pl.col("step") == "retro_search", named=True)
         retro = pl.concat([run.traces, run.dropped], how="diagonal_relaxed").collect()["retro"].drop_nulls()
@@ -100,9 +110,10 @@ def once(teacher: Engine, problems: int, every: int) -> dict[str, float]:
             "traces searched": at_work,
             "rollouts": int(tried.sum()),
             "accepted": int(retro.struct.field("accepted").fill_null(0).sum()),
-            "sampling, tokens/s": rate(run, "sample")[0],
+            "sampling, tokens/s": plain[0],
             "search, tokens/s": rate(run, "retro_search")[0],
-            "search / sampling, %": 100 * rate(run, "retro_search")[0] / rate(run, "sample")[0],
+            "search / sampling, %": 100 * rate(run, "retro_search")[0] / plain[0],
+            "search / sampling, tokens": rate(run, "retro_search")[1] / plain[1],
             "window 2, tokens/s": rate(ahead, "retro_search")[0],
             "window 2, seconds / seconds": rate_of_seconds(ahead, run),
             "window 2, tokens / tokens": rate(ahead, "retro_search")[1] / rate(run, "retro_search")[1],
