@@ -195,8 +195,8 @@ def files_of(path: Path, name: str | None, split: str | None) -> list[Path]:
         return [path]
     if (path / "begun.json").is_file():
         raise InputError(
-            f"{path} is the folder of a run: read {path / 'live.parquet'}, its rows, or dropped.parquet beside it; "
-            "where they are not there yet, the run is not finished"
+            f"{path} is the folder of a run: read {path / 'live.parquet'}, its rows, or dropped.parquet "
+            "beside it; where they are not there yet, the run is not finished"
         )
     root = path / name if name else path
     files = sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith("."))

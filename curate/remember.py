@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,22 +21,19 @@ from curate.budget import Budget
 from curate.cluster import Cluster
 from curate.doors import Doors
 from curate.errors import BudgetSpent, CallFailed, CurateError, Interrupted, RunError, UserError, place
-from curate.host import Done
 from curate.identity import engines, model_name, with_engines
 from curate.journal import Journal
 from curate.journalled import Journalled, begin_row
 from curate.line import Line
 from curate.match import answered, longest_first, match, new_rows
 from curate.pair import judge_with
-from curate.parts import add_part, count, disk_trouble, iter_rows, set_aside_damaged, sink
+from curate.parts import count, disk_trouble, iter_rows, set_aside_damaged, sink
 from curate.pool import Abstained, Pool, settled
-from curate.progress import Meter
 from curate.record import check_served, check_source
 from curate.schema import content_hash
 from curate.step import Engine, Step
+from curate.writer import PART_ROWS, PART_SECONDS, Writer
 
-PART_ROWS, PART_SECONDS = 2_000, 10.0
-FAILED: dict[str, Any] = {"key": pl.String, "why": pl.String}
 GO_ON = "run the same command again to go on: nothing that was answered is asked again"
 
 
@@ -85,7 +81,8 @@ class Memory:
         todo = self.todo(step, keyed)
         new, rows = count(todo), count(keyed)
         check_source(step, self.answers(step), new > 0)
-        writer = Writer(self, step, new, cached=rows - new)
+        failures = self.scratch / "failed" / f"{step.name}-{time.monotonic_ns()}"
+        writer = Writer(step, self.journal, self.answers(step), failures, new, cached=rows - new)
         try:
             if new and step.body == "row":
                 self._work(step, todo, writer)
@@ -122,76 +119,6 @@ class Memory:
                 writer.fail(key, value.why)
             else:
                 writer.answer(key, value)
-
-
-class Writer:
-    """Collects the answers of one door and appends them as parts; keeps ledger and progress bar in step."""
-
-    def __init__(self, memory: Memory, step: Step, new: int, cached: int) -> None:
-        self.step, self.journal, self.cached = step, memory.journal, cached
-        self.folder = memory.answers(step)
-        self.failures = memory.scratch / "failed" / f"{step.name}-{time.monotonic_ns()}"
-        self.schema = {"key": pl.String, **step.writes}
-        self.engine = ", ".join(model_name(e) for e in engines(step).values())
-        self.meter = Meter(step.name, new, cached)
-        self.rows: list[dict[str, Any]] = []
-        self.failed: list[dict[str, Any]] = []
-        self.failures_in_all, self.first_failure = 0, ""
-        self.written_at = time.monotonic()
-        self.thread = ThreadPoolExecutor(1, thread_name_prefix="parts")
-        self.part: Future[None] | None = None
-
-    def answer(self, key: str, value: Any) -> None:
-        self.rows.append({"key": key, **self.step.pack(value)})
-        self._one_more()
-
-    def fail(self, key: str, why: str) -> None:
-        self.failures_in_all += 1
-        self.first_failure = self.first_failure or why.removeprefix("call failed: ")
-        self.failed.append({"key": key, "why": why})
-        self._one_more()
-
-    def _one_more(self) -> None:
-        self.meter.rows()
-        waiting = len(self.rows) + len(self.failed)
-        if waiting >= PART_ROWS or time.monotonic() - self.written_at > PART_SECONDS:
-            self.flush()
-
-    def flush(self) -> Future[None]:
-        """Everything so far into parts, in a thread of its own: the calls in flight wait for no disk."""
-        if self.part is not None:
-            self.part.result()  # one part at a time, so a slow disk slows the work down
-        now = time.monotonic()
-        spent = {"rows_paid": len(self.rows), "failed": len(self.failed), "seconds": now - self.written_at}
-        self.part = self.thread.submit(self._write, self.rows, self.failed, spent)
-        self.rows, self.failed, self.written_at = [], [], now
-        return self.part
-
-    def _write(
-        self, rows: list[dict[str, Any]], failed: list[dict[str, Any]], spent: dict[str, float]
-    ) -> None:
-        """First the parts; then, and only then, the journal may forget the calls of their rows."""
-        if rows:
-            add_part(self.folder, rows, self.schema)
-            if self.engine:
-                self.journal.forget(self.step.name, [row["key"] for row in rows])
-        if failed:
-            add_part(self.failures, failed, FAILED)
-        self.journal.spend(self.step.name, self.step.fingerprint, self.engine, self.cached, **spent)
-
-    def wrote(self, done: Done) -> None:
-        """Count what a machine of a cluster has put into parts by itself."""
-        self.failures_in_all += done.failed
-        self.meter.rows(done.answered + done.failed)
-        now = time.monotonic()
-        spent = {"rows_paid": done.answered, "failed": done.failed, "seconds": now - self.written_at}
-        self.journal.spend(self.step.name, self.step.fingerprint, self.engine, self.cached, **spent)
-        self.written_at = now
-
-    def close(self) -> None:
-        self.meter.close()
-        with self.thread:
-            self.flush().result()
 
 
 def width(step: Step) -> int:

@@ -216,9 +216,7 @@ def _usable(device: str) -> str:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as e:  # torch asserts that it was built for the device
         words = (str(e).strip() or type(e).__name__).splitlines()[0][:200]
-        raise UserError(
-            f"torch cannot use device={device!r} here: {words}; use 'cpu', or leave it out."
-        ) from e
+        raise UserError(f"torch cannot use {device=} here: {words}; use 'cpu', or leave it out.") from e
     return device
 
 
