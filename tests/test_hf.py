@@ -375,6 +375,24 @@ def test_no_tensor_grows_with_length_times_vocabulary(texts: int, monkeypatch: p
     assert list(jobs[-1].future.result().logprob) == pytest.approx(own.tolist(), abs=1e-4)
 
 
+def test_a_projection_needs_no_operation_without_a_public_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from curate.engines import hf_project
+
+    dice = torch.Generator().manual_seed(0)
+    states, ids = torch.randn(300, 16, generator=dice), torch.randint(999, (300,), generator=dice)
+    head = torch.nn.Linear(16, 999, bias=False)
+    found, _, *_ = hf_project.project(head, states, ids, False, 0, False)
+    assert hf_project._onednn is not None
+    monkeypatch.setattr(hf_project, "_onednn", None)
+    without, _, *_ = hf_project.project(head, states, ids, False, 0, False)
+    with torch.inference_mode():
+        own = head(states).log_softmax(-1).gather(-1, ids[:, None])[:, 0]
+    torch.testing.assert_close(found, own, atol=1e-5, rtol=0)
+    torch.testing.assert_close(without, own, atol=1e-5, rtol=0)
+
+
 def test_logits_that_are_more_than_a_projection_are_the_models_own(tiny_model: Path) -> None:
     """A model that caps or scales its logits has no plain head."""
     import torch
