@@ -116,6 +116,24 @@ def test_a_pass_rate_is_of_fresh_samples_one_answer_a_problem_and_spares_the_tea
     assert again.select(pl.col(f"^{name}.*$")).equals(found.select(pl.col(f"^{name}.*$")))
 
 
+def test_a_sample_that_was_cut_has_failed_whatever_it_says(tmp_path: Path) -> None:
+    """Where the verifier abstains on all, as without a gold answer, there is still no rate."""
+
+    def script(messages: Any, seed: int) -> str:
+        asked = messages[0]["content"]
+        cut = asked in ("cut", "no gold") or asked == "some cut" and seed % 2
+        return r"\boxed{4}" + " wait, let us see" * bool(cut)
+
+    golds = {"cut": "4", "no gold": None, "some cut": "4", "whole": "4"}
+    engine: Any = Scripted(script=script, max_tokens=2)
+    rows = pl.DataFrame({"question": [*golds], "answer": [*golds.values()]})
+    step = StudentPassRate(engine, MathEqual(), n=16)
+    found = curate.Pipeline(curate.read(rows), [step]).run(tmp_path / "run").traces.collect()
+    rate, judged, cut = (found[f"student_pass_rate{of}"].to_list() for of in ("", "_judged", "_cut"))
+    assert judged == [16, 0, 16, 16] and cut[:2] == [16, 16] and 0 < cut[2] < 16 and cut[3] == 0
+    assert rate == [0.0, None, 1 - cut[2] / 16, 1.0]
+
+
 def test_another_checkpoint_under_the_same_name_is_asked_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

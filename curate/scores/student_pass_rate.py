@@ -22,10 +22,11 @@ class StudentPassRate(Score):
     not texts. Problems that nobody has answered yet are asked as well: put it before `Sample`, and a filter
     on it spares the teacher. All rows of one problem share one answer.
 
-    {of}_pass_rate: passed / judged, 0 to 1; its standard error with 8 samples is up to 0.18. _judged: samples
-    that the verifier passed or failed, 0 to n; _cut: those of all n that ran into the token limit, which
-    mostly fail: a low limit makes everything look hard. _model, _fingerprint: which checkpoint was asked, and
-    with which sampling; the rate says nothing of another. Null: {of}_pass_rate where no sample was judged.
+    {of}_pass_rate: passed / judged, 0 to 1; its standard error with 8 samples is up to 0.18. _cut: those of
+    all n that ran into the token limit; each is judged and has failed, whatever it says: a low limit makes
+    everything look hard. _judged: these, and what the verifier passed or failed, 0 to n. _model,
+    _fingerprint: which checkpoint was asked, and with which sampling; the rate says nothing of another. Null:
+    {of}_pass_rate where the verifier abstains on every sample, as without a gold answer; then none is judged.
 
     verifier: one that needs no model; whatever columns of the problem it reads count for the answer. prompt:
     filled with the question ({question}); ask as training will.
@@ -36,6 +37,7 @@ class StudentPassRate(Score):
     n: int = 8
     of: str = "student"
     prompt: str = "{question}"
+    version = 2
     reads = ("question", "answer")
     replies = (r"\boxed{4}", r"\boxed{5}")
     examples = (
@@ -87,8 +89,11 @@ class StudentPassRate(Score):
             asked = {**trace, "messages": messages, **row}
             given = {c: asked[c] for c in self.verifier.columns if c in asked}
             verdicts.append(await asyncio.to_thread(partial(self.verifier, **given)))
-        passed = [v.passed for v in verdicts if v.passed is not None]
-        cut = sum(reply.finish == "length" for reply in replies)
-        rate = sum(passed) / len(passed) if passed else None
-        values = (rate, len(passed), cut, model_name(self.engine), self.engine.fingerprint)
+        passed = [v.passed for v in verdicts]
+        cut = [reply.finish == "length" for reply in replies]
+        if any(p is not None for p in passed):  # else the gold is at fault, and no sample can fail by it
+            passed = [False if c else p for p, c in zip(passed, cut, strict=True)]
+        judged = [p for p in passed if p is not None]
+        rate = sum(judged) / len(judged) if judged else None
+        values = (rate, len(judged), sum(cut), model_name(self.engine), self.engine.fingerprint)
         return dict(zip(self.writes, values, strict=True))
