@@ -9,12 +9,12 @@ import polars as pl
 
 from curate.errors import require
 from curate.together import by_problem
+from curate.turns import reasoning
 
 
 def comparable(frame: pl.LazyFrame) -> Iterator[pl.DataFrame]:
     """Each problem's traces: row, trace_id, and as `text` the thinking or, without one, the response."""
-    text = pl.coalesce("thinking", "response").fill_null("")
-    return by_problem(frame.select("row", "problem_id", "trace_id", text=text))
+    return by_problem(frame.select("row", "problem_id", "trace_id", text=reasoning().fill_null("")))
 
 
 def distances(texts: Sequence[str]) -> Any:

@@ -50,6 +50,17 @@ def turn_of(row: Row, opened: str) -> Turn | None:
     )
 
 
+def reasoning() -> pl.Expr:
+    """The thinking; the response where there is none, or none but white space, as between empty tags."""
+    return pl.when(pl.col("thinking").str.strip_chars() != "").then("thinking").otherwise("response")
+
+
+def reasoning_of(row: Row) -> str:
+    """What `reasoning` is in this row, as text; empty where it is null."""
+    thinking = row["thinking"] or ""
+    return thinking if thinking.strip() else row["response"] or ""
+
+
 def asked_of(row: Row) -> list[Message]:
     """What was sent; the question alone where nobody knows."""
     return list(row["messages"] or user(row["question"] or ""))

@@ -29,6 +29,7 @@ class Farthest(Filter):
 
     k: int = 4
     least: float = 0.05
+    version = 2
     reads = ("problem_id", "trace_id", "thinking", "response")
     example_fields = {"k": 2}
     examples = (

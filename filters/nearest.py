@@ -24,6 +24,7 @@ class Nearest(Filter):
     """
 
     k: int = 4
+    version = 2
     reads = ("problem_id", "trace_id", "thinking", "response")
     example_fields = {"k": 2}
     examples = (

@@ -17,13 +17,17 @@ from conftest import ROOT
 import curate
 from curate.engines.hf import HF
 from curate.engines.scripted import Scripted
+from curate.filters.farthest import Farthest
+from curate.filters.nearest import Nearest
 from curate.rewriters.trim_after_answer import TrimAfterAnswer
 from curate.scores.comprehension import Comprehension, another_reasoning
+from curate.scores.fidelity import Fidelity
 from curate.scores.provenance import Provenance
 from curate.scores.sentence_logprob import SentenceLogprob
 from curate.scores.token_logprobs import TokenLogprobs
 from curate.scores.topk_divergence import TopkDivergence
 from curate.step import Score
+from curate.turns import reasoning, reasoning_of
 from curate.verifiers.math_equal import MathEqual
 
 WORLD = Path(curate.__file__).parent / "demo_world"
@@ -162,3 +166,48 @@ def test_two_tokenizers_share_their_sentences_and_not_their_tokens(tiny_model: P
     spans = [s for s in row["provenance"] if s["field"] == "thinking"]
     assert "".join(row["thinking"][s["start"] : s["end"]] for s in spans) == row["thinking"]
     assert len(spans) > 2 and row["divergence"] is not None and row["divergence_tokens"] is None
+
+
+EMPTY = [None, "", "\n\n", " \t\u3000"]
+WAYS = ["First 1 + 2 = 3, then 4.", "17 35 70", "Look: two pairs are four of them."]
+
+
+@pytest.mark.parametrize("tags", ["", "<think>\n\n</think>\n\n", *EMPTY[2:]])
+def test_traces_with_empty_thinking_are_told_apart_by_their_responses(tags: str, tmp_path: Path) -> None:
+    """A model that may think and does not writes tags with nothing between them."""
+    rows = pl.DataFrame({"question": ["2 + 2?"] * 3, "answer": ["4"] * 3, "model": ["teacher", "me", "me"]})
+    tagged = tags.startswith("<")
+    rows = rows.with_columns(response=pl.Series([tags * tagged + way for way in WAYS]))
+    rows = rows if tagged or not tags else rows.with_columns(thinking=pl.lit(tags))
+    steps = [MathEqual(), Fidelity("teacher"), made("distance"), Farthest(4)]
+    found = curate.Pipeline(curate.read(rows), steps).run(tmp_path / "far").traces.collect()
+    assert set(found["response"]) == {*WAYS} and tagged is (found["thinking"].to_list() == [""] * 3)
+    assert found["nearest_distance"].min() > 0.5  # type: ignore[operator]
+    assert found.filter(model="me")["reasoning_agreement"].null_count() == 0
+    close = pl.concat([rows, rows.with_columns(response=pl.col("response") + "!", model=pl.lit("you"))])
+    near = curate.Pipeline(curate.read(close), [Nearest(2)]).run(tmp_path / "near").traces.collect()
+    assert len({text.rstrip("!") for text in near["response"]}) == 1, "one way, twice"
+
+
+@pytest.mark.parametrize("thinking", EMPTY)
+def test_an_answer_is_comprehended_after_the_response_where_the_thinking_is_empty(
+    thinking: str | None, tmp_path: Path
+) -> None:
+    def chances(messages: Any, text: str, prefix: str = "") -> list[tuple[str, float]]:
+        assert "<think>" not in prefix or prefix.startswith("<think>\n\n</think>\n\n")
+        after = [way for way in WAYS if way in prefix]
+        return [(text, -1.0 if after == [way] else -2.0 if after else -4.0)]
+
+    way, other, _ = WAYS
+    rows = pl.DataFrame({"question": ["2 + 2?", "a"], "answer": ["4", "b"], "response": [way, other]})
+    rows = rows.with_columns(thinking=pl.lit(thinking, pl.String))
+    steps = [
+        another_reasoning,
+        Comprehension(Scripted(script=["-"], chances=chances), control="other_reasoning"),
+    ]
+    found = curate.Pipeline(curate.read(rows), steps).run(tmp_path / "run").traces.collect()
+    mine = found.row(by_predicate=pl.col("answer") == "4", named=True)
+    assert mine["other_reasoning"] == other
+    names = [f"student_comprehension{which}" for which in ("", "_shuffled", "_bare")]
+    assert [math.log(mine[c]) for c in names] == pytest.approx([-1, -2, -4])
+    assert [reasoning_of(row) for row in found.to_dicts()] == found.select(reasoning()).to_series().to_list()

@@ -20,7 +20,7 @@ from curate.errors import UserError
 from curate.pieces import steps
 from curate.schema import Row
 from curate.step import Engine, Score
-from curate.turns import asked_of, scored, turn_for
+from curate.turns import asked_of, reasoning, reasoning_of, scored, turn_for
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Comprehension(Score):
     form: str = r"\boxed{{answer}}"
     control: str | None = None
     verdict: str | None = None
+    version = 2
     reads = ("question", "messages", "thinking", "response", "answer")
     replies = (r"\boxed{4}",)
     examples = (
@@ -102,12 +103,12 @@ class Comprehension(Score):
         answer = (row["answer"] or "").strip()
         if not answer:
             return dict.fromkeys(self.writes)
-        reasoning = row["response"] or "" if row["thinking"] is None else row["thinking"]
+        read = reasoning_of(row)
         forms = self._forms(row, answer)
-        stated = min((s for f in forms if (s := first_statement(reasoning, f)) is not None), default=None)
+        stated = min((s for f in forms if (s := first_statement(read, f)) is not None), default=None)
         if stated is not None and self.leak == "cut":
-            reasoning = reasoning[:stated]
-        found = {f: await self._chances(row, f, reasoning) for f in forms}
+            read = read[:stated]
+        found = {f: await self._chances(row, f, read) for f in forms}
         answer = max(found, key=lambda f: geometric(found[f]))  # of equal ones the gold's, which is the first
         chances, bare = found[answer], await self._chances(row, answer, "")
         values: list[Any] = [geometric(chances), sum(map(math.exp, chances)) / len(chances), geometric(bare)]
@@ -124,12 +125,12 @@ class Comprehension(Score):
         own = (judged["extracted"] or "").strip() if judged and judged["passed"] else ""
         return {gold: "gold"} | ({own: "trace"} if own and own != gold else {})
 
-    async def _chances(self, row: Row, answer: str, reasoning: str) -> list[float]:
+    async def _chances(self, row: Row, answer: str, read: str) -> list[float]:
         """The log-probabilities of the answer's tokens after this reasoning, cut with what is around them."""
         said = self.form.replace("{answer}", answer)
-        silent = row["thinking"] is None
-        before = f"{reasoning.rstrip()}\n\n" if silent and reasoning.strip() else ""
-        made = {"thinking": None if silent else reasoning.strip(), "response": before + said}
+        thinking = row["thinking"] and row["thinking"].strip()
+        before = f"{read.rstrip()}\n\n" if not thinking and read.strip() else ""
+        made = {"thinking": read.strip() if thinking else thinking, "response": before + said}
         messages = asked_of(row)
         turn = await turn_for(self.engine, messages, made)
         start = len(turn.text) - len(said)
@@ -161,9 +162,9 @@ def another_reasoning(frame: pl.LazyFrame) -> pl.LazyFrame:
 
     Problems are taken in the order of their ids, which are hashes; each is given the first trace of the next.
     """
-    text = pl.coalesce("thinking", "response").sort_by("trace_id").first()
     traces = frame.filter(pl.col("trace_id").is_not_null())
-    firsts = traces.group_by("problem_id").agg(text=text).sort("problem_id")
+    first = reasoning().sort_by("trace_id").first()
+    firsts = traces.group_by("problem_id").agg(text=first).sort("problem_id")
     last = pl.int_range(pl.len()) == pl.len() - 1
     following = pl.when(last).then(pl.col("text").first()).otherwise(pl.col("text").shift(-1))
     other = pl.when(pl.len() > 1).then(following)

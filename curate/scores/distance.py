@@ -22,6 +22,7 @@ class Distance(Score):
     distances of a problem hardly vary (by less than 0.02, inferred), choosing by them is choosing by chance.
     """
 
+    version = 2
     reads = ("problem_id", "trace_id", "thinking", "response")
     examples = (
         (

@@ -16,6 +16,7 @@ import polars as pl
 
 from curate.step import Score
 from curate.together import by_problem
+from curate.turns import reasoning
 from curate.votes import ballots
 
 ORDER = 4  # the longest word n-gram that is compared
@@ -39,6 +40,7 @@ class Fidelity(Score):
 
     reference: str
     verdict: str = "math_equal"
+    version = 2
     reads = ("problem_id", "trace_id", "model", "thinking", "response")
     example_fields = {"reference": "teacher"}
     examples = (
@@ -73,8 +75,7 @@ class Fidelity(Score):
 
     def mark(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         votes = ballots(frame, self.verdict).select("row", "key", "passed").lazy()
-        text = pl.coalesce("thinking", "response").fill_null("")
-        rows = frame.select("row", "problem_id", "trace_id", "model", text=text)
+        rows = frame.select("row", "problem_id", "trace_id", "model", text=reasoning().fill_null(""))
         joined = rows.join(votes, on="row", how="left")
         found = [line for traces in by_problem(joined) for line in self._compared(traces.to_dicts())]
         return pl.LazyFrame(found, schema={"row": pl.UInt32, **self.writes}, orient="row")
