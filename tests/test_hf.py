@@ -296,7 +296,7 @@ def test_a_shared_prompt_is_read_once_and_changes_no_score(here: HF, monkeypatch
     read: list[int] = []
     once = hf_score._after_one_prompt
     monkeypatch.setattr(
-        hf_score, "_after_one_prompt", lambda m, jobs: read.append(len(jobs)) or once(m, jobs)
+        hf_score, "_after_one_prompt", lambda m, jobs, *a: read.append(len(jobs)) or once(m, jobs, *a)
     )
     asked = user("Add these: " + "1 + 2 + 3, " * 9)
     texts = ["6", "It is 54.", "Nine times six is fifty-four.", ""]
@@ -306,6 +306,52 @@ def test_a_shared_prompt_is_read_once_and_changes_no_score(here: HF, monkeypatch
         (alone,) = work(here, ("score", {"messages": asked, "text": text}))
         assert scores.ids == alone.ids
         assert scores.logprob == pytest.approx(alone.logprob, abs=1e-4)
+
+
+@pytest.mark.parametrize("is_plain", [True, False])
+def test_a_long_prompt_is_read_once_for_all_its_texts(is_plain: bool) -> None:
+    """Though they are more than one pass takes; where texts are so long that it is less work, it is not."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from curate.engines.hf_jobs import Scoring
+    from curate.engines.hf_score import plain_head, score
+    from curate.engines.hf_worker import _alike
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=50, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=1, max_position_embeddings=4096, eos_token_id=1,
+    )  # fmt: skip
+    model = LlamaForCausalLM(config).eval()
+    own, read = model.model.forward, []
+
+    def forward(input_ids: Any, **how: Any) -> Any:
+        read.append(input_ids.numel())
+        return own(input_ids=input_ids, **how)
+
+    model.model.forward = forward
+    dice = torch.Generator().manual_seed(0)
+
+    def jobs(prompt: int, texts: list[int]) -> list[Scoring]:
+        ids = torch.randint(50, (prompt + sum(texts),), generator=dice).tolist()
+        begin = [prompt + sum(texts[:i]) for i in range(len(texts))]
+        parts = [ids[a : a + n] for a, n in zip(begin, texts, strict=True)]
+        return [Scoring(ids[:prompt], part, [(0, 0)] * len(part)) for part in parts]
+
+    head = plain_head(model) if is_plain else None
+    shared, alone = jobs(700, [500, 490, 480, 470, 200]), jobs(3, [900, 800])
+    taken = _alike([*shared, *alone], 128, 1024, 16)
+    assert taken == shared
+    for some, passes in ((taken, [700, 2 * 499, 2 * 479, 199]), (_alike(alone, 128, 2048, 16), [2 * 902])):
+        read.clear()
+        score(model, head, some, 1024)
+        assert not is_plain or read == passes
+        for job in some:
+            with torch.inference_mode():
+                chances = model(torch.tensor([job.ids + job.text_ids])).logits.log_softmax(-1)
+            expected = chances[0, len(job.ids) - 1 : -1].gather(-1, torch.tensor(job.text_ids)[:, None])
+            assert list(job.future.result().logprob) == pytest.approx(expected[:, 0].tolist(), abs=1e-4)
 
 
 def test_a_recurrent_model_reads_a_shared_prompt_for_each_text() -> None:
@@ -384,7 +430,6 @@ def test_a_projection_needs_no_operation_without_a_public_name(monkeypatch: pyte
     states, ids = torch.randn(300, 16, generator=dice), torch.randint(999, (300,), generator=dice)
     head = torch.nn.Linear(16, 999, bias=False)
     found, _, *_ = hf_project.project(head, states, ids, False, 0, False)
-    assert hf_project._onednn is not None
     monkeypatch.setattr(hf_project, "_onednn", None)
     without, _, *_ = hf_project.project(head, states, ids, False, 0, False)
     with torch.inference_mode():

@@ -8,7 +8,8 @@ one that is recurrent as well gives those of a whole text at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -34,11 +35,24 @@ def plain_head(model: Any) -> Head | None:
         return head if torch.equal(head(hidden), model(input_ids=ids, use_cache=False).logits) else None
 
 
-def score(model: Any, head: Head | None, jobs: Sequence[Scoring]) -> None:
-    """Answer every job. head: what `plain_head` says of the model."""
+def score(
+    model: Any,
+    head: Head | None,
+    jobs: Sequence[Scoring],
+    tokens: int = 1 << 11,
+    closing: Callable[[], bool] = lambda: False,
+) -> None:
+    """Answer every job, unless `closing` is said in between.
+
+    head: what `plain_head` says of the model. tokens: of texts that go on from one prompt, in one pass.
+    """
     with torch.inference_mode():
-        own = _in_pieces if _goes_on(model) else _one_by_one
-        found = own(model, jobs) if head is None else _whole(model, head, jobs)
+        if head is not None:
+            found = _whole(model, head, jobs, tokens)
+        elif _goes_on(model):
+            found = (own for part in _parts(jobs, tokens) for own in _in_pieces(model, part))
+        else:
+            found = _one_by_one(model, jobs)
         for job, (logprob, entropy, values, ids, rank) in zip(jobs, found, strict=True):
             top = zip(ids.tolist(), values.tolist(), strict=True) if job.top_k else ()
             job.answer(
@@ -52,20 +66,43 @@ def score(model: Any, head: Head | None, jobs: Sequence[Scoring]) -> None:
                     rank=tuple(rank.tolist()) if job.rank else None,
                 )
             )
+            if closing():
+                return
 
 
-def _whole(model: Any, head: Head, jobs: Sequence[Scoring]) -> Iterator[Measures]:
-    """One forward pass for all texts, without their last tokens; what pads them stands where nobody looks."""
-    one_prompt = len(jobs) > 1 and all(job.ids == jobs[0].ids for job in jobs)
-    shared = one_prompt and _goes_on(model)
-    hidden = (_after_one_prompt if shared else _each_with_its_prompt)(model, jobs)
-    states = torch.cat(hidden)
-    ids = torch.tensor([i for job in jobs for i in job.text_ids], device=states.device)
-    entropy, top_k, rank = _asked(jobs)
-    measures = [m.cpu() for m in project(head, states, ids, entropy, top_k, rank)]
-    parts = [m.split([len(job.text_ids) for job in jobs]) for m in measures]
-    for job, (logprob, spread, values, names, ranks) in zip(jobs, zip(*parts, strict=True), strict=True):
-        yield logprob, spread, values[:, : job.top_k], names[:, : job.top_k], ranks
+def _whole(model: Any, head: Head, jobs: Sequence[Scoring], tokens: int) -> Iterator[Measures]:
+    """From the states of whole texts, without their last tokens; what pads them stands where nobody looks."""
+    for part, hidden in _states(model, jobs, tokens):
+        states = torch.cat(hidden)
+        ids = torch.tensor([i for job in part for i in job.text_ids], device=states.device)
+        entropy, top_k, rank = _asked(part)
+        measures = [m.cpu() for m in project(head, states, ids, entropy, top_k, rank)]
+        pieces = [m.split([len(job.text_ids) for job in part]) for m in measures]
+        for job, (own, spread, values, names, ranks) in zip(part, zip(*pieces, strict=True), strict=True):
+            yield own, spread, values[:, : job.top_k], names[:, : job.top_k], ranks
+
+
+def _states(
+    model: Any, jobs: Sequence[Scoring], tokens: int
+) -> Iterator[tuple[Sequence[Scoring], list[torch.Tensor]]]:
+    """Jobs, and for each the states before every token of its text, [tokens, width]."""
+    width = model.config.get_text_config().hidden_size
+    if _one_prompt(jobs) and _goes_on(model) and all(job.goes_on(width) for job in jobs):
+        yield from _after_one_prompt(model, jobs, tokens)
+    else:
+        yield jobs, _each_with_its_prompt(model, jobs)
+
+
+def _parts(jobs: Sequence[Scoring], tokens: int) -> Iterator[Sequence[Scoring]]:
+    """As many jobs at a time as texts of so many tokens, with padding; one at least."""
+    while jobs:
+        fitting = max(1, tokens // max(1, *(len(job.text_ids) for job in jobs)))
+        yield jobs[:fitting]
+        jobs = jobs[fitting:]
+
+
+def _one_prompt(jobs: Sequence[Scoring]) -> bool:
+    return len(jobs) > 1 and all(job.ids == jobs[0].ids for job in jobs)
 
 
 def _asked(jobs: Sequence[Scoring]) -> tuple[bool, int, bool]:
@@ -74,7 +111,7 @@ def _asked(jobs: Sequence[Scoring]) -> tuple[bool, int, bool]:
 
 
 def _each_with_its_prompt(model: Any, jobs: Sequence[Scoring]) -> list[torch.Tensor]:
-    """For every job the states before each token of its text, [tokens, width]."""
+    """In one forward pass over prompts and texts."""
     rows = [job.ids + job.text_ids[:-1] for job in jobs]
     states = model.base_model(input_ids=_pad_right(rows, model.device), use_cache=False).last_hidden_state
     return [states[i, len(job.ids) - 1 : len(rows[i])] for i, job in enumerate(jobs)]
@@ -89,18 +126,23 @@ def _goes_on(model: Any) -> bool:
     return all(hasattr(x, "batch_repeat_interleave") and not hasattr(x, "conv_states") for x in layers)
 
 
-def _after_one_prompt(model: Any, jobs: Sequence[Scoring]) -> list[torch.Tensor]:
-    """As `_each_with_its_prompt`; the prompt that all of them share is read once."""
-    cache = DynamicCache(config=model.config)
+def _after_one_prompt(
+    model: Any, jobs: Sequence[Scoring], tokens: int
+) -> Iterator[tuple[Sequence[Scoring], list[torch.Tensor]]]:
+    """Some jobs at a time; the prompt that all of them share is read once."""
+    read = DynamicCache(config=model.config)
     prompt = torch.tensor([jobs[0].ids], device=model.device)
-    last = model.base_model(input_ids=prompt, past_key_values=cache, use_cache=True).last_hidden_state[0, -1:]
-    rows = [job.text_ids[:-1] for job in jobs]
-    if not any(rows):
-        return [last for _ in jobs]
-    cache.batch_repeat_interleave(len(jobs))
-    text = _pad_right(rows, model.device)
-    states = model.base_model(input_ids=text, past_key_values=cache, use_cache=True).last_hidden_state
-    return [torch.cat([last, states[i, : len(row)]]) for i, row in enumerate(rows)]
+    last = model.base_model(input_ids=prompt, past_key_values=read, use_cache=True).last_hidden_state[0, -1:]
+    for part in _parts(jobs, tokens):
+        rows = [job.text_ids[:-1] for job in part]
+        if not any(rows):
+            yield part, [last for _ in part]
+            continue
+        cache = copy.deepcopy(read)
+        cache.batch_repeat_interleave(len(part))
+        text = _pad_right(rows, model.device)
+        states = model.base_model(input_ids=text, past_key_values=cache, use_cache=True).last_hidden_state
+        yield part, [torch.cat([last, states[i, : len(row)]]) for i, row in enumerate(rows)]
 
 
 def _pad_right(rows: Sequence[Sequence[int]], device: torch.device) -> torch.Tensor:
@@ -128,18 +170,22 @@ def _in_pieces(model: Any, jobs: Sequence[Scoring]) -> Iterator[Measures]:
 
 
 def _stretches(model: Any, jobs: Sequence[Scoring]) -> Iterator[Measures]:
-    """One stretch of all texts after the other.
+    """One stretch of all texts after the other. A prompt that all of them share is read once.
 
-    Prompts are padded on the left, so the texts begin in one column; a text is padded on its right, where the
+    Others are padded on the left, so the texts begin in one column; a text is padded on its right, where the
     columns of padding follow what they cannot change.
     """
-    prompt, mask = pad_left([job.ids for job in jobs], model.device)
+    one, many = _one_prompt(jobs), len(jobs)
+    prompt, mask = pad_left([job.ids for job in (jobs[:1] if one else jobs)], model.device)
     text = _pad_right([job.text_ids for job in jobs], model.device)
     cache = DynamicCache(config=model.config)
     at = (mask.cumsum(-1) - 1).clamp(min=0)
     logits = forward(model, cache, prompt, mask, at, keep=1)
+    if one:
+        cache.batch_repeat_interleave(many)
+        logits, mask, at = (t.repeat_interleave(many, 0) for t in (logits, mask, at))
     cells = _CELLS["cuda" if model.device.type == "cuda" else "cpu"]
-    stride = max(1, cells // (len(jobs) * logits.shape[-1]))
+    stride = max(1, cells // (many * logits.shape[-1]))
     entropy, top_k, twice = _asked(jobs)
     yield measure([logits], text[:, :1], entropy, top_k, [logits] * twice)
     for begin in range(0, text.shape[1] - 1, stride):

@@ -60,7 +60,8 @@ class Worker(threading.Thread):
             kind = "cuda" if checkpoint.model.device.type == "cuda" else "cpu"
             self._size, self._tokens = self._batch_size or (256 if kind == "cuda" else 128), _TOKENS[kind]
             room = _free_bytes(checkpoint.model.device) // cache_bytes(checkpoint.model)
-            keeps = lasts(checkpoint.model.config.get_text_config())
+            config = checkpoint.model.config.get_text_config()
+            self._width, keeps = config.hidden_size, lasts(config)
             self._room, self._read = int(_SHARE * room), Prefixes(int(_READ * room) if keeps else 0)
         except BaseException as e:  # noqa: BLE001  the one who opens the engine is in another thread
             self.loaded.set_exception(e)
@@ -125,7 +126,7 @@ class Worker(threading.Thread):
         if scorings:
             if not self._asked_head:
                 self._head, self._asked_head = plain_head(checkpoint.model), True
-            score(checkpoint.model, self._head, scorings)
+            score(checkpoint.model, self._head, scorings, self._tokens, lambda: self.closing)
         if draws:
             for draw in draws:
                 draw.restart()
@@ -165,7 +166,7 @@ class Worker(threading.Thread):
             if not able:
                 return []
             if scorings:
-                taken: list[Job] = [*_alike(scorings, most, self._tokens)]
+                taken: list[Job] = [*_alike(scorings, most, self._tokens, self._width)]
             else:
                 taken = able[:most]
                 if len(taken) > self._fitting(taken):
@@ -181,13 +182,15 @@ class Worker(threading.Thread):
         return min(self.capacity(width), max(1, _MASK_CELLS // max(len(job.ids) for job in jobs) ** 2))
 
 
-def _alike(jobs: Sequence[Scoring], most: int, tokens: int) -> list[Scoring]:
-    """The longest, with others of nearly its length; where a prompt is long, those that share it."""
+def _alike(jobs: Sequence[Scoring], most: int, tokens: int, width: int) -> list[Scoring]:
+    """The longest, with others of nearly its length; where they go on from one prompt, all that share it."""
     first = max(jobs, key=lambda job: job.longest)
-    found = [job for job in jobs if job.ids == first.ids]
-    if len(found) == 1 or 2 * len(first.ids) < max(len(job.text_ids) for job in found):
-        found = [job for job in jobs if job.longest >= _NEAR * first.longest]
-    found.sort(key=lambda job: -job.longest)
+    found = [job for job in jobs if job.ids == first.ids and job.goes_on(width)]
+    if len(found) > 1 and first.goes_on(width):
+        return sorted(found, key=lambda job: -job.longest)[:most]
+    found = sorted(
+        (job for job in jobs if job.longest >= _NEAR * first.longest), key=lambda job: -job.longest
+    )
     return found[: max(1, min(most, tokens // first.longest))]
 
 
