@@ -214,6 +214,26 @@ def test_scores_agree_with_what_sampling_saw(here: HF) -> None:
     assert len(same) >= 15 and len(same) >= 0.8 * len(agreeing)  # equal counts may hide another cut
 
 
+def test_what_was_drawn_is_scored_as_it_was_drawn(here: HF, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the drawn tokens themselves, each, though they were drawn in a batch and one after the other."""
+    from curate.engines import hf
+
+    drawn: list[Any] = []
+    own = hf.Draw
+    monkeypatch.setattr(hf, "Draw", lambda *a, **k: drawn.append(own(*a, **k)) or drawn[-1])
+
+    async def go() -> list[Any]:
+        async with here:
+            await asyncio.gather(*(here.chat(user("so"), seed=i, max_tokens=5 + i) for i in range(20)))
+            asked = (here.score_ids(job.ids, job.new, [(0, 0)] * len(job.new)) for job in drawn)
+            return await asyncio.gather(*asked)
+
+    scored = asyncio.run(go())
+    assert len(drawn) == 20 and max(len(job.new) for job in drawn) > 10
+    for job, scores in zip(drawn, scored, strict=True):
+        assert scores.logprob == pytest.approx(job.logprobs, abs=1e-4)
+
+
 def reference(model: Path, prompt: str, text: str) -> Any:
     """Token ids of the text and log-probabilities [tokens, vocabulary], from one plain forward pass."""
     import torch
