@@ -170,12 +170,12 @@ def measure(
         own = torch.where(here, logits.gather(-1, at.unsqueeze(-1)).squeeze(-1), own)
         totals.append(logits.logsumexp(-1))
         if entropy:
-            chances = logits - totals[-1].unsqueeze(-1)
-            within.append(-(chances.exp() * chances).nan_to_num(0.0).sum(-1))
+            within.append(_spread(logits, totals[-1]))
         best = logits.topk(min(top_k, width), dim=-1)
         values.append(best.values)
         names.append(best.indices + first)
         first += width
+        del tile, logits  # the next is written in the same place
     each = torch.stack(totals)
     total = each.logsumexp(0)
     spread = torch.zeros_like(own)
@@ -188,3 +188,9 @@ def measure(
     for tile in again:
         rank += (tile.float() > own.unsqueeze(-1)).sum(-1)
     return own - total, spread, top.values - total.unsqueeze(-1), found, rank
+
+
+def _spread(logits: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+    """The entropy within a tile; of it no more than two others are held."""
+    chances = logits - total.unsqueeze(-1)
+    return -chances.exp().mul_(chances).nan_to_num_(0.0).sum(-1)
