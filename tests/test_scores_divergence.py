@@ -20,18 +20,19 @@ from curate.scores.token_logprobs import TokenLogprobs
 from curate.scores.topk_divergence import TopkDivergence, kl
 
 WORLD = Path(curate.__file__).parent / "demo_world"
-WEIGHTS = st.lists(st.floats(0.01, 1), min_size=6, max_size=6)
+WEIGHTS = st.lists(st.just(0.0) | st.floats(0.01, 1), min_size=6, max_size=6).filter(any)
 
 
 def chances(weights: list[float]) -> list[tuple[int, float]]:
-    """A distribution as (id, log-probability), the likeliest first."""
+    """A distribution as (id, log-probability), the likeliest first; -inf where a weight is 0."""
     total = sum(weights)
-    return sorted(((i, math.log(w / total)) for i, w in enumerate(weights)), key=lambda pair: -pair[1])
+    logs = [math.log(w / total) if w else -math.inf for w in weights]
+    return sorted(enumerate(logs), key=lambda pair: -pair[1])
 
 
 def exact(p: list[tuple[int, float]], q: list[tuple[int, float]]) -> float:
     theirs = dict(q)
-    return sum(math.exp(x) * (x - theirs[i]) for i, x in p)
+    return sum(math.exp(x) * (x - theirs[i]) for i, x in p if x > -math.inf)
 
 
 @given(p=WEIGHTS, q=WEIGHTS, k=st.integers(1, 6))
@@ -48,6 +49,20 @@ def test_lists_that_share_nothing_are_far_apart() -> None:
     sure, other = [(1, math.log(0.9))], [(2, math.log(0.9))]
     assert kl(sure, other) == pytest.approx(0.9 * math.log(9) + 0.1 * math.log(0.1 / 0.9))
     assert kl([(1, math.log(0.9)), (2, -math.inf)], [(1, math.log(0.9)), (3, math.log(0.05))]) < 0.1
+
+
+def test_what_a_model_rules_out_is_infinitely_far_and_what_it_hardly_grants_is_not() -> None:
+    """Of the first token the other list says no more than that it is no likelier than its last."""
+    sure = [(1, 0.0), (2, -3.0)]
+    assert kl(sure, [(2, 0.0), (3, -math.inf)]) == math.inf == kl(sure, [(1, 0.0), (2, -math.inf)])
+    assert kl(sure, [(2, 0.0), (3, -800.0)]) == pytest.approx(800 - 3 * math.exp(-3), abs=1e-6)
+    assert kl(sure, [(1, -800.0), (2, 0.0)]) == pytest.approx(800 - 3 * math.exp(-3), abs=1e-6)
+    assert kl([(1, -745.0), (2, 0.0)], [(2, 0.0), (3, -9.0)]) == pytest.approx(0, abs=1e-6)
+    top, at = {"id": 1, "ids": [1, 2], "logprobs": [0.0, -3.0]}, dict(field="response", start=0, end=2)
+    other = {"id": 1, "ids": [2, 3], "logprobs": [0.0, -math.inf]}
+    said = {f"{of}_tokens": [{**at, "label": None, "value": 0.0}] for of in ("teacher", "student")}
+    row = {"thinking": None, "response": "4.", "teacher_top": [top], "student_top": [other], **said}
+    assert TopkDivergence().row(row)["forward_kl"] == math.inf
 
 
 ROWS = pl.DataFrame(

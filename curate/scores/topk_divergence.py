@@ -42,6 +42,7 @@ class TopkDivergence(Score):
     teacher: str = "teacher"
     student: str = "student"
     min_words: int = 4
+    version = 2
     reads = ("thinking", "response")
     examples = (
         (
@@ -116,18 +117,19 @@ def kl(p: Sequence[tuple[int, float]], q: Sequence[tuple[int, float]]) -> float:
 
     Of what p alone lists, q has at most the probability of its own last for each, and at most what its list
     leaves over. The best case for q is then a straight look: the divergence is convex in that one number.
+    Infinity where that last, or q's own probability of what p lists, is 0 (a log-probability of -inf).
     """
-    theirs = {i: math.exp(x) for i, x in q}
-    common = [(math.exp(x), theirs[i]) for i, x in p if i in theirs]
+    theirs = dict(q)
+    common = [(math.exp(x), x, theirs[i]) for i, x in p if i in theirs]
     alone = [math.exp(x) for i, x in p if i not in theirs]
-    total = sum(a * math.log(a / b) if b else math.inf for a, b in common if a)
+    total = sum(a * (x - y) for a, x, y in common if a)
     only = sum(alone)
-    rest_p = max(1 - sum(a for a, _ in common) - only, LEAST)  # what p lists in no place
-    rest_q = max(1 - sum(b for _, b in common), LEAST)
-    if only:
-        left = max(1 - sum(theirs.values()), LEAST)
-        most = min(len(alone) * min(theirs.values(), default=1.0), left)
-        share = min(rest_q * only / (only + rest_p), most)
-        total += only * math.log(only / share)
-        rest_q = max(rest_q - share, LEAST)
+    rest_p = max(1 - sum(a for a, _, _ in common) - only, LEAST)  # what p lists in no place
+    rest_q = max(1 - sum(math.exp(y) for _, _, y in common), LEAST)
+    if only:  # in logarithms: exp(-800) is 0, and its logarithm is not -800
+        left = max(1 - sum(map(math.exp, theirs.values())), LEAST)
+        most = min(math.log(len(alone)) + min(theirs.values(), default=0.0), math.log(left))
+        share = min(math.log(rest_q) + math.log(only) - math.log(only + rest_p), most)
+        total += only * (math.log(only) - share)
+        rest_q = max(rest_q - math.exp(share), LEAST)
     return max(0.0, total + rest_p * math.log(rest_p / rest_q))
