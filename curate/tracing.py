@@ -110,7 +110,8 @@ def spurious_teacher(
             drops.setdefault(row["problem_id"], []).append((shares[0], shares[1]))  # type: ignore[arg-type]
     if not drops:
         raise UserError("no trace is scored by all of the models; the check has nothing to compare")
-    each = [tuple(mean([pair[i] for pair in pairs]) for i in (0, 1)) for pairs in drops.values()]
+    ordered = [pairs for _, pairs in sorted(drops.items())]  # the bootstrap draws by place
+    each = [tuple(mean(sorted(pair[i] for pair in pairs)) for i in (0, 1)) for pairs in ordered]
     apart = [a - b for a, b in each]
     return SpuriousTeacher(
         real=mean([a for a, _ in each]),

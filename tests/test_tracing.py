@@ -114,6 +114,7 @@ def test_a_spurious_teacher_has_fewer_sentences_and_the_check_says_how_surely(tm
     assert check.drop == pytest.approx(check.real - check.spurious) and check.problems == 24
     assert check.separates and check.interval.low <= check.drop <= check.interval.high
     assert "the labels tell them apart" in str(check)
+    assert spurious_teacher(found.reverse(), spurious="stranger") == check, "whatever the order of rows"
     same = spurious_teacher(found, spurious="teacher")
     assert same.drop == 0 and not same.separates and "do not tell them apart" in str(same)
     with pytest.raises(UserError, match="no column 'nobody_sentences'; score them with sentence_logprob"):
