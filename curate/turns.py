@@ -70,8 +70,6 @@ async def turn_for(engine: Engine, messages: Sequence[Message], row: Row) -> Tur
     """The turn of a row as this engine's chat template would have it begin."""
     ask = getattr(engine, "opened", None)
     turn = turn_of(row, await ask(messages) if ask else "")
-    if turn is None and not row["response"]:
-        raise CallFailed("this row has no trace; read a file of traces, or let Sample draw them first")
     if turn is None:
         raise CallFailed(
             "the model's chat template begins its thinking, and this trace has none; give it one, be it "

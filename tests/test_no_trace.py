@@ -9,12 +9,20 @@ import polars as pl
 import pytest
 from test_cli import refused
 
+import curate
 from curate.cli import main
 from curate.engines.scripted import Scripted
+from curate.errors import UserError
 from curate.methods.difficulty_aware_pruning import difficulty_aware_pruning
 from curate.methods.retro_search import retro_search
 from curate.methods.trim_after_answer import trim_after_answer
 from curate.run import Run
+from curate.scores.divergence import Divergence
+from curate.scores.length import Length
+from curate.scores.perplexity import Perplexity
+from curate.scores.provenance import Provenance
+from curate.scores.sentence_logprob import SentenceLogprob
+from curate.scores.token_logprobs import TokenLogprobs
 
 METHODS = ["curate_traces", "trim_after_answer", "budget_forcing", "refine", "skip_thinking"]
 METHODS += ["retro_search", "difficulty_aware_pruning"]
@@ -78,3 +86,50 @@ def test_a_frame_stands_for_a_file_of_problems_or_of_traces(method: Any, who: st
     problems = pl.DataFrame({"question": ["2 + 2?", "3 + 3?"], "answer": ["4", "6"]})
     assert method(problems=problems, teacher=model, **asked).plan().read == 2
     assert method(traces=problems.with_columns(response="answer"), **asked).plan().read == 2
+
+
+class Thinker(Scripted):
+    """Its chat template begins the thinking."""
+
+    async def opened(self, messages: Any) -> str:
+        return "<think>\n"
+
+
+def scores_of(kind: type[Scripted]) -> list[Any]:
+    """Steps that ask about the question "full" alone, and what is made of their answers."""
+
+    def chances(messages: Any, text: str) -> list[tuple[str, float]]:
+        assert messages[-1]["content"] == "full", "it was asked about an empty trace"
+        return [(letter, -1.0) for letter in text]
+
+    models = ("teacher", "student")
+    return [
+        *(TokenLogprobs(kind(model=of, script=["-"], chances=chances), of=of) for of in models),
+        *(SentenceLogprob(of) for of in models),
+        *(Provenance(), Divergence(), Length("student"), Perplexity("student")),
+    ]
+
+
+@pytest.mark.parametrize("kind", [Scripted, Thinker])
+def test_an_empty_trace_stays_with_null_scores_and_nobody_is_asked(
+    kind: type[Scripted], tmp_path: Path
+) -> None:
+    empty = [(None, ""), ("", ""), ("", None), ("\n\n", " "), (None, "\n")]
+    rows = pl.DataFrame([*empty, ("so", "4")], schema=["thinking", "response"], orient="row")
+    rows = rows.with_columns(question=pl.Series(["a", "b", "c", "d", "e", "full"]))
+    steps = scores_of(kind)
+    found = curate.Pipeline(curate.read(rows), steps).run(tmp_path / "run").traces.collect()
+    assert len(found) == 6
+    for column in (c for step in steps for c in step.writes):
+        assert found.filter(pl.col("question") != "full")[column].null_count() == 5, column
+    assert found.filter(question="full").select("student_token_count", "divergence").row(0) == (3, 0.0)
+
+
+@pytest.mark.parametrize("kind", [Scripted, Thinker])
+def test_scores_of_problems_without_traces_are_refused_in_one_sentence(
+    kind: type[Scripted], tmp_path: Path
+) -> None:
+    problems = pl.DataFrame({"question": ["2 + 2?", "3 + 3?"], "answer": ["4", "6"]})
+    said = "every call of token_logprobs failed; the first said: this row has no trace; read a file of traces"
+    with pytest.raises(UserError, match=said):
+        curate.Pipeline(curate.read(problems), scores_of(kind)).run(tmp_path / "run")

@@ -202,13 +202,13 @@ def test_a_score_that_is_no_number_sets_the_row_aside(tmp_path: Path) -> None:
 def test_an_empty_trace_has_null_scores_and_one_too_long_is_set_aside_whole(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    texts = ["", "so " * 600, "4."]
-    rows = pl.DataFrame({"question": ["a", "b", "c"], "response": texts})
+    texts = ["", "so " * 600, "4.", ""]
+    rows = pl.DataFrame({"question": [*"abcd"], "response": texts, "thinking": [None, None, None, ""]})
     engine = HF(str(tiny_model), dtype="float32", device="cpu")
     run = curate.Pipeline(curate.read(rows), [TokenLogprobs(engine)]).run(tmp_path / "run")
     live = run.traces.collect()
-    assert live["question"].to_list() == ["a", "c"]
-    assert live["model_tokens"].is_null().to_list() == [True, False]
+    assert live["question"].to_list() == ["a", "c", "d"]
+    assert live["model_tokens"].is_null().to_list() == [True, False, True]
     [gone] = run.dropped.collect().to_dicts()
     assert gone["response"] == texts[1] and "the context of" in gone["why"] and "holds 512" in gone["why"]
 

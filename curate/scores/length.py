@@ -16,7 +16,7 @@ class Length(Score):
 
     Unit: tokens of that model, of thinking and response without the delimiters around them; 0 or more. It is
     not `output_tokens`, which the model that wrote the trace has counted with its own tokenizer. Null: the
-    trace was not scored.
+    trace was not scored, or is empty.
     """
 
     of: str = "student"

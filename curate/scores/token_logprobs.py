@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import polars as pl
 
-from curate.errors import UserError
+from curate.errors import CallFailed, UserError
 from curate.identity import model_name
 from curate.schema import SPANS, Row
 from curate.step import Engine, Score, TokenScores
-from curate.turns import TOP, Field, Turn, asked_of, scored, turn_for
+from curate.turns import TOP, Field, Turn, asked_of, reasoning_of, scored, turn_for
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,11 @@ class TokenLogprobs(Score):
     and response with its natural log-probability (at temperature 1) as value; `{of}_model` and
     `{of}_fingerprint`, whose opinion it is. Tokens of the delimiters between the two are left out; a token
     that reaches over one belongs where its first character that is no space stands. Null in all three: the
-    row has no text.
+    trace is empty, it has nothing but white space; the engine is not asked.
 
     A trace longer than the model's context is set aside, never cut, and so is one without thinking where
-    the model's template begins the thinking, and one with a log-probability that is no number.
+    the model's template begins the thinking, one with a log-probability that is no number, and a row that
+    has no trace.
 
     entropy: write `{of}_entropy_tokens` as well, the same spans with the entropy of the model's distribution
     at that place as value, in nats, from 0 to the logarithm of its vocabulary; hf: engines can.
@@ -44,6 +45,7 @@ class TokenLogprobs(Score):
     entropy: bool = False
     rank: bool = False
     top_k: int = 0
+    version = 2
     reads = ("question", "messages", "thinking", "response")
     replies = ("Two.",)
     examples = (
@@ -84,10 +86,12 @@ class TokenLogprobs(Score):
         }
 
     async def ask(self, row: Row) -> Mapping[str, Any]:
+        if row["thinking"] is None and row["response"] is None:
+            raise CallFailed("this row has no trace; read a file of traces, or let Sample draw them first")
+        if not reasoning_of(row).strip():
+            return dict.fromkeys(self.writes)
         messages = asked_of(row)
         turn = await turn_for(self.engine, messages, row)
-        if not turn.text:
-            return dict.fromkeys(self.writes)
         more: dict[str, Any] = {"entropy": True} if self.entropy else {}
         more |= {"rank": True} if self.rank else {}
         more |= {"top_k": self.top_k} if self.top_k else {}
