@@ -14,9 +14,10 @@ from curate.step import Score
 class PassRate(Score):
     """`pass_rate`: passed / (passed + failed) over the rows of one problem and one `model`, from 0 to 1.
 
-    It belongs to the model that is named in the row, and to the rows that are in the table when the step is
-    reached: put it before the filter that drops what failed. Verdicts that abstain count on neither side.
-    Null: no trace of this problem and model has a verdict.
+    It belongs to the rows that are in the table when the step is reached: put it before the filter that drops
+    what failed. It goes by the model's name, for a trace holds no fingerprint: traces of two checkpoints, or
+    two temperatures, under one name share a rate. What is tied to a checkpoint is `student_pass_rate`, which
+    asks. Verdicts that abstain count on neither side. Null: no trace of this problem and model has a verdict.
 
     verdict: the name of the verifier, which is the name of its column.
     """
