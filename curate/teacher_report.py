@@ -19,6 +19,7 @@ from curate.drift import hidden_shift
 from curate.engines import as_engine, engine
 from curate.errors import UserError
 from curate.evaluate import Evaluation, evaluate
+from curate.filters.answered_by_all import AnsweredByAll
 from curate.identity import model_name
 from curate.methods.parallel_teachers import parallel_teachers
 from curate.metrics import Interval, mean
@@ -118,19 +119,15 @@ def teacher_report(
     asked = tuple(as_engine(t, max_tokens=max_tokens) for t in teachers)
     scorer = engine(f"hf:{student}", dtype="float32")
     source = as_source(problems)
-    shared = parallel_teachers(source, asked, attempts=attempts)
-    measured = [TokenLogprobs(scorer, of="student", entropy=True), Length(), Perplexity("student")]
-    run = Pipeline(source, [*shared.steps, *measured, Entropy("student")]).run(out / "traces")
+    run = Pipeline(source, _steps(source, asked, attempts, scorer)).run(out / "traces")
     live = run.traces.collect()
     if live.is_empty():
-        raise UserError(
-            f"no problem was solved by all of {len(asked)} teachers; give more problems or attempts"
-        )
+        raise UserError(_nothing_left(run, len(asked)))
     tests = {n: as_source(s)
              for n, s in {"eval": heldout, "elsewhere": elsewhere}.items() if s is not None}  # fmt: skip
     before = _measured(Path(student), tests, out / "before", how)
     probes, lines = live.sort("trace_id").head(PROBES), []
-    for teacher in (model_name(t) for t in asked):
+    for teacher in map(model_name, asked):
         mine = live.filter(pl.col("model") == teacher)
         places = [out / "students" / teacher / f"seed-{seed}" for seed in range(how.seeds)]
         after = _students(mine, Path(student), tests, places, how)
@@ -145,6 +142,27 @@ def teacher_report(
         lines.append({**_corpus(run, mine, teacher), **score, "seeds": gains["eval"]})
     table = pl.DataFrame(lines, schema_overrides={"elsewhere": pl.Float64}).select(COLUMNS.split())
     return TeacherReport(table.sort("gain", "teacher", descending=[True, False]), before["eval"], run)
+
+
+def _steps(source: Source, teachers: tuple[Engine, ...], attempts: int, scorer: Engine) -> list[Any]:
+    """Right traces, measured; a problem of which the student cannot score a trace goes for all teachers."""
+    sampled = parallel_teachers(source, teachers, attempts=attempts, intersection=False).steps
+    measured = [TokenLogprobs(scorer, of="student", entropy=True), Length(), Perplexity("student")]
+    same = [AnsweredByAll(tuple(map(model_name, teachers)))] if len(teachers) > 1 else []
+    return [*sampled, *measured, Entropy("student"), *same]
+
+
+def _nothing_left(run: Run, teachers: int) -> str:
+    """Why no problem has a trace of every teacher, as a sentence."""
+    failed = run.dropped.filter(pl.col("dropped_by") == "token_logprobs").select("model", "why").collect()
+    if failed.is_empty():
+        return f"no problem was solved by all of {teachers} teachers; give more problems or attempts"
+    model, why = failed.sort("model", "why").row(0)
+    return (
+        f"no problem has traces of all of {teachers} teachers that the student can score: {len(failed)} were "
+        f"set aside in {run.folder}, one of {model!r} because {why.rstrip('.')}; give more problems, a lower "
+        "max_tokens or another student"
+    )
 
 
 def _corpus(run: Run, mine: pl.DataFrame, teacher: str) -> dict[str, Any]:
