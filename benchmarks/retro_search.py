@@ -10,7 +10,10 @@ the way.
 
 - tokens a second of the search beside those of `Sample` of so many problems that it draws as many tokens,
   which is plain batched generation of the same total;
-- the same with a window of 2, which asks for more than it needs, so that nobody waits;
+- what the engine alone makes of the search's calls where nobody waits for anybody: its own of one round are
+  asked all at once, behind the samples that they go on from, without a run around them. A search can be no
+  faster than that;
+- the search with a window of 2, which asks for more than it needs, so that nobody waits;
 - the same search with one trace at a time, on every so manieth of the traces, without journal and store.
 
 Every trace of the last must be found equal, up to the rounding of bfloat16. Medians of three rounds.
@@ -25,6 +28,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +68,41 @@ def sampled(teacher: Engine, folder: Path, run: Run, problems: int) -> Run:
     return curate.Pipeline(source, [curate.Sample(teacher)]).run(folder)
 
 
+@contextmanager
+def heard(teacher: Engine) -> Iterator[list[Any]]:
+    """What the teacher is asked meanwhile: messages and options."""
+    kind, calls = type(teacher), []
+    own = kind.chat
+
+    async def chat(self: Engine, messages: Any, **options: Any) -> Any:
+        calls.append((messages, options))
+        return await own(self, messages, **options)
+
+    kind.chat = chat  # type: ignore[method-assign]
+    try:
+        yield calls
+    finally:
+        kind.chat = own  # type: ignore[method-assign]
+
+
+def at_once(teacher: Engine, calls: list[Any]) -> tuple[float, float]:
+    """Tokens a second of a run's samples, and then of its search's calls: of each, all at the same time."""
+
+    async def go() -> list[float]:
+        rates = []
+        async with teacher:
+            for of_search in (False, True):
+                asked = [call for call in calls if bool(call[1].get("prefix")) == of_search]
+                begin = time.perf_counter()
+                found = await asyncio.gather(*(teacher.chat(m, **options) for m, options in asked))
+                seconds = time.perf_counter() - begin
+                rates.append(sum(reply.output_tokens for replies in found for reply in replies) / seconds)
+        return rates
+
+    samples, of_search = asyncio.run(go())
+    return samples, of_search
+
+
 def rate(run: Run, step: str) -> tuple[float, int]:
     """Output tokens a second of a step, and how many they were."""
     line = run.ledger.row(by_predicate=pl.col("step") == step, named=True)
@@ -98,9 +138,11 @@ def alone(teacher: Engine, run: Run, every: int) -> tuple[float, float, float]:
 
 def once(teacher: Engine, problems: int, every: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
-        run = searched(teacher, Path(folder) / "run", problems, 0)
+        with heard(teacher) as calls:
+            run = searched(teacher, Path(folder) / "run", problems, 0)
         ahead = searched(teacher, Path(folder) / "ahead", problems, 2)
         plain = rate(sampled(teacher, Path(folder) / "plain", run, problems), "sample")
+        samples, together = at_once(teacher, calls)
         single, a_trace, same = alone(teacher, run, every)
         line = run.ledger.row(by_predicate=pl.col("step") == "retro_search", named=True)
         retro = pl.concat([run.traces, run.dropped], how="diagonal_relaxed").collect()["retro"].drop_nulls()
@@ -114,6 +156,9 @@ def once(teacher: Engine, problems: int, every: int) -> dict[str, float]:
             "search, tokens/s": rate(run, "retro_search")[0],
             "search / sampling, %": 100 * rate(run, "retro_search")[0] / plain[0],
             "search / sampling, tokens": rate(run, "retro_search")[1] / plain[1],
+            "engine alone, the samples, tokens/s": samples,
+            "engine alone, the search's calls at once, tokens/s": together,
+            "calls at once / samples, %": 100 * together / samples,
             "window 2, tokens/s": rate(ahead, "retro_search")[0],
             "window 2, seconds / seconds": rate_of_seconds(ahead, run),
             "window 2, tokens / tokens": rate(ahead, "retro_search")[1] / rate(run, "retro_search")[1],
