@@ -363,6 +363,8 @@ def test_a_long_prompt_is_read_once_for_all_its_texts(is_plain: bool) -> None:
     shared, alone = jobs(700, [500, 490, 480, 470, 200]), jobs(3, [900, 800])
     taken = _alike([*shared, *alone], 128, 1024, 16)
     assert taken == shared
+    assert all(job.goes_on(16) and job.mask == len(job.text_ids) * job.longest for job in shared)
+    assert not Scoring([1] * 30_000, [1] * 2_500, []).goes_on(16), "a mask of 81 million"
     for some, passes in ((taken, [700, 2 * 499, 2 * 479, 199]), (_alike(alone, 128, 2048, 16), [2 * 902])):
         read.clear()
         score(model, head, some, 1024)

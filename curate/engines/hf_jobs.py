@@ -10,6 +10,8 @@ from typing import Any, Literal, NamedTuple
 from curate.engines.sampling import Sampling
 from curate.step import TokenScores
 
+MASK_CELLS = 1 << 26  # of one mask over texts that go on from a prompt; as float32 a quarter of a GB
+
 
 class Drawn(NamedTuple):
     """A finished sample. `logprobs` are the model's own, before temperature, cuts and bans.
@@ -97,6 +99,12 @@ class Scoring(Job):
 
         In a layer a token costs some 24 width² operations, a pair of tokens 4 width. Attention that goes on
         from a cache takes half of text² pairs more: it does not leave out those that a causal mask hides.
+        The mask is a tensor of its own then, and must not be large.
         """
         prompt, text = len(self.ids), len(self.text_ids)
-        return text**2 < prompt * (12 * width + prompt)
+        return text**2 < prompt * (12 * width + prompt) and self.mask <= MASK_CELLS
+
+    @property
+    def mask(self) -> int:
+        """Pairs of a token of the text and one that it may look at, or that a causal mask hides."""
+        return len(self.text_ids) * self.longest

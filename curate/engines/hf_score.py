@@ -16,7 +16,7 @@ import torch
 from transformers import DynamicCache
 
 from curate.engines.hf_decode import forward, pad_left
-from curate.engines.hf_jobs import Scoring
+from curate.engines.hf_jobs import MASK_CELLS, Scoring
 from curate.engines.hf_project import Head, Measures, measure, project
 from curate.step import TokenScores
 
@@ -96,9 +96,10 @@ def _states(
 def _parts(jobs: Sequence[Scoring], tokens: int) -> Iterator[Sequence[Scoring]]:
     """As many jobs at a time as texts of so many tokens, with padding; one at least."""
     while jobs:
-        fitting = max(1, tokens // max(1, *(len(job.text_ids) for job in jobs)))
-        yield jobs[:fitting]
-        jobs = jobs[fitting:]
+        longest = max(jobs, key=lambda job: len(job.text_ids))
+        fitting = min(tokens // max(1, len(longest.text_ids)), MASK_CELLS // max(1, longest.mask))
+        yield jobs[: max(1, fitting)]
+        jobs = jobs[max(1, fitting) :]
 
 
 def _one_prompt(jobs: Sequence[Scoring]) -> bool:
