@@ -44,7 +44,7 @@ def score(
 ) -> None:
     """Answer every job, unless `closing` is said in between.
 
-    head: what `plain_head` says of the model. tokens: of texts that go on from one prompt, in one pass.
+    head: what `plain_head` says of the model. tokens: of a pass, with padding; more where one text has more.
     """
     with torch.inference_mode():
         if head is not None:
@@ -90,7 +90,10 @@ def _states(
     if _one_prompt(jobs) and _goes_on(model) and all(job.goes_on(width) for job in jobs):
         yield from _after_one_prompt(model, jobs, tokens)
     else:
-        yield jobs, _each_with_its_prompt(model, jobs)
+        size = max(1, tokens // max(job.longest for job in jobs))
+        for begin in range(0, len(jobs), size):
+            part = jobs[begin : begin + size]
+            yield part, _each_with_its_prompt(model, part)
 
 
 def _parts(jobs: Sequence[Scoring], tokens: int) -> Iterator[Sequence[Scoring]]:
