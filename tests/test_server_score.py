@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,23 @@ def test_what_is_no_answer_is_asked_again_and_in_the_end_given_up() -> None:
         with pytest.raises(EngineDown, match='no tokens, prompt or choices: {"hello": 1}'):
             work(Server("m", url=server.url, **QUICK), ("score", {"text": "4"}))
         assert len(server.bodies) == 4
+
+
+@pytest.mark.parametrize("said", [math.nan, None, "-0.5", {}])
+def test_a_chance_that_is_no_number_fails_the_row(said: Any) -> None:
+    """JSON as Python writes it has the word NaN; others write null."""
+    bad = {"prompt_logprobs": [None, *({str(ord(c)): {**chance(c), "logprob": said}} for c in "?44")]}
+    with told(Tokens(bad).answer) as server:
+        row = {**ROW, "thinking": None}
+        [found] = asyncio.run(asked(Server("m", url=server.url, **QUICK), {**row, "response": "44"}))
+    assert isinstance(found, CallFailed) and "m gives a log-probability that is no number" in str(found)
+
+
+def test_rounding_above_0_is_certainty() -> None:
+    sure = {"prompt_logprobs": [None, *({str(ord(c)): {**chance(c), "logprob": 1e-7}} for c in "?ab")]}
+    with told(Tokens(sure).answer) as server:
+        [found] = work(Server("m", url=server.url, **QUICK), ("score", {"text": "ab", "top_k": 1}))
+    assert found.logprob == (0.0, 0.0) and found.top == (((97, 0.0),), ((98, 0.0),))
 
 
 def chance(character: str) -> dict[str, Any]:

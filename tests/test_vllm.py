@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import multiprocessing
 import os
 import random
@@ -29,7 +30,7 @@ from curate.engines.hf import HF
 from curate.engines.hf_words import Words
 from curate.engines.server import Server
 from curate.engines.vllm import VLLM
-from curate.engines.vllm_draw import Draw, containing
+from curate.engines.vllm_draw import Draw, containing, own_chances
 from curate.errors import CallFailed, EngineDown, MissingDependency, UserError
 from curate.step import user
 
@@ -166,6 +167,12 @@ def test_a_draw_under_a_ban_repeats_itself_and_keeps_its_length() -> None:
         assert one.finish == "stop" or len(one.text) == one.output_tokens == 6
     free = drawn(3)
     assert drawn(3, ban=("zz",)) == free
+
+
+def test_a_chance_that_is_no_number_stays_one() -> None:
+    told = [{5: SimpleNamespace(logprob=chance)} for chance in (math.nan, 1e-7, -1.0, -math.inf)]
+    broken, *others = own_chances([5] * 4, told)
+    assert math.isnan(broken) and others == [0.0, -1.0, -math.inf]
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ no tokenizer here; the cut is that of `hf`: as one text, unless a token would st
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -61,7 +62,7 @@ async def score(
     told = choice.get("prompt_logprobs")
     if not isinstance(told, list) or len(told) != len(whole):
         raise untold(model)
-    found = [{int(i): chance for i, chance in at.items()} for at in told[len(before) :]]
+    found = [{int(i): _number(chance) for i, chance in at.items()} for at in told[len(before) :]]
     if rank and any(at[i].get("rank") is None for i, at in zip(ids, found, strict=True)):
         raise UserError(f"the server of {model!r} tells no ranks; score with hf:{model} or vllm:{model}.")
     spans = await _spans(post, model, ids, [at[i] for i, at in zip(ids, found, strict=True)], text)
@@ -69,7 +70,7 @@ async def score(
         ids=tuple(ids),
         start=tuple(start for start, _ in spans),
         end=tuple(end for _, end in spans),
-        logprob=tuple(min(0.0, at[i]["logprob"]) for i, at in zip(ids, found, strict=True)),
+        logprob=tuple(at[i]["logprob"] for i, at in zip(ids, found, strict=True)),
         top=tuple(_best(at, top_k) for at in found) if top_k else None,
         rank=tuple(at[i]["rank"] for i, at in zip(ids, found, strict=True)) if rank else None,
     )
@@ -104,6 +105,12 @@ async def _spans(
         spans += [(at, at + len(said))] * (i + 1 - begun)
         at, begun = at + len(said), i + 1
     return spans + [(at, len(text))] * (len(ids) - begun)
+
+
+def _number(chance: dict[str, Any]) -> dict[str, Any]:
+    """With a log-probability of at most 0; one that is no number, null among them, is NaN."""
+    said = chance.get("logprob")
+    return {**chance, "logprob": min(said, 0.0) if isinstance(said, int | float) else math.nan}
 
 
 def _best(at: dict[int, dict[str, Any]], k: int) -> tuple[tuple[int, float], ...]:

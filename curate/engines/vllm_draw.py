@@ -99,5 +99,5 @@ def vocabulary(tokenizer: Any) -> list[str]:
 
 
 def own_chances(ids: Sequence[int], chances: Sequence[Any]) -> tuple[float, ...]:
-    """Of each token its own log-probability; rounding may lift one a hair above 0."""
-    return tuple(min(0.0, chances[i][token].logprob) for i, token in enumerate(ids))
+    """Of each token its own log-probability; rounding may lift one a hair above 0, and NaN stays."""
+    return tuple(min(chances[i][token].logprob, 0.0) for i, token in enumerate(ids))
