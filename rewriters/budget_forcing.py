@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from curate.errors import UserError
+from curate.errors import TooLong, UserError
 from curate.pieces import sentences, steps
 from curate.rewriting import Recorded, Revision, check_verifier, gold_of, judging_columns, stray_tag, wrong
 from curate.schema import Row, content_hash
@@ -114,9 +114,12 @@ class BudgetForcing(Recorded):
         kept, ending = thinking[:at].rstrip(), "" if record["closed"] else CONNECTIVES.get(mode, "")
         begun = f"{kept}\n\n{ending}" if kept and ending else kept
         messages = asked_of(row)
-        turn = await turn_for(self.engine, messages, {"thinking": begun, "response": ""})
         limit: dict[str, Any] = {"max_tokens": self.answer_tokens} if mode == "elastic" else {}
-        [reply] = await self.engine.chat(messages, prefix=turn.text, **limit)
+        try:
+            turn = await turn_for(self.engine, messages, {"thinking": begun, "response": ""})
+            [reply] = await self.engine.chat(messages, prefix=turn.text, **limit)
+        except TooLong as e:
+            return Revision(None, record | {"why": f"no_room: {e}"})
         response = reply.text.strip()
         child = Text(begun, response, spans=list(_owned(kept, begun, response)))
         leaks = len(_LEAKS.findall(response))

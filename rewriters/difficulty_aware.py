@@ -8,7 +8,7 @@ from typing import Any, Literal
 import polars as pl
 
 from curate.difficulty import ASK, INSTRUCTIONS, LEVELS, WRITE, lacks, leaks, level_in, parts
-from curate.errors import UserError
+from curate.errors import TooLong, UserError
 from curate.judging import fence, mark
 from curate.rewriting import (
     Recorded,
@@ -104,7 +104,11 @@ class DifficultyAware(Recorded):
         for i in range(1 + self.retries):
             plan = LEVELS[min(LEVELS.index(level) + (i if self.retry == "longer" else 0), 2)]
             how: dict[str, Any] = {"temperature": self.retry_temperature} if i else {}
-            [reply] = await self.engine.chat([*messages, *user(self._order(plan))], **how)
+            try:
+                [reply] = await self.engine.chat([*messages, *user(self._order(plan))], **how)
+            except TooLong as e:
+                tried.append(dict(plan=plan, why=f"no_room: {e}", text=None, output_tokens=0))
+                break
             text, why = await self._checked(reply, row, plan, gold)
             known = None if text else reply.text
             tried.append(dict(plan=plan, why=why or None, text=known, output_tokens=reply.output_tokens))
@@ -135,7 +139,10 @@ class DifficultyAware(Recorded):
         if self.level:
             level = row[self.level]
             return (level, "") if level in LEVELS else (None, f"no_level: {self.level} says {level!r}")
-        [reply] = await self.engine.chat(messages)
+        try:
+            [reply] = await self.engine.chat(messages)
+        except TooLong as e:
+            return None, f"no_room: {e}"
         if (level := level_in(reply)) is None:
             return None, f"unreadable_judge: it ends in {reply.text.strip()[-60:]!r}"
         return level, ""

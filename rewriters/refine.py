@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import polars as pl
 
 from curate.answers import final_answer
-from curate.errors import UserError
+from curate.errors import TooLong, UserError
 from curate.judging import fence, mark
 from curate.rewriting import Recorded, Revision, check_verifier, gold_of, judging_columns, stray_tag, wrong
 from curate.schema import MESSAGES, Row, content_hash
@@ -120,12 +120,15 @@ class Refine(Recorded):
         if gold is None:
             return self._done(None, "no_gold", "", calls)
         spaces = [_Space("", [])] * self.drafts[0]
-        for number in range(len(self.drafts)):
-            drafts = await self._drafts(row, number, spaces, calls)
-            if number + 1 < len(self.drafts):
-                spaces = await self._spaces(row, number, drafts, calls)
-                if not any(space.text for space in spaces):
-                    return self._done(None, "no_workspace: there is nothing to go on from", "", calls)
+        try:
+            for number in range(len(self.drafts)):
+                drafts = await self._drafts(row, number, spaces, calls)
+                if number + 1 < len(self.drafts):
+                    spaces = await self._spaces(row, number, drafts, calls)
+                    if not any(space.text for space in spaces):
+                        return self._done(None, "no_workspace: there is nothing to go on from", "", calls)
+        except TooLong as e:
+            return self._done(None, f"no_room: {e}", spaces[0].text, calls)
         [last] = drafts
         why = await self._wrong(last.reply, row, gold)
         text = Text(last.reply.thinking, last.reply.response, last.reply.output_tokens)

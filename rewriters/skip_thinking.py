@@ -11,7 +11,7 @@ import polars as pl
 
 from curate.answers import listed
 from curate.chunks import Move, even, search
-from curate.errors import UserError
+from curate.errors import TooLong, UserError
 from curate.identity import model_name
 from curate.pieces import Piece, by_piece, steps
 from curate.rewriting import Recorded, Revision, check_verifier, gold_of, judged, judging_columns
@@ -87,7 +87,10 @@ class SkipThinking(Recorded):
         if len(cut) < 2:
             return self._found(None, "one_chunk", cut, losses)
         kept = list(range(len(cut)))
-        trials = [await self._trial(row, gold, texts, kept, None)]
+        try:
+            trials = [await self._trial(row, gold, texts, kept, None)]
+        except TooLong as e:  # the trials to come would be shorter
+            return self._found(None, f"no_room: {e}", cut, losses, moves, kept=kept)
         if not trials[0]["correct"]:
             return self._found(None, "uninformative: wrong with all chunks", cut, losses, moves, trials, kept)
         for chunk in range(len(cut)):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import curate
 from curate.engines.hf import HF
 from curate.engines.scripted import Scripted
-from curate.errors import UserError
+from curate.errors import TooLong, UserError
 from curate.methods.budget_forcing import SYSTEM, act_score, budget_forcing, mode_rows, report
 from curate.rewriters.budget_forcing import CONNECTIVES, MODES, BudgetForcing
 from curate.rewriting import Revision
@@ -112,6 +112,14 @@ def test_every_fault_keeps_the_trace_with_its_reason_and_its_text(fault: str) ->
     child, record, events = ask(step([reply], mode="low"), **ROW)
     assert child is None and record["why"].startswith(why), record["why"]
     assert list(events) == [dict(response=reply.strip(), finish="stop")]
+
+
+def test_a_trace_too_long_for_the_model_stays_with_the_reason() -> None:
+    def narrow(messages: Any) -> str:
+        raise TooLong("the prompt has 9 tokens")
+
+    child, record, _ = ask(step(narrow, mode="low"), **ROW)
+    assert child is None and record["why"] == "no_room: the prompt has 9 tokens" and record["kept"] == 10
 
 
 def test_leaks_may_be_allowed_and_are_counted() -> None:

@@ -22,7 +22,7 @@ import curate
 from curate.difficulty import INSTRUCTIONS, LEVELS, PLANS
 from curate.engines.hf import HF
 from curate.engines.scripted import Scripted
-from curate.errors import UserError
+from curate.errors import CallFailed, TooLong, UserError
 from curate.methods.difficulty_aware_pruning import difficulty_aware_pruning, report
 from curate.rewriters.difficulty_aware import DifficultyAware
 from curate.rewriting import Revision
@@ -178,6 +178,45 @@ def test_a_fault_is_tried_again_by_the_same_plan_or_the_next_longer_one() -> Non
     child, record, events = ask(step)
     assert child is None and plans == ["", "easy", "medium", "hard", "hard"]
     assert [a["plan"] for a in events] == plans[1:] and record["level"] == "easy"
+
+
+def test_a_trace_too_long_for_the_model_stays_with_what_was_tried() -> None:
+    def narrow(messages: Any) -> str:
+        if len(messages) > 1:
+            raise TooLong("the prompt has 9 tokens")
+        return "DIFFICULTY: EASY"
+
+    def nothing(messages: Any) -> str:
+        raise TooLong("the prompt has 8 tokens")
+
+    child, record, events = ask(DifficultyAware(Scripted(script=narrow), MathEqual()))
+    assert child is None and record["why"] == "no_room: the prompt has 9 tokens"
+    assert (record["level"], record["attempts"], len(events)) == ("easy", 1, 1), (
+        "longer plans have no more room"
+    )
+    child, record, events = ask(DifficultyAware(Scripted(script=nothing), MathEqual()))
+    assert child is None and record["why"] == "no_room: the prompt has 8 tokens" and not events
+
+
+def test_the_report_counts_what_had_no_room_and_what_failed(tmp_path: Path) -> None:
+    def moody(messages: Any) -> str:
+        problem = asked(messages)[0]
+        if problem.startswith("2 +"):
+            raise TooLong("the prompt has 9 tokens")
+        if problem.startswith("3 +"):
+            raise CallFailed("the line was cut")
+        return good(messages)
+
+    made = difficulty_aware_pruning(rewriter=Scripted(script=moody), traces=curate.read(traces(4)))
+    run = made.run(tmp_path / "run")
+    lines = {line["level"]: line for line in report(run).to_dicts()}
+    reasons = sorted(reason["reason"] for reason in lines["all"]["reasons"])
+    assert (lines["all"]["traces"], lines["all"]["kept"], lines["all"]["keep_rate"]) == (4, 2, 0.5)
+    assert reasons == ["call failed", "no_room"] and lines[None]["traces"] == 2
+    [stays] = run.traces.filter(pl.col("question").str.starts_with("2 +")).collect().to_dicts()
+    assert stays["parent_id"] is None and stays["difficulty_aware"]["why"].startswith("no_room: ")
+    again = made.run(tmp_path / "run").ledger.filter(step="difficulty_aware")
+    assert again["failed"].sum() == 2, "what failed is asked again, and what had no room is not"
 
 
 def test_only_what_is_tried_again_has_the_temperature_of_retries() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import curate
 from curate.engines.scripted import Scripted
-from curate.errors import UserError
+from curate.errors import TooLong, UserError
 from curate.methods.refine import call_rows, refine
 from curate.rewriters.refine import Refine, _first
 from curate.rewriting import Revision
@@ -159,6 +159,19 @@ def test_a_draft_that_says_nothing_is_not_distilled_and_without_any_it_ends_ther
     assert child is None and record["why"].startswith("no_workspace") and len(calls) == 2
     child, record, calls = ask(["\\boxed{4}", "<think>notes"], drafts=(1, 1))
     assert child is None and record["why"].startswith("no_workspace")
+
+
+def test_where_the_model_has_no_room_the_trace_stays_with_what_was_drafted() -> None:
+    talk = Talk()
+
+    def narrow(messages: Any, seed: int) -> str:
+        if role(messages) == "refine":
+            raise TooLong("the prompt has 9 tokens")
+        return talk(messages, seed)
+
+    child, record, calls = ask(narrow, drafts=(2, 1))
+    assert child is None and record["why"] == "no_room: the prompt has 9 tokens"
+    assert [call["role"] for call in calls] == ["draft", "draft", "distill"] and record["workspace"]
 
 
 def test_without_a_gold_answer_nothing_is_paid() -> None:

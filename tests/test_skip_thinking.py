@@ -18,7 +18,7 @@ import curate
 from curate.chunks import dispersion, even, search
 from curate.engines.hf import HF
 from curate.engines.scripted import Scripted
-from curate.errors import UserError
+from curate.errors import TooLong, UserError
 from curate.methods.skip_thinking import chunk_rows, skip_thinking
 from curate.rewriters.skip_thinking import SkipThinking
 from curate.rewriting import Revision
@@ -150,6 +150,15 @@ def test_where_nothing_can_be_learnt_the_trace_stays_with_the_reason() -> None:
     ):
         child, record, trials = ask(step(nobody), **{**ROW, **more})
         assert child is None and record["why"] == why and not trials
+
+
+def test_a_trace_too_long_for_the_student_stays_with_the_reason() -> None:
+    def narrow(messages: Any) -> str:
+        raise TooLong("the prompt has 9 tokens")
+
+    child, record, trials = ask(SkipThinking(Scripted(script=narrow), MathEqual(), chunks=5), **ROW)
+    assert child is None and record["why"] == "no_room: the prompt has 9 tokens" and not trials
+    assert len(record["chunks"]) == 5 and not any(c["skipped"] for c in record["chunks"])
 
 
 def test_a_guess_needs_no_chunk_and_yet_one_is_left() -> None:

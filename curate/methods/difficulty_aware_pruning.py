@@ -24,6 +24,7 @@ from curate.read import Source, as_source, as_traces
 from curate.rewriters.difficulty_aware import DifficultyAware
 from curate.run import Run
 from curate.sample import Sample
+from curate.schema import REWRITTEN
 from curate.scores.student_pass_rate import StudentPassRate
 from curate.step import Engine, Step
 from curate.verifiers.math_equal import MathEqual
@@ -148,9 +149,10 @@ def report(run: Run) -> pl.DataFrame:
     keep_rate: kept / traces. words_before, words_after: mean words of the kept children's parents and of
     these children; ratio: the sum of the latter over that of the former. share, share_after: of the traces,
     and of the kept children; drift: their difference, which says whom failed rewrites hit. reasons: why there
-    is no child, and how often. token_ratio: as ratio, in output tokens as the models counted them, of
-    the kept pairs where both are known. In the line `all`, rank_with_length and rank_with_pass_rate:
-    Spearman's correlation of the level (easy 0 to hard 2) with the trace's words and the student's pass rate.
+    is no child, and how often; the next run asks again where it is `call failed`. token_ratio: as ratio, in
+    output tokens as the models counted them, of the kept pairs where both are known. In the line `all`,
+    rank_with_length and rank_with_pass_rate: Spearman's correlation of the level (easy 0 to hard 2) with the
+    trace's words and the student's pass rate.
     """
     tried, kept = _rows(run)
     lines = [_line(level, tried, kept) for level in (*LEVELS, None, "all")]
@@ -158,19 +160,22 @@ def report(run: Run) -> pl.DataFrame:
 
 
 def _rows(run: Run) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """For every trace that came to the rewriter the child, or itself where it stays, with what was before
-    (`_before`); and of these the children that were kept."""
+    """For every trace that came to the rewriter the child, or itself where it stays or its call failed, with
+    what was before (`_before`); and of these the children that were kept."""
     live = run.traces.with_columns(dropped_by=pl.lit(None, pl.String))
     record, child = pl.col(STEP).struct, pl.col("why").is_null()
     texts = pl.concat_str("thinking", "response", separator=" ", ignore_nulls=True)
     words = texts.str.count_matches(r"\S+").cast(pl.Int64)
     rows = pl.concat([live, run.dropped], how="diagonal_relaxed").with_columns(words=words)
-    parents = rows.filter(pl.col("dropped_by") == STEP)
+    here = pl.col("dropped_by").eq_missing(STEP)
+    failed = here & (pl.col("why") != REWRITTEN)
+    parents = rows.filter(here & ~failed)
     rate = ["student_pass_rate"] if "student_pass_rate" in live.collect_schema() else []
     of_parent = parents.select("output_tokens", "words", *rate, parent_id="trace_id").unique("parent_id")
-    mine = rows.filter((pl.col("dropped_by") == STEP).not_().fill_null(True) & pl.col(STEP).is_not_null())
+    mine = rows.filter(failed | ~here & pl.col(STEP).is_not_null())
+    why = pl.when(failed).then("why").otherwise(record.field("why"))
     tried = (
-        mine.with_columns(level=record.field("level"), why=record.field("why"))
+        mine.with_columns(level=record.field("level"), why=why)
         .with_columns(rank=pl.col("level").replace_strict(list(LEVELS), [0, 1, 2], default=None))
         .join(of_parent, on="parent_id", how="left", suffix="_before")
         .with_columns(pl.when(child).then(f"{c}_before").otherwise(c).alias(f"{c}_before")
