@@ -1,6 +1,6 @@
 """Tokens scored per second: the hf engine beside a plain loop and data-juicer's perplexity operator.
 
-    python benchmarks/scoring.py [--texts N] [--repeats N] [--device cuda]     # 15 minutes on two cores
+    python benchmarks/scoring.py [--texts N] [--repeats N] [--device cuda]     # 25 minutes on two cores
 
 All score the same texts of 200 to 8,000 tokens (log-uniform, from a seed), with the same weights in float32;
 the medians are printed, and the largest difference of a log-probability. The plain loop is what a notebook
@@ -18,8 +18,9 @@ is free ("longest"). Every vocabulary is raced in a process of its own: if it is
 The bound is what these texts would take if the model's multiplications were all there is to do, at the speed
 of the device's own product of large matrices in float32, measured beside it (masked attention counts half;
 a prompt that two texts share counts once): nobody is faster without computing less, or in fewer bits. The
-last table is memory: a fresh process scores one text of 32,000 tokens over 150,000; a plain loop would hold
-twice the logits, which is worked out and not tried. Exit code 1 where anybody is more than 1e-4 apart.
+last table is memory: a fresh process scores one text of 32,000 tokens over 150,000, its log-probabilities
+alone or all there is to ask; a plain loop would hold twice the logits, which is worked out and not tried.
+Exit code 1 where anybody is more than 1e-4 apart.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ from curate.engines.hf import HF  # noqa: E402
 HERE = ROOT / "benchmarks" / "peers" / "scoring"
 VOCABULARIES = (512, 32_000, 151_936)
 WIDE, LONG = 150_000, 32_000  # vocabulary and tokens of the proof of memory
+ALL = "entropy, rank, top 20"
+MORE: dict[str, dict[str, Any]] = {"": {}, ALL: {"entropy": True, "rank": True, "top_k": 20}}
 TOLERANCE = 1e-4
 
 
@@ -80,9 +83,9 @@ def plain(model: Any, asked: list[Text]) -> list[list[float]]:
     return found
 
 
-async def ours(engine: HF, asked: list[Text]) -> list[list[float]]:
+async def ours(engine: HF, asked: list[Text], **more: Any) -> list[list[float]]:
     """All texts at once, as a score step asks them."""
-    calls = [engine.score_ids(prompt, text, [(0, 0)] * len(text)) for prompt, text in asked]
+    calls = [engine.score_ids(prompt, text, [(0, 0)] * len(text), **more) for prompt, text in asked]
     return [list(scores.logprob) for scores in await asyncio.gather(*calls)]
 
 
@@ -170,22 +173,23 @@ def peak_mb() -> float:
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1000
 
 
-async def long_text(path: Path, tokens: int) -> None:
+async def long_text(path: Path, tokens: int, more: str) -> None:
     """Score one text in this process, and print how much memory that took."""
     dice = random.Random(0)
     async with HF(str(path), dtype="float32", device="cpu") as engine:
         await ours(engine, [([1, 2, 3], [4, 5, 6])])
-        before = peak_mb()
+        loaded = peak_mb()
         start = time.perf_counter()
-        await ours(engine, [([1, 2, 3], [dice.randrange(WIDE) for _ in range(tokens)])])
+        await ours(engine, [([1, 2, 3], [dice.randrange(WIDE) for _ in range(tokens)])], **MORE[more])
         seconds = time.perf_counter() - start
-    print(f"| {tokens:,} | {before:,.0f} | {peak_mb():,.0f} | {peak_mb() - before:,.0f} | {seconds:.1f} |")
+    peak, asked = peak_mb(), f"log-probability{', ' * bool(more)}{more}"
+    print(f"| {tokens:,} | {asked} | {loaded:,.0f} | {peak:,.0f} | {peak - loaded:,.0f} | {seconds:.1f} |")
 
 
 def alone(options: argparse.Namespace) -> None:
     """What a process of its own does: a race, or the proof of memory."""
     if options.long:
-        asyncio.run(long_text(Path(options.long[0]), int(options.long[1])))
+        asyncio.run(long_text(Path(options.long[0]), int(options.long[1]), options.long[2]))
         return
     path, file, repeats, device = options.race
     asked = tokens_of(json.loads(Path(file).read_text(encoding="utf-8")), AutoTokenizer.from_pretrained(path))
@@ -209,14 +213,13 @@ def memory(folder: Path) -> bool:
     """Print the table of memory; whether every text was scored."""
     logits = LONG * WIDE * 4 / 1e6
     print(f"\nOne text over a vocabulary of {WIDE:,}; a plain loop would hold {2 * logits:,.0f} MB more.\n")
-    print(
-        "| tokens | MB with the model loaded | peak MB | more | seconds |\n|---|---|---|---|---|", flush=True
-    )
+    head = ("tokens", "asked", "MB with the model loaded", "peak MB", "more", "seconds")
+    print(f"| {' | '.join(head)} |\n{'|---' * len(head)}|", flush=True)
     path, whole = checkpoint(folder, WIDE, LONG + 100), True
-    for tokens in (LONG // 4, LONG):
-        command = [sys.executable, __file__, "--long", str(path), str(tokens)]
+    for tokens, more in ((LONG // 4, ""), (LONG, ""), (LONG, ALL)):
+        command = [sys.executable, __file__, "--long", str(path), str(tokens), more]
         if code := subprocess.run(command, stderr=subprocess.DEVNULL).returncode:
-            print(f"| {tokens:,} | ended with code {code} |", flush=True)
+            print(f"| {tokens:,} | {more} | ended with code {code} |", flush=True)
             whole = False
     return whole
 
@@ -224,10 +227,10 @@ def memory(folder: Path) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--texts", type=int, default=24)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cpu", help="of the races; the proof of memory is a CPU's")
     parser.add_argument("--vocabulary", type=int, nargs="*", help="these alone, and no proof of memory")
-    parser.add_argument("--long", nargs=2, metavar=("CHECKPOINT", "TOKENS"), help="the proof of memory alone")
+    parser.add_argument("--long", nargs=3, metavar=("CHECKPOINT", "TOKENS", "MORE"))  # one text
     parser.add_argument("--race", nargs=4, metavar=("CHECKPOINT", "TEXTS", "REPEATS", "DEVICE"))  # one alone
     options = parser.parse_args()
     if options.long or options.race:

@@ -61,6 +61,14 @@ def roomy_cache(config: Any) -> Any:
     return cache
 
 
+def cache_bytes(model: Any) -> int:
+    """The bytes that one token of one row takes in the cache."""
+    config = model.config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return 2 * config.num_hidden_layers * heads * width * model.dtype.itemsize
+
+
 def _begun(rows: Sequence[torch.Tensor | None], tokens: int, ahead: int) -> tuple[torch.Tensor, torch.Tensor]:
     like = next(row for row in rows if row is not None)
     room = like.new_empty((len(rows), like.shape[0], tokens + ahead + _AHEAD, like.shape[2]))

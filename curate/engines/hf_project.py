@@ -157,37 +157,49 @@ def measure(
 ) -> Measures:
     """In nats, in float32: the given ids, the whole distribution, its most probable tokens; the ids' ranks.
 
-    tiles: logits [..., some of the vocabulary], one after the other. The entropy of the whole is that of the
-    choice among tiles, and the mean of those within them. again: the tiles once more, where ranks are wanted:
-    how many logits are larger can be counted only once the own one is known.
+    tiles: logits [..., some of the vocabulary], one after the other. Of each only what is needed is added to
+    what is known, at the same place: the least that stays behind would keep the next from taking its memory.
+    again: the tiles once more, where ranks are wanted: how many logits are larger can be counted only once
+    the own one is known.
     """
     own, first = torch.full(ids.shape, -torch.inf, device=ids.device), 0
-    totals, within, values, names = [], [], [], []
+    total, spread = own.double(), torch.zeros_like(own, dtype=torch.float64)  # they are sums of many
+    values, names = own.new_empty(*ids.shape, 0), ids.new_empty(*ids.shape, 0)
     for tile in tiles:
         logits, width = tile.float(), tile.shape[-1]
         at = (ids - first).clamp(0, width - 1)
         here = (ids >= first) & (ids < first + width)
-        own = torch.where(here, logits.gather(-1, at.unsqueeze(-1)).squeeze(-1), own)
-        totals.append(logits.logsumexp(-1))
+        own.copy_(torch.where(here, logits.gather(-1, at.unsqueeze(-1)).squeeze(-1), own))
+        mass = logits.logsumexp(-1)
+        both = torch.logaddexp(total, mass.double())
         if entropy:
-            within.append(_spread(logits, totals[-1]))
-        best = logits.topk(min(top_k, width), dim=-1)
-        values.append(best.values)
-        names.append(best.indices + first)
+            spread.copy_(_share(spread, total - both) + _share(_spread(logits, mass), mass - both))
+        total.copy_(both)
+        if top_k:
+            values, names = _best(values, names, logits, first, top_k)
         first += width
         del tile, logits  # the next is written in the same place
-    each = torch.stack(totals)
-    total = each.logsumexp(0)
-    spread = torch.zeros_like(own)
-    if entropy:
-        share = each - total
-        spread = (share.exp() * (torch.stack(within) - share)).nan_to_num(0.0).sum(0)
-    top = torch.cat(values, -1).topk(min(top_k, first), dim=-1)
-    found = torch.cat(names, -1).gather(-1, top.indices)
     rank = torch.ones_like(ids)
     for tile in again:
         rank += (tile.float() > own.unsqueeze(-1)).sum(-1)
-    return own - total, spread, top.values - total.unsqueeze(-1), found, rank
+        del tile
+    own, values = (own - total).float(), (values - total.unsqueeze(-1)).float()
+    return own, spread.float(), values, names, rank
+
+
+def _share(entropy: torch.Tensor, log_share: torch.Tensor) -> torch.Tensor:
+    """What a part of a distribution adds to the entropy of the whole: its own, and that of the choice."""
+    return (log_share.exp() * (entropy - log_share)).nan_to_num(0.0)
+
+
+def _best(
+    values: torch.Tensor, names: torch.Tensor, logits: torch.Tensor, first: int, top_k: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The largest logits so far, and their tokens, with those of a tile that begins at token `first`."""
+    best = logits.topk(min(top_k, logits.shape[-1]), dim=-1)
+    values, names = torch.cat([values, best.values], -1), torch.cat([names, best.indices + first], -1)
+    top = values.topk(min(top_k, values.shape[-1]), dim=-1)
+    return top.values, names.gather(-1, top.indices)
 
 
 def _spread(logits: torch.Tensor, total: torch.Tensor) -> torch.Tensor:

@@ -15,12 +15,14 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
+from curate.engines.hf_cache import cache_bytes
 from curate.engines.hf_decode import forward, pad_left
 from curate.engines.hf_jobs import MASK_CELLS, Scoring
 from curate.engines.hf_project import Head, Measures, measure, project
 from curate.step import TokenScores
 
 _CELLS = {"cpu": 1 << 22, "cuda": 1 << 26}  # logits that a model itself gives at once, where it has to
+_COPIES = {"cpu": 1 << 28, "cuda": 1 << 31}  # bytes of keys and values, the prompt's for each text
 
 
 def plain_head(model: Any) -> Head | None:
@@ -50,7 +52,7 @@ def score(
         if head is not None:
             found = _whole(model, head, jobs, tokens)
         elif _goes_on(model):
-            found = (own for part in _parts(jobs, tokens) for own in _in_pieces(model, part))
+            found = (own for part in _parts(model, jobs, tokens) for own in _in_pieces(model, part))
         else:
             found = _one_by_one(model, jobs)
         for job, (logprob, entropy, values, ids, rank) in zip(jobs, found, strict=True):
@@ -96,11 +98,12 @@ def _states(
             yield part, _each_with_its_prompt(model, part)
 
 
-def _parts(jobs: Sequence[Scoring], tokens: int) -> Iterator[Sequence[Scoring]]:
-    """As many jobs at a time as texts of so many tokens, with padding; one at least."""
+def _parts(model: Any, jobs: Sequence[Scoring], tokens: int) -> Iterator[Sequence[Scoring]]:
+    """As many jobs at a time as texts of so many tokens, with padding, and as fit beside; one at least."""
+    room = _COPIES["cuda" if model.device.type == "cuda" else "cpu"] // cache_bytes(model)
     while jobs:
-        longest = max(jobs, key=lambda job: len(job.text_ids))
-        fitting = min(tokens // max(1, len(longest.text_ids)), MASK_CELLS // max(1, longest.mask))
+        text, mask = max(len(job.text_ids) for job in jobs), max(job.mask for job in jobs)
+        fitting = min(tokens // text, MASK_CELLS // mask, room // max(job.longest for job in jobs))
         yield jobs[: max(1, fitting)]
         jobs = jobs[max(1, fitting) :]
 
@@ -137,7 +140,7 @@ def _after_one_prompt(
     read = DynamicCache(config=model.config)
     prompt = torch.tensor([jobs[0].ids], device=model.device)
     last = model.base_model(input_ids=prompt, past_key_values=read, use_cache=True).last_hidden_state[0, -1:]
-    for part in _parts(jobs, tokens):
+    for part in _parts(model, jobs, tokens):
         rows = [job.text_ids[:-1] for job in part]
         if not any(rows):
             yield part, [last for _ in part]

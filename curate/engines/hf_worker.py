@@ -52,6 +52,7 @@ class Worker(threading.Thread):
 
     def run(self) -> None:
         try:
+            from curate.engines.hf_cache import cache_bytes
             from curate.engines.hf_prefix import Prefixes, lasts
             from curate.engines.hf_project import begin
 
@@ -192,14 +193,6 @@ def _alike(jobs: Sequence[Scoring], most: int, tokens: int, width: int) -> list[
         (job for job in jobs if job.longest >= _NEAR * first.longest), key=lambda job: -job.longest
     )
     return found[: max(1, min(most, tokens // first.longest))]
-
-
-def cache_bytes(model: Any) -> int:
-    """The bytes that one token of one row takes in the cache."""
-    config = model.config.get_text_config()
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return 2 * config.num_hidden_layers * heads * width * model.dtype.itemsize
 
 
 def _free_bytes(device: Any) -> int:
