@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from curate.errors import TooLong
+from curate.errors import EngineDown, TooLong
 from curate.pieces import Delimiter
 from curate.schema import content_hash
 from curate.step import Completion, Engine, Message
@@ -134,7 +134,7 @@ async def roll(
         full = reply.finish == "length" and 2 * reply.output_tokens < min(limit, left)  # is the context
         over = reply.finish == "stop" and (free or reply.stopped == "")
         if reply.finish == "stop" and not over:
-            made.text += STEP_ENDS[way.by] if reply.stopped is None else reply.stopped
+            made.text += reply.stopped or ""
             free = True
         elif reply.finish == "length":
             limit *= 2
@@ -153,6 +153,11 @@ async def _call(way: Way, begun: str, free: bool, limit: int, seed: Sequence[obj
         seed=int(content_hash("rollout", *seed)[:12], 16),
         max_tokens=limit,
     )
+    if not free and reply.finish == "stop" and reply.stopped is None:
+        raise EngineDown(
+            f"{way.engine.model!r} does not tell at which stop string it ended, the end of a step or of its "
+            "thinking; take one that does: hf:, vllm:, or a server of vLLM, SGLang or curate.engines.serve."
+        )
     return reply
 
 

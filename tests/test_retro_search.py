@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ import curate
 from curate.demo import WORLD
 from curate.demo_world.world import problems, solve
 from curate.engines.scripted import Scripted
-from curate.errors import TooLong, UserError
+from curate.errors import EngineDown, TooLong, UserError
 from curate.methods.retro_search import STATUS, report, retro_events, retro_search
 from curate.pieces import TRANSITIONS, delimiter, steps, thoughts
 from curate.rewriters.retro_search import RetroSearch
@@ -383,6 +383,19 @@ def test_a_cut_that_the_context_does_not_hold_is_passed_over() -> None:
     found = asyncio.run(step.ask({**row, "thinking": thinking}))
     assert [e["calls"] > 0 for e in found.events] == [True, True, False]
     assert found.events[-1]["end"] == "no_room" and found.child is None
+
+
+def test_an_engine_that_names_no_stop_string_is_an_error() -> None:
+    """Where the thinking is over and where a step is would be guessed, and the text would have it."""
+
+    class Silent(Whim):
+        async def chat(self, messages: Any, **more: Any) -> list[Completion]:
+            return [replace(reply, stopped=None) for reply in await super().chat(messages, **more)]
+
+    row = {"trace_id": "t", "question": "q", "messages": None, "answer": "7", "response": "\\boxed{7}"}
+    step = RetroSearch(Silent(0.8), MathEqual())  # type: ignore[arg-type]
+    with pytest.raises(EngineDown, match="'whim' does not tell at which stop string it ended"):
+        asyncio.run(step.ask({**row, "thinking": TRACE}))
 
 
 def test_traces_that_have_nowhere_to_begin() -> None:

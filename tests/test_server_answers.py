@@ -24,13 +24,22 @@ def test_thinking_that_the_server_cut_out_comes_back() -> None:
         message = {"role": "assistant", "content": "\n\n4", name: "\nTwo and two.\n"}
         with told(lambda nth, body, message=message: says("", message=message)) as server:  # type: ignore[misc]
             reply = one(server.url)
-            [[begun]] = ask(server.url, {"prefix": "<think>\nSo: "})
+            [[begun]] = ask(server.url, {"prefix": "<think>\nSo:"})
         assert (reply.thinking, reply.response) == ("Two and two.", "4")
-        assert (begun.thinking, begun.response) == ("So: Two and two.", "4")
+        assert (begun.thinking, begun.response) == ("So:\nTwo and two.", "4")
     unfinished = {"role": "assistant", "content": None, "reasoning": "Two and"}
     with told(lambda nth, body: says("", message=unfinished, finish_reason="length")) as server:
         reply = one(server.url)
     assert (reply.thinking, reply.response, reply.finish) == ("Two and", "", "length")
+
+
+@pytest.mark.parametrize("text", [" and two.", "Two.\n\n", "\n\n"])
+@pytest.mark.parametrize("prefix", ["<think>\nTwo", "Two"])  # in the second the template opens the thinking
+def test_a_slice_of_thinking_that_the_server_cut_out_keeps_its_white_space(prefix: str, text: str) -> None:
+    slice_ = {"role": "assistant", "content": None, "reasoning": text}
+    with told(lambda nth, body: says("", message=slice_, finish_reason="length")) as server:
+        [[reply]] = ask(server.url, {"prefix": prefix})
+    assert reply.text == text
 
 
 def test_tokens_of_several_choices_add_up_to_what_the_server_counted() -> None:

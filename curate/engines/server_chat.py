@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from curate.engines.sampling import Sampling, completion, cut_at, opens, stop_in
+from curate.engines.sampling import Sampling, completion, cut_at, stop_in
 from curate.errors import CallFailed, EngineDown
 from curate.step import Completion, Message
 
@@ -122,8 +122,8 @@ def _raw(message: dict[str, Any], prefix: str) -> str:
     reasoning = message.get("reasoning") or message.get("reasoning_content")
     if not reasoning:
         return content
-    start = "" if opens(prefix) else "<think>\n"
-    return start + reasoning.strip() + (f"\n</think>\n\n{content.lstrip()}" if content else "")
+    thought = reasoning if prefix else "<think>\n" + reasoning.lstrip()  # a begun turn goes on in its midst
+    return f"{thought.rstrip()}\n</think>\n\n{content.lstrip()}" if content else thought
 
 
 def _used(reply: dict[str, Any], what: str) -> int:
