@@ -11,7 +11,7 @@ from typing import Any
 from unicodedata import combining, east_asian_width
 
 from curate.difference import Stretch, difference
-from curate.picture import BOX, CELL, HUES, Picture, judged, legend, origin, printable
+from curate.picture import BOX, CELL, HUES, Picture, judged, legend, origin, printable, shade
 
 FIELDS = ("thinking", "response")
 SAME, CUT, NEW = "same", "cut", "new"
@@ -39,7 +39,7 @@ def beside(
     verdicts = list(judged(child))
     painted = {CUT: RED, **{_label(by): CODES[i % len(CODES)] for i, by in enumerate(owners)}}
     lines = [*head, "  ".join(_painted(code, label) for label, code in painted.items())] if colour else head
-    styles = {CUT: _style(HUES[4]), **{_label(by): _style(HUES[i % 4]) for i, by in enumerate(owners)}}
+    styles = {CUT: shade(HUES[4]), **{_label(by): shade(HUES[i % 4]) for i, by in enumerate(owners)}}
     html = [f"<div style='opacity:.7'>{escape(' · '.join(head))}</div>", legend(styles)]
     for name, groups in fields.items():
         lines += [_told(name, groups), *_columns(groups, painted if colour else {}, (width - 7) // 2)]
@@ -61,10 +61,6 @@ def _told(name: str, groups: Groups) -> str:
 
 def _label(by: str | None) -> str:
     return f"{NEW} by {by}" if by else NEW
-
-
-def _style(hue: int) -> str:
-    return f"background:hsla({hue},80%,55%,.3)"
 
 
 def _painted(code: int, text: str) -> str:

@@ -9,7 +9,7 @@ import polars as pl
 
 from curate.beside import beside
 from curate.errors import UserError
-from curate.picture import TEXTS, Picture, spans_of, trace_text
+from curate.picture import ORIGINS, TEXTS, Picture, spans_of, trace_text
 from curate.run import Run
 from curate.schema import REWRITTEN
 from curate.searched import search_tree
@@ -18,10 +18,6 @@ from curate.stages import kind_of_reason
 SHOWN = 1_500  # characters of each text on the screen; what is left out is counted
 REASONS = 10
 RULE = "\n" + "─" * 100 + "\n"
-ORIGINS = {
-    "teacher": 42, "student": 43, "common": 0, "shared": 0, "boosted": 44, "boosted_down": 45, "unscored": 2,
-}  # fmt: skip
-"""The labels of `provenance`, and the terminal's number for the colour of each."""
 
 
 def look(
@@ -177,7 +173,7 @@ def _of_each_reason(dropped: pl.LazyFrame, k: int) -> tuple[pl.DataFrame, str]:
 
 
 def _painted(label: str, text: str) -> str:
-    return f"\x1b[{ORIGINS[label]}m{text}\x1b[0m"
+    return f"\x1b[{ORIGINS[label][0]}m{text}\x1b[0m"
 
 
 def _cut(

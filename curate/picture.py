@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import cycle
 from typing import Any
 
 import polars as pl
@@ -19,6 +20,20 @@ Spans = Sequence[Mapping[str, Any]]
 
 TEXTS = ("question", "thinking", "response", "answer")
 HUES = (210, 30, 140, 280, 0, 55, 180, 320)  # degrees; far apart for the first labels, and again after eight
+
+
+def shade(hue: int) -> str:
+    """The style of a stretch of text that has this colour."""
+    return f"background:hsla({hue},80%,55%,.3)"
+
+
+ORIGINS = {
+    "teacher": (42, shade(140)), "student": (43, shade(55)),
+    "common": (0, "background:none"), "shared": (0, "background:none"),
+    "boosted": (44, shade(210)), "boosted_down": (45, shade(320)), "unscored": (2, "opacity:.6"),
+}  # fmt: skip
+"""The labels of `provenance`: the terminal's number for the colour of each, and the same on a page."""
+
 SPAN_FIELDS = {f.name for f in SPANS.inner.fields}  # type: ignore[union-attr]
 VERDICT_FIELDS = {f.name for f in VERDICT.fields}
 MARKS = {True: "passed", False: "failed", None: "abstains"}
@@ -179,9 +194,11 @@ def _label(span: Mapping[str, Any]) -> str:
 
 
 def _colours(spans: Spans) -> dict[str, str]:
-    """A style for each label, in the order in which the labels appear."""
+    """A style for each label: an origin's own, for others in the order in which they appear."""
     labels = dict.fromkeys(_label(s) for s in spans)
-    return {label: f"background:hsla({HUES[i % len(HUES)]},80%,55%,.3)" for i, label in enumerate(labels)}
+    found = {label: ORIGINS[label][1] for label in labels if label in ORIGINS}
+    free = cycle([style for style in map(shade, HUES) if style not in found.values()])
+    return {label: found[label] if label in found else next(free) for label in labels}
 
 
 def origin(row: Mapping[str, Any]) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from itertools import combinations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from some_traces import FUNNEL, rows
 
-from curate.picture import _coloured, _colours, funnel_html, plan_html, trace_html, trace_text
+from curate.picture import ORIGINS, _coloured, _colours, funnel_html, plan_html, trace_html, trace_text
+from curate.scores.provenance import THREE, TWO
 
 
 class Page(HTMLParser):
@@ -63,6 +65,17 @@ def test_the_shortest_of_overlapping_spans_gives_the_colour() -> None:
     assert [outer[2], inner[2], again[2]] == ["0123", "45", "6789"]
     assert outer[0] == again[0] == colours["outer"] != inner[0] == colours["inner"]
     assert inner[1] == "inner 0.25, outer"
+
+
+def test_an_origin_has_one_colour_in_every_trace_and_it_is_the_terminals() -> None:
+    assert set(ORIGINS) == {*TWO, *THREE}
+    spans = {label: span(0, 1, label) for label in ("repair", *ORIGINS, "idle")}
+    colours = _colours([*spans.values()])
+    assert _colours([*spans.values()][::-1]).items() >= {o: colours[o] for o in ORIGINS}.items()
+    assert all(_colours([spans[o]]) == {o: colours[o]} for o in ORIGINS)
+    for one, other in combinations(colours, 2):
+        alike = one in ORIGINS and other in ORIGINS and ORIGINS[one][0] == ORIGINS[other][0]
+        assert (colours[one] == colours[other]) is alike, (one, other)
 
 
 def test_a_trace_draws_its_own_span_columns_and_verdicts() -> None:
