@@ -6,7 +6,8 @@ CurateError                     exit code 1: it failed, and running again may he
 │   ├── MissingDependency       an extra is not installed; the sentence ends with the command that installs it
 │   └── EngineDown              the model cannot be reached, refuses us, or answers nonsense every time
 ├── CallFailed                  one call failed after its retries; its row is set aside, the run goes on
-│   └── TooLong                 because the model's context does not hold it: asked again, it fails again
+│   ├── TooLong                 because the model's context does not hold it: asked again, it fails again
+│   └── Refused                 because the server does not take what it asks: asked again, it fails again
 ├── RunError                    the run stopped: a bug in a step, a broken invariant, a full disk
 ├── BudgetSpent                 exit code 3: the budget is spent; what was paid for is kept
 └── Interrupted                 exit code 130: Ctrl-C; what was paid for is kept
@@ -56,6 +57,10 @@ class CallFailed(CurateError):
 
 class TooLong(CallFailed):
     """The model's context does not hold what this call asks; asked again, it fails again."""
+
+
+class Refused(CallFailed):
+    """The server does not take what this call asks; asked again, it fails again."""
 
 
 class RunError(CurateError):

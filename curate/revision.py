@@ -18,7 +18,7 @@ EVENT: dict[str, Any] = {
     "cursor_step": pl.Int64,
     "untaken": pl.String,  # how the thought begins that is not taken
     "passed": pl.Boolean,  # null where nobody asked the verifier, or it abstains
-    "why": pl.String,
+    "why": pl.String,  # of the verdict, or of an engine that gave no answer
     "end": pl.String,
     "accepted": pl.Boolean,
     "steps": pl.Int64,  # of the rollout's thinking
@@ -107,7 +107,7 @@ def event(
         "cursor_step": before,
         "untaken": now.thinking[cut : cut + UNTAKEN],
         "passed": verdict.passed if verdict else None,
-        "why": verdict.why if verdict else None,
+        "why": verdict.why if verdict else rollout.why,
         "end": rollout.end,
         "steps": mine,
         "remaining_steps": remaining,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from curate.errors import EngineDown, TooLong
+from curate.errors import EngineDown, Refused, TooLong
 from curate.pieces import Delimiter
 from curate.schema import content_hash
 from curate.step import Completion, Engine, Message
@@ -24,10 +24,12 @@ SHORTEST_LOOP = 200  # characters that a loop has at least
 LONGEST_UNIT = 600  # characters that are looked at as what is repeated
 _TAGS = re.compile(r"</?think(?:ing)?>|<\|(?:begin|end)_of_thought\|>")
 
-End = Literal["stop", "length", "dominated", "loop", "unclosed", "other_tags", "no_step", "no_room"]
+End = Literal[
+    "stop", "length", "dominated", "loop", "unclosed", "other_tags", "no_step", "no_room", "refused"
+]  # fmt: skip
 """Why a rollout ended: by itself; at its longest; because it could not win any more; it said one thing again
 and again; its turn was over in the midst of thinking; it has a think tag too many; no draw of the first step
-kept the ban; the model's context does not hold the turn so far."""
+kept the ban; the model's context does not hold the turn so far; its server does not take it."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Rollout:
     text: str = ""
     first: str = ""
     end: End = "length"
+    why: str | None = None  # in the engine's words, where it gave no answer
     calls: int = 0
     prompt_tokens: int = 0
     output_tokens: int = 0
@@ -117,8 +120,8 @@ async def roll(
         left = way.max_tokens - made.drawn
         try:
             reply = await _call(way, begun + made.text, free, min(limit, left), (*seed, made.calls))
-        except TooLong:
-            made.end = "no_room"
+        except (TooLong, Refused) as e:
+            made.end, made.why = "no_room" if isinstance(e, TooLong) else "refused", str(e)
             return made
         made.paid(reply)
         made.text += reply.text

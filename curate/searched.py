@@ -19,6 +19,7 @@ ENDS = {
     "other_tags": "has a think tag too many",
     "no_step": "no first step without a change of thought",
     "no_room": "the context holds no more",
+    "refused": "the server does not take it",
 }
 """Why a rollout that did not end by itself did end."""
 

@@ -200,7 +200,7 @@ def test_every_end_of_a_rollout_has_words() -> None:
     shown = search_tree({"trace_id": "t", "retro": retro, "retro_events": events[::-1]})
     said = [line.partition("└─ ")[2] for line in shown.text.split("\n") if "✗" in line]
     assert said == [words for _, words in kinds]
-    assert "kept, reviser r: 5 → 5 steps, 2 → 2 thoughts, 70 → 70 tokens; 9 tokens of 10" in shown.text
+    assert "kept, reviser r: 5 → 5 steps, 2 → 2 thoughts, 70 → 70 tokens; 9 tokens of 11" in shown.text
     assert "step 4: &lt;b&gt;Wait<" in shown.html and "<b>" not in shown.html and "1,000" in shown.text
 
 

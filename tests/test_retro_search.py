@@ -32,7 +32,7 @@ import curate
 from curate.demo import WORLD
 from curate.demo_world.world import problems, solve
 from curate.engines.scripted import Scripted
-from curate.errors import EngineDown, TooLong, UserError
+from curate.errors import CallFailed, EngineDown, Refused, TooLong, UserError
 from curate.methods.retro_search import STATUS, report, retro_events, retro_search
 from curate.pieces import TRANSITIONS, delimiter, steps, thoughts
 from curate.rewriters.retro_search import RetroSearch
@@ -368,13 +368,14 @@ def test_a_model_that_keeps_no_ban_is_asked_again_and_what_that_costs_is_counted
     assert found_by(["Wait, no.\n\nYes.", GOOD], TRACE, deaf=True, redraws=0).child is None
 
 
-def test_a_cut_that_the_context_does_not_hold_is_passed_over() -> None:
+@pytest.mark.parametrize("error, end", [(TooLong, "no_room"), (Refused, "refused")])
+def test_a_cut_that_an_engine_does_not_take_is_passed_over(error: type[CallFailed], end: str) -> None:
     """The trace is not set aside for it: what comes before is still searched."""
 
     class Short(Whim):
         async def chat(self, messages: Any, *, prefix: str, **more: Any) -> list[Completion]:
             if len(prefix) > 40:
-                raise TooLong("the prompt has too many tokens")
+                raise error("the prompt has too many tokens")
             return await super().chat(messages, prefix=prefix, **more)
 
     row = {"trace_id": "t", "question": "q", "messages": None, "answer": "7", "response": "\\boxed{7}"}
@@ -382,7 +383,8 @@ def test_a_cut_that_the_context_does_not_hold_is_passed_over() -> None:
     step = RetroSearch(Short(0.0), MathEqual())  # type: ignore[arg-type]
     found = asyncio.run(step.ask({**row, "thinking": thinking}))
     assert [e["calls"] > 0 for e in found.events] == [True, True, False]
-    assert found.events[-1]["end"] == "no_room" and found.child is None
+    assert found.events[-1]["end"] == end and found.child is None
+    assert found.events[-1]["why"] == "the prompt has too many tokens"
 
 
 def test_an_engine_that_names_no_stop_string_is_an_error() -> None:

@@ -15,7 +15,7 @@ import pytest
 from served import Answer, ask, free_port, one, says, told
 
 from curate.engines import retry
-from curate.errors import CallFailed, EngineDown, TooLong
+from curate.errors import CallFailed, EngineDown, Refused, TooLong
 from curate.step import user
 
 
@@ -134,7 +134,7 @@ def test_one_bad_request_fails_alone() -> None:
 def test_requests_that_are_all_rejected_stop_the_run() -> None:
     with told(lambda nth, body: (400, "unknown field top_k")) as server:
         found = ask(server.url, *[{}] * 6, give_up_after=3, concurrency=1)
-        assert [type(e) for e in found] == [CallFailed] * 2 + [EngineDown] * 4
+        assert [type(e) for e in found] == [Refused] * 2 + [EngineDown] * 4
         assert "unknown field top_k; so it did 3 times in a row" in str(found[-1])
         assert len(server.bodies) == 3
 

@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from curate.engines.fleet import Fleet, Host
-from curate.errors import CallFailed, EngineDown, TooLong
+from curate.errors import CallFailed, EngineDown, Refused, TooLong
 
 if TYPE_CHECKING:
     import httpx
@@ -72,7 +72,7 @@ class Breaker:
         self.failed += 1
         if not self.answered and self.failed >= self.give_up_after:
             self.down(f"{sentence}; so it did {self.failed} times in a row.")
-        raise CallFailed(sentence)
+        raise Refused(sentence)
 
     def gave_up(self, sentence: str, *, gone: bool) -> NoReturn:
         """One call has used up its tries; so have all where nobody listens, none succeeded or many failed."""
