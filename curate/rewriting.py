@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any, ClassVar, NamedTuple
 
 import polars as pl
@@ -97,6 +98,22 @@ def stray_tag(text: Text) -> str | None:
     return found.group() if found else None
 
 
+_CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+WORD = rf"[{_CJK}][、。，！？；：）」』】》]*|[^\s{_CJK}]+"
+"""A word: what white space parts, and every Chinese or Japanese character, with the stop that follows it."""
+
+
 def words(thinking: str | None, response: str | None) -> int:
-    """How long a trace is, whatever tokenizer: the words of its thinking and its response."""
-    return len((thinking or "").split()) + len((response or "").split())
+    """How long a trace is, whatever tokenizer: the words of its thinking and its response.
+
+    >>> words("2 + 2 = 4, so", None), words("二加二等于四，", "是 4。")
+    (6, 8)
+    """
+    return sum(len(re.findall(WORD, text)) for text in (thinking, response) if text)
+
+
+def first_words(text: str, n: int) -> str:
+    """The beginning of a text, of so many words at most."""
+    text = text.strip()
+    ends = [found.end() for found in islice(re.finditer(WORD, text), n)]
+    return text[: ends[-1]] if ends else text

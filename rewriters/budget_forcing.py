@@ -11,7 +11,16 @@ import polars as pl
 
 from curate.errors import TooLong, UserError
 from curate.pieces import sentences, steps
-from curate.rewriting import Recorded, Revision, check_verifier, gold_of, judging_columns, stray_tag, wrong
+from curate.rewriting import (
+    WORD,
+    Recorded,
+    Revision,
+    check_verifier,
+    gold_of,
+    judging_columns,
+    stray_tag,
+    wrong,
+)
 from curate.schema import Row, content_hash
 from curate.step import Engine, Text, Verifier
 from curate.turns import asked_of, turn_for
@@ -26,7 +35,6 @@ _LEAKS = re.compile(
     r"|on second thought)\b",
     re.IGNORECASE,
 )
-_WORD = re.compile(r"\s*\S+")
 
 
 @dataclass(frozen=True)
@@ -42,9 +50,10 @@ class BudgetForcing(Recorded):
     parent, injected and engine. Learn from what was injected or mask it: papers differ.
 
     Tokens are those in the column `{of}_tokens`, as `token_logprobs` writes it, where `of` is given; else
-    words. Of the answer, they are always the engine's own. boundary: the cut falls at the last end of a
-    sentence or a step within the budget; `token`, as published, may cut in mid-sentence. low=0 gives
-    empty thinking, which ThinkDial adds for easy problems. max_leaks and boundary are ours.
+    words, and a budget of thinking counts words. Of the answer, they are always the engine's own. boundary:
+    the cut falls at the last end of a sentence or a step within the budget; `token`, as published, may cut
+    in mid-sentence. low=0 gives empty thinking, which ThinkDial adds for easy problems. max_leaks and
+    boundary are ours.
     """
 
     engine: Engine
@@ -58,6 +67,7 @@ class BudgetForcing(Recorded):
     of: str | None = None
     max_leaks: int = 0
     seed: int = 0
+    version = 2
     owners = True
     reads = ("question", "messages", "thinking", "response", "answer")
     record = {
@@ -140,7 +150,7 @@ class BudgetForcing(Recorded):
         """Where each token of a field ends."""
         if self.of:
             return [s["end"] for s in row[f"{self.of}_tokens"] or [] if s["field"] == field]
-        return [found.end() for found in _WORD.finditer(row[field] or "")]
+        return [found.end() for found in re.finditer(WORD, row[field] or "")]
 
     def _cut(self, thinking: str, at: int) -> int:
         """The last place to cut that is not behind `at`."""

@@ -59,6 +59,7 @@ class DifficultyAware(Recorded):
     floor: int = 32
     without_gold: bool = False
     instructions: str = INSTRUCTIONS
+    version = 2
     reads = ("question", "thinking", "response", "answer")
     record = {"level": pl.String, "mode": pl.String, "why": pl.String, "attempts": pl.Int64}
     event = {"plan": pl.String, "why": pl.String, "text": pl.String, "output_tokens": pl.Int64}

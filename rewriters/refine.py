@@ -13,7 +13,16 @@ import polars as pl
 from curate.answers import final_answer
 from curate.errors import TooLong, UserError
 from curate.judging import fence, mark
-from curate.rewriting import Recorded, Revision, check_verifier, gold_of, judging_columns, stray_tag, wrong
+from curate.rewriting import (
+    Recorded,
+    Revision,
+    check_verifier,
+    first_words,
+    gold_of,
+    judging_columns,
+    stray_tag,
+    wrong,
+)
 from curate.schema import MESSAGES, Row, content_hash
 from curate.step import Completion, Engine, Message, Text, Verifier, user
 from curate.turns import asked_of
@@ -67,6 +76,7 @@ class Refine(Recorded):
     words: int = 512
     begin: Literal["anew", "trace"] = "anew"
     seed: int = 0
+    version = 2
     reads = ("question", "messages", "thinking", "response", "answer")
     record = {
         "why": pl.String,
@@ -183,7 +193,7 @@ class Refine(Recorded):
         messages = user("\n\n".join([DISTILL.format(words=self.words), *_fenced(problem | texts)]))
         [reply] = await self.engine.chat(messages)
         made = _noted(calls, number, "distill", [d.call for d in usable], messages, reply)
-        return [_Space(_first(reply.response, self.words), [made.call])] * wanted
+        return [_Space(first_words(reply.response, self.words), [made.call])] * wanted
 
     def _kept(self, row: Row, number: int, drafts: Sequence[_Draft], index: int) -> _Space:
         """k drafts as they are, each cut to its share of the words."""
@@ -198,7 +208,7 @@ class Refine(Recorded):
         order = sorted(range(len(drafts)), key=ranks.__getitem__)[: min(self.k, self.words)]
         kept = [drafts[i] for i in sorted(order)]
         share = max(1, self.words // len(kept))
-        texts = [_first(d.reply.response, share) for d in kept]
+        texts = [first_words(d.reply.response, share) for d in kept]
         return _Space("\n\n".join(texts), [d.call for d in kept])
 
     async def _wrong(self, reply: Completion, row: Row, gold: str) -> str | None:
@@ -235,10 +245,3 @@ def _cost(call: dict[str, Any]) -> int:
 def _fenced(texts: dict[str, str]) -> list[str]:
     word = mark(*texts.values())
     return [fence(name, text, word) for name, text in texts.items()]
-
-
-def _first(text: str, words: int) -> str:
-    """The beginning of a text, of so many words at most."""
-    text = text.strip()
-    found = text.split(maxsplit=words)
-    return text if len(found) <= words else text[: -len(found[-1])].rstrip()

@@ -88,6 +88,12 @@ def test_a_cut_may_wait_for_the_end_of_a_sentence_or_a_step() -> None:
     }
 
 
+def test_of_chinese_every_character_is_a_word_and_keeps_its_stop() -> None:
+    child, record, _ = ask(step(mode="medium"), **{**ROW, "thinking": "二加二等于四，但是我再检查一遍。"})
+    assert child and child.thinking == f"二加二等于四，但\n\n{CONNECTIVES['medium']}"
+    assert (record["tokens"], record["kept"]) == (14, 7)
+
+
 def test_tokens_are_those_of_a_model_where_it_has_scored_the_trace() -> None:
     letters = [dict(field="thinking", start=i, end=i + 1, label=None, value=-1.0) for i in range(10)]
     forced = step(mode="medium", of="teacher")
@@ -230,6 +236,22 @@ def test_the_score_of_kept_modes_has_its_golden_value() -> None:
     modes = {"high": (0.8, 10_000.0), "medium": (0.76, 5_000.0), "low": (0.7, 2_500.0)}
     assert act_score(modes, base) == pytest.approx(0.845833, abs=1e-6)
     assert act_score({"high": base}, base) == 1 and act_score({"low": base}, base) == 0.5
+
+
+def test_the_budgets_of_elastic_are_the_teachers_tokens_unless_words_are_asked_for(tmp_path: Path) -> None:
+    def double(messages: Any, prefix: str) -> str:
+        return f"\\boxed{{{2 * int(messages[0]['content'].split()[0])}}}"
+
+    def letters(messages: Any, text: str) -> list[tuple[str, float]]:
+        return [(letter, -1.0) for letter in text]
+
+    teacher, longest = Scripted(script=double, chances=letters), {}
+    for count in (None, "words"):
+        made = budget_forcing(curate.read(table(4)), teacher, mode="elastic", count=count, thinking_tokens=9)  # type: ignore[arg-type]
+        kept = made.run(tmp_path / str(count)).traces.collect()
+        assert kept["parent_id"].null_count() == 0 and len(kept) == 4
+        longest[count] = kept["thinking"].unique().to_list()
+    assert longest == {None: ["so so so"], "words": [" ".join(["so"] * 9)]}
 
 
 def test_elastic_rows_have_no_system_prompt(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from typing import Any
 import polars as pl
 import pytest
 from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
 
 import curate
 from curate.difficulty import INSTRUCTIONS, LEVELS, PLANS
@@ -25,7 +27,7 @@ from curate.engines.scripted import Scripted
 from curate.errors import CallFailed, TooLong, UserError
 from curate.methods.difficulty_aware_pruning import difficulty_aware_pruning, report
 from curate.rewriters.difficulty_aware import DifficultyAware
-from curate.rewriting import Revision
+from curate.rewriting import WORD, Revision, words
 from curate.verifiers.judge import Judge
 from curate.verifiers.math_equal import MathEqual
 
@@ -217,6 +219,23 @@ def test_the_report_counts_what_had_no_room_and_what_failed(tmp_path: Path) -> N
     assert stays["parent_id"] is None and stays["difficulty_aware"]["why"].startswith("no_room: ")
     again = made.run(tmp_path / "run").ledger.filter(step="difficulty_aware")
     assert again["failed"].sum() == 2, "what failed is asked again, and what had no room is not"
+
+
+def test_a_text_without_spaces_is_as_long_as_it_has_characters() -> None:
+    headings = "".join(f"**{h}** 二加二等于四，没有别的条件需要考虑。\n" for h in PLANS["easy"])
+    reply = f"=== REASONING ===\n{headings}=== SOLUTION ===\n所以答案是 \\boxed{{4}}\n=== END ==="
+    engine = Scripted(script=["DIFFICULTY: EASY", reply])
+    step = DifficultyAware(engine, MathEqual(), retries=0)
+    for times, why in ((60, None), (2, "not_shorter")):
+        _, record, _ = ask(
+            step, thinking="让我想一想，二加二应该等于四，但是我还要再检查一遍才能放心。" * times
+        )
+        assert (record["why"] or "").startswith(why or "") and (record["why"] is None) == (why is None)
+
+
+@given(st.text(alphabet="ab .，。「」二四あ\n\u3000", max_size=40))
+def test_the_report_counts_words_as_the_rewriter_does(text: str) -> None:
+    assert pl.Series([text]).str.count_matches(WORD).to_list() == [words(text, None)]
 
 
 def test_only_what_is_tried_again_has_the_temperature_of_retries() -> None:

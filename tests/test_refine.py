@@ -16,8 +16,8 @@ import curate
 from curate.engines.scripted import Scripted
 from curate.errors import TooLong, UserError
 from curate.methods.refine import call_rows, refine
-from curate.rewriters.refine import Refine, _first
-from curate.rewriting import Revision
+from curate.rewriters.refine import Refine
+from curate.rewriting import Revision, first_words
 from curate.verifiers.math_equal import MathEqual
 
 ROW = dict(question="2 + 2?", answer="4", thinking="Hm.", response="Parent says \\boxed{5}")
@@ -197,8 +197,18 @@ def test_what_cannot_be_is_refused() -> None:
 
 @given(st.text(alphabet="ab \n", max_size=40), st.integers(1, 9))
 def test_the_first_words_of_a_text_are_its_beginning(text: str, n: int) -> None:
-    short = _first(text, n)
+    short = first_words(text, n)
     assert text.strip().startswith(short) and short.split() == text.split()[:n]
+
+
+def test_a_workspace_in_chinese_is_bounded_too() -> None:
+    notes = "二加二等于四。" * 20
+
+    def say(messages: Any) -> str:
+        return notes if role(messages) == "distill" else "\\boxed{4}"
+
+    child, record, _ = ask(say, drafts=(1, 1), words=9)
+    assert child and record["workspace"] == notes[:10], "nine characters, and a stop"
 
 
 def test_a_run_keeps_the_calls_and_gives_them_as_rows(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def budget_forcing(
     thinking_tokens: int = 1024,
     answer_tokens: int = 1024,
     boundary: Literal["token", "sentence", "step"] = "token",
-    count: Literal["words", "tokens"] = "words",
+    count: Literal["words", "tokens"] | None = None,
     max_leaks: int = 0,
     max_tokens: int | None = None,
     seed: int = 0,
@@ -65,13 +65,14 @@ def budget_forcing(
     low
         the share of the thinking that is kept in this mode; 0 makes it empty
     thinking_tokens
-        elastic: the longest thinking
+        elastic: the longest thinking, in what `count` says
     answer_tokens
-        elastic: the longest answer
+        elastic: the longest answer, in the teacher's tokens
     boundary
         where the thinking may be cut: anywhere (token), or at the end of a sentence or a step
     count
-        in what the thinking is measured: words, or the teacher's tokens, for which it has to score each trace
+        in what the thinking is measured: words, or the teacher's tokens, for which it has to score each
+        trace; without it, tokens for elastic and words for the other modes
     max_leaks
         words of thinking that a new answer may hold, such as "wait" and "let me check"
     max_tokens
@@ -83,8 +84,9 @@ def budget_forcing(
     """
     asked = as_engine(teacher, max_tokens=max_tokens)
     judged = [MathEqual(), Failed("math_equal", abstained="drop")]
+    in_tokens = (count or ("tokens" if mode == "elastic" else "words")) == "tokens"
     steps: list[Step | Function] = [Truncated(), *judged]
-    steps += [TokenLogprobs(asked, of="teacher")] if count == "tokens" else []
+    steps += [TokenLogprobs(asked, of="teacher")] if in_tokens else []
     forced = BudgetForcing(
         asked,
         MathEqual(),
@@ -94,7 +96,7 @@ def budget_forcing(
         thinking_tokens=thinking_tokens,
         answer_tokens=answer_tokens,
         boundary=boundary,
-        of="teacher" if count == "tokens" else None,
+        of="teacher" if in_tokens else None,
         max_leaks=max_leaks,
         seed=seed,
     )

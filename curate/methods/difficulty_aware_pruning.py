@@ -22,6 +22,7 @@ from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
 from curate.read import Source, as_source, as_traces
 from curate.rewriters.difficulty_aware import DifficultyAware
+from curate.rewriting import WORD
 from curate.run import Run
 from curate.sample import Sample
 from curate.schema import REWRITTEN
@@ -165,7 +166,7 @@ def _rows(run: Run) -> tuple[pl.DataFrame, pl.DataFrame]:
     live = run.traces.with_columns(dropped_by=pl.lit(None, pl.String))
     record, child = pl.col(STEP).struct, pl.col("why").is_null()
     texts = pl.concat_str("thinking", "response", separator=" ", ignore_nulls=True)
-    words = texts.str.count_matches(r"\S+").cast(pl.Int64)
+    words = texts.str.count_matches(WORD).cast(pl.Int64)
     rows = pl.concat([live, run.dropped], how="diagonal_relaxed").with_columns(words=words)
     here = pl.col("dropped_by").eq_missing(STEP)
     failed = here & (pl.col("why") != REWRITTEN)
