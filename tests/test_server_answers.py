@@ -82,6 +82,18 @@ def test_the_key_is_sent_and_never_shown(monkeypatch: Any) -> None:
             assert sent.split(maxsplit=1)[1] not in f"{error} {engine!r} {engine.describe()}"
 
 
+def test_a_key_is_sent_without_its_line_break_and_a_broken_one_is_never_quoted(monkeypatch: Any) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sesame\n")
+    with told(lambda nth, body: says("4")) as server:
+        assert one(server.url).text == one(server.url, api_key=" sesame\r\n").text == "4"
+        assert server.keys == ["Bearer sesame"] * 2
+        for broken in ("ses\name", "ses\u2013ame", "schl\u00fcssel"):
+            with pytest.raises(UserError, match="the key .* holds a character that no key has") as error:
+                one(server.url, api_key=broken)
+            assert broken not in str(error.value) and "ses" not in str(error.value)
+    assert len(server.keys) == 2
+
+
 def test_the_request_says_what_was_asked() -> None:
     with told(lambda nth, body: says("4 five six")) as server:
         call = dict(prefix="<think>\nSo", stop=["five"], ban=["Wait"], logprobs=False, seed=1, max_tokens=9)

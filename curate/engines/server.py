@@ -110,7 +110,7 @@ class Server(Sampled):
     def _fleet(self) -> Fleet[Host]:
         import httpx
 
-        key = self.api_key or os.environ.get("OPENAI_API_KEY")
+        key = _key(self.api_key or os.environ.get("OPENAI_API_KEY", ""))
         options: dict[str, Any] = {
             "headers": {"Authorization": f"Bearer {key}"} if key else {},
             "timeout": httpx.Timeout(self.request_timeout_s, connect=min(30.0, self.request_timeout_s)),
@@ -196,3 +196,14 @@ class Server(Sampled):
             return response
 
         return await attempt(door.fleet, send, key, door.breaker, self._patience, lacks)
+
+
+def _key(given: str) -> str:
+    """The key without what was copied along with it; one that no header can hold is refused, never quoted."""
+    key = given.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise UserError(
+            "the key (api_key, OPENAI_API_KEY) holds a character that no key has, such as a line break or a "
+            "long dash; copy it again"
+        )
+    return key
