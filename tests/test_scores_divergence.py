@@ -144,6 +144,8 @@ def test_the_log_ratio_of_tokens_is_there_where_the_tokens_are_the_same() -> Non
     mine = dict(student_tokens=spans(-1.0, -math.inf))
     same = Divergence().row({**empty, **mine, "teacher_tokens": spans(-0.25, -math.inf)})
     assert [s["value"] for s in same["divergence_tokens"]] == [0.75, None]
+    ruled_out = Divergence().row({**empty, **mine, "teacher_tokens": spans(-0.25, -0.5)})
+    assert ruled_out["divergence"] == ruled_out["divergence_tokens"][1]["value"] == math.inf
     other = Divergence().row({**empty, **mine, "teacher_tokens": spans(-0.25, first=2)})
     assert other["divergence_tokens"] is None and other["divergence_sentences"] == []
 

@@ -32,9 +32,10 @@ class Comprehension(Score):
     mean, never less; both 0 to 1. _bare: the geometric mean without any reasoning. _shuffled (only where
     `control` is given): after another problem's reasoning. Reasoning that helps lies above both controls.
     {of}_answer_length: tokens of the answer, 1 or more: probabilities of short answers are larger.
-    {of}_leaks_answer: whether the reasoning states the answer. {of}_comprehension_fingerprint: whose opinion
-    it is. {of}_answer_form (only where `verdict` is given): "gold" or "trace", whose way of writing the
-    answer these are about. All are null where there is no gold answer, _shuffled where the control is, too.
+    {of}_leaks_answer: whether the reasoning states the answer, by the form of the words: not every statement
+    is found. {of}_comprehension_fingerprint: whose opinion it is. {of}_answer_form (only where `verdict` is
+    given): "gold" or "trace", whose way of writing the answer these are about. All are null where there is no
+    gold answer, _shuffled where the control is, too.
 
     leak: reasoning that states the answer is followed by anybody; "cut" reads it up to the step that does
     (inferred), "keep" reads all of it, as published. form: how the answer is written; {answer} stands in it.

@@ -16,8 +16,8 @@ from curate.turns import paired
 
 @dataclass(frozen=True)
 class Divergence(Score):
-    """From `{…}_tokens` and `{…}_sentences` of both models. Natural logarithms; any sign; above 0 the teacher
-    finds the text likelier than the student does.
+    """From `{…}_tokens` and `{…}_sentences` of both models. Natural logarithms, from -infinity (the teacher
+    rules the text out) to infinity (the student does); above 0 the teacher finds it likelier.
 
     divergence: (log P_teacher - log P_student of the whole trace) / number of the student's tokens, in nats a
     token. The difference needs no common tokenizer. Over traces that the teacher sampled at temperature 1 its
