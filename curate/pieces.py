@@ -29,7 +29,8 @@ class Piece(NamedTuple):
 
 
 _OPENS = re.compile(
-    r"^[ \t]*(?P<fence>```+|~~~+)|\\begin\{(?P<name>[a-zA-Z]{1,20}\*?)\}|(?P<display>\$\$|\\\[|\\\()"
+    r"^[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?(?P<fence>```+|~~~+)"
+    r"|\\begin\{(?P<name>[a-zA-Z]{1,20}\*?)\}|(?P<display>\$\$|\\\[|\\\()"
     r"|(?P<inline>(?<!\\)\$[^$\n]{1,300}(?<!\\)\$(?!\d)|`[^`\n]{1,300}`)",
     re.MULTILINE,
 )
@@ -149,19 +150,23 @@ def _kept_whole(text: str) -> Iterator[tuple[int, int]]:
         if found["inline"]:
             yield found.span()
             continue
-        close = _closing(found)
-        stop = -1 if close in missing else text.find(close, at)
-        if stop < 0:
-            missing.add(close)
+        opened = found["fence"] or found["name"] or found["display"]
+        stop = None if opened in missing else _closed(text, found)
+        if stop is None:
+            missing.add(opened)
             continue
-        at = stop + len(close)
+        at = stop
         yield found.start(), at
 
 
-def _closing(opened: re.Match[str]) -> str:
+def _closed(text: str, opened: re.Match[str]) -> int | None:
+    """Where what is opened is closed; a fence on a line of its own, however far that is indented."""
     if opened["fence"]:
-        return "\n" + opened["fence"]
-    return f"\\end{{{opened['name']}}}" if opened["name"] else _CLOSES[opened["display"]]
+        found = re.compile(rf"\n[ \t]*{opened['fence']}").search(text, opened.end())
+        return found and found.end()
+    close = f"\\end{{{opened['name']}}}" if opened["name"] else _CLOSES[opened["display"]]
+    stop = text.find(close, opened.end())
+    return stop + len(close) if stop >= 0 else None
 
 
 def _is_end(text: str, stop: re.Match[str]) -> bool:

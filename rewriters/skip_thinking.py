@@ -47,6 +47,7 @@ class SkipThinking(Recorded):
     chunks: int = 4
     losses: str | None = None
     choice_trials: int = 3
+    version = 2
     reads = ("question", "messages", "thinking", "response", "answer")
     record = {
         "why": pl.String,

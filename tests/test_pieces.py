@@ -73,6 +73,9 @@ SENTENCES = [
     ("See $a. B$ here. And\n\\[ x. \n\n Y \\]\nend.",
      ["See $a. B$ here. ", "And\n", "\\[ x. \n\n Y \\]\nend."]),
     ("```\na. B\n\nc. D\n```\nAfter. It", ["```\na. B\n\nc. D\n```\n", "After. ", "It"]),
+    ("1. So:\n   ```\n   a. B\n   ```\n2. One. Two.\n\n```\nb\n```\nEnd.",
+     ["1. So:\n   ", "```\n   a. B\n   ```\n", "2. One. ", "Two.\n\n", "```\nb\n```\n", "End."]),
+    ("- ```\n  a. B\n  ```\n- Then. So", ["- ```\n  a. B\n  ```\n", "- Then. ", "So"]),
     ("It costs $5. Or $6. Yes.", ["It costs $5. ", "Or $6. ", "Yes."]),
     ("\\begin{cases} a. \\\\\n\n B. C \\end{cases} Then. So",
      ["\\begin{cases} a. \\\\\n\n B. C \\end{cases} Then. ", "So"]),
@@ -105,6 +108,11 @@ def test_thoughts_begin_at_transitions() -> None:
     near = cut(lambda t: thoughts(t, where="near_start"), text)
     assert [t.split()[0] for t in near] == ["So", "Then", "Wait,", "Hmmm.", "**Alternatively**,", "Not"]
     assert cut(lambda t: thoughts(t, ["Yes"]), text)[1].startswith("Yes.")
+
+
+def test_thoughts_go_on_behind_code_that_is_indented() -> None:
+    text = "First:\n\n   ~~~\n   a\n\n   Wait\n   ~~~\n\nThen.\n\nWait, 5.\n\n~~~\nb\n~~~\n\nEnd."
+    assert [t.split()[0] for t in cut(thoughts, text)] == ["First:", "Wait,"]
 
 
 @pytest.mark.parametrize(

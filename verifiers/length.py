@@ -28,6 +28,7 @@ class Length(Verifier):
     max_paragraphs: int | None = None
     min_characters: int | None = None
     max_characters: int | None = None
+    version = 2
     reads = ("response", "answer")
     examples = (
         (dict(response="One two three.", answer='{"length": {"min_words": 3, "max_words": 3}}'), True),

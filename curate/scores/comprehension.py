@@ -50,7 +50,7 @@ class Comprehension(Score):
     form: str = r"\boxed{{answer}}"
     control: str | None = None
     verdict: str | None = None
-    version = 2
+    version = 3
     reads = ("question", "messages", "thinking", "response", "answer")
     replies = (r"\boxed{4}",)
     examples = (

@@ -27,6 +27,7 @@ class SentenceLogprob(Score):
 
     of: str = "model"
     min_words: int = 4
+    version = 2
     reads = ("thinking", "response")
     example_fields = {"min_words": 1}
     examples = (

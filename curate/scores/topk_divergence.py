@@ -42,7 +42,7 @@ class TopkDivergence(Score):
     teacher: str = "teacher"
     student: str = "student"
     min_words: int = 4
-    version = 2
+    version = 3
     reads = ("thinking", "response")
     examples = (
         (
