@@ -16,7 +16,7 @@ import curate
 from curate.engines.hf import HF
 from curate.engines.hf_checkpoint import Checkpoint
 from curate.engines.scripted import Scripted
-from curate.errors import UserError
+from curate.errors import TooLong, UserError
 from curate.scores.comprehension import Comprehension, another_reasoning, first_statement
 from curate.scores.provenance import Provenance
 from curate.scores.sentence_logprob import SentenceLogprob
@@ -100,6 +100,24 @@ def test_one_problem_has_no_other_reasoning() -> None:
     frame = pl.LazyFrame({"problem_id": ["p", "p"], "trace_id": ["a", None], "thinking": ["x", None],
                           "response": ["1", None]})  # fmt: skip
     assert another_reasoning(frame).collect()["other_reasoning"].to_list() == [None, None]
+
+
+def test_a_control_that_is_too_long_is_no_fault_of_the_trace(tmp_path: Path) -> None:
+    def chances(messages: Any, text: str, prefix: str) -> list[tuple[str, float]]:
+        if "long" in prefix:
+            raise TooLong("the prompt has too many tokens")
+        return [(text, -1.0)]
+
+    rows = pl.DataFrame({"question": ["a", "b"], "answer": ["1", "2"], "thinking": ["so", "long"]})
+    rows = rows.with_columns(response=pl.col("answer"))
+    steps = [
+        another_reasoning,
+        Comprehension(Scripted(script=["-"], chances=chances), control="other_reasoning"),
+    ]
+    run = curate.Pipeline(curate.read(rows), steps).run(tmp_path / "run")
+    [kept], [gone] = run.traces.collect().to_dicts(), run.dropped.collect().to_dicts()
+    assert kept["student_comprehension"] == pytest.approx(math.exp(-1)) == kept["student_comprehension_bare"]
+    assert kept["student_comprehension_shuffled"] is None and gone["thinking"] == "long"
 
 
 def test_a_pass_rate_is_of_fresh_samples_one_answer_a_problem_and_spares_the_teacher(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import polars as pl
 
 from curate.answers import final_answer
-from curate.errors import UserError
+from curate.errors import TooLong, UserError
 from curate.pieces import steps
 from curate.schema import Row
 from curate.step import Engine, Score
@@ -35,7 +35,7 @@ class Comprehension(Score):
     {of}_leaks_answer: whether the reasoning states the answer, by the form of the words: not every statement
     is found. {of}_comprehension_fingerprint: whose opinion it is. {of}_answer_form (only where `verdict` is
     given): "gold" or "trace", whose way of writing the answer these are about. All are null where there is no
-    gold answer, _shuffled where the control is, too.
+    gold answer; _shuffled, too, where the control is, or is longer than the context.
 
     leak: reasoning that states the answer is followed by anybody; "cut" reads it up to the step that does
     (inferred), "keep" reads all of it, as published. form: how the answer is written; {answer} stands in it.
@@ -114,11 +114,19 @@ class Comprehension(Score):
         chances, bare = found[answer], await self._chances(row, answer, "")
         values: list[Any] = [geometric(chances), sum(map(math.exp, chances)) / len(chances), geometric(bare)]
         if self.control:
-            other = row[self.control]
-            values.append(None if other is None else geometric(await self._chances(row, answer, other)))
+            values.append(await self._shuffled(row, answer))
         values += [len(chances), stated is not None, self.engine.fingerprint]
         values += [forms[answer]] if self.verdict else []
         return dict(zip(self.writes, values, strict=True))
+
+    async def _shuffled(self, row: Row, answer: str) -> float | None:
+        """The geometric mean after the control, whose length is no fault of this trace."""
+        if row[self.control] is None:
+            return None
+        try:
+            return geometric(await self._chances(row, answer, row[self.control]))
+        except TooLong:
+            return None
 
     def _forms(self, row: Row, gold: str) -> dict[str, str]:
         """The ways to write the answer, each with whose it is."""
