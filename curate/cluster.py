@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,18 +49,35 @@ def attach() -> Any:
         return ray
     address = os.environ.get("RAY_ADDRESS") or "local"
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 512 << 20}
+    options = {"log_to_driver": False, "logging_level": "error", **(local if address == "local" else {})}
     try:
-        ray.init(
-            address=address,
-            log_to_driver=False,
-            logging_level="error",
-            **(local if address == "local" else {}),
-        )
+        _in_lasting_thread(lambda: ray.init(address=address, **options))
     except (ConnectionError, RuntimeError, ValueError) as e:
         raise EngineDown(f"no Ray cluster at {address!r}: {first_line(e)}") from e
     # Of a process that dies Ray tells on standard output, which is for results; we tell it ourselves.
     ray._private.worker._worker_logs_enabled = False
     return ray
+
+
+def _in_lasting_thread(work: Callable[[], Any]) -> None:
+    """Do the work in a thread that, where it succeeds, lasts as long as this process.
+
+    The kernel kills what Ray starts here when the thread that started it ends, and an engine is opened in a
+    thread that ends with its run.
+    """
+    ended = Future[None]()
+
+    def last() -> None:
+        try:
+            work()
+        except BaseException as e:  # noqa: BLE001 - it is raised again where it is waited for
+            ended.set_exception(e)
+            return
+        ended.set_result(None)
+        threading.Event().wait()
+
+    threading.Thread(target=last, name="ray", daemon=True).start()
+    ended.result()
 
 
 def share_of_cpus(ray: Any, among: int) -> int:

@@ -229,6 +229,25 @@ def test_a_replica_that_dies_while_it_is_loaded_is_loaded_again(cluster: str, tm
     assert (tmp_path / "others").read_text() == "..."
 
 
+TWO_RUNS = """
+import sys, polars as pl, curate, ray_steps
+
+if __name__ == "__main__":
+    for run in ("one", "two"):
+        pipe = curate.Pipeline(pl.DataFrame({"question": [run]}), [curate.Sample(ray_steps.Shop(), n=1)])
+        print(pipe.run(f"{sys.argv[1]}/{run}", ray=1).traces.collect().height)
+"""
+
+
+def test_one_process_runs_twice_on_the_ray_that_it_started(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="ray is not installed here: pip install 'trace-curate[ray]'")
+    (tmp_path / "two.py").write_text(TWO_RUNS)
+    environment = {**os.environ, "RAY_ADDRESS": "", "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    command = [sys.executable, str(tmp_path / "two.py"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert (done.returncode, done.stdout) == (0, "1\n1\n"), done.stderr[-2000:]
+
+
 def test_what_cannot_start_is_a_sentence(cluster: str, tmp_path: Path) -> None:
     with pytest.raises(EngineDown, match="^the shop is closed today$"):
         ask(Ray(Shop(till="closed"), 2), {})
