@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import sys
 import threading
 from collections import deque
@@ -16,6 +17,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from curate.errors import EngineDown, RunError, UserError, require
 from curate.host import Broken, Done, Host, Shard
@@ -26,6 +28,7 @@ from curate.step import Step
 from curate.worker import portable
 
 INSTALL = "pip install 'trace-curate[ray]'"
+REACH_S = 5.0  # a cluster that does not take a connection in that time is not there
 LOOK_S = 0.1  # a wait that never ends by itself would not see Ctrl-C
 TRIES = 5  # so many hosts may die over the same rows
 MAP_ROWS = 256  # rows of one message, where rows are sent at all
@@ -51,12 +54,21 @@ def attach() -> Any:
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 512 << 20}
     options = {"log_to_driver": False, "logging_level": "error", **(local if address == "local" else {})}
     try:
+        _reach(address)
         _in_lasting_thread(lambda: ray.init(address=address, **options))
-    except (ConnectionError, RuntimeError, ValueError) as e:
-        raise EngineDown(f"no Ray cluster at {address!r}: {first_line(e)}") from e
+    except (OSError, RuntimeError, ValueError) as e:
+        remedy = "" if address == "local" else "; is RAY_ADDRESS right, and does `ray status` there answer?"
+        raise EngineDown(f"no Ray cluster at {address!r}: {first_line(e)}{remedy}") from e
     # Of a process that dies Ray tells on standard output, which is for results; we tell it ourselves.
     ray._private.worker._worker_logs_enabled = False
     return ray
+
+
+def _reach(address: str) -> None:
+    """Raises OSError where nobody listens at the address of a cluster: Ray itself would try for minutes."""
+    at = urlsplit(f"//{address.rpartition('://')[2]}")
+    if at.hostname and at.port:
+        socket.create_connection((at.hostname, at.port), REACH_S).close()
 
 
 def _in_lasting_thread(work: Callable[[], Any]) -> None:

@@ -248,6 +248,25 @@ def test_one_process_runs_twice_on_the_ray_that_it_started(tmp_path: Path) -> No
     assert (done.returncode, done.stdout) == (0, "1\n1\n"), done.stderr[-2000:]
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_a_cluster_that_is_not_there_is_a_sentence_at_once(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from curate.cluster import attach
+
+    class Absent:
+        """Ray, before it is asked for a cluster; it would look for one for minutes."""
+
+        @staticmethod
+        def is_initialized() -> bool:
+            return False
+
+    monkeypatch.setitem(sys.modules, "ray", Absent)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(EngineDown, match=f"no Ray cluster at '{address}': .*; is RAY_ADDRESS right"):
+        attach()
+
+
 def test_what_cannot_start_is_a_sentence(cluster: str, tmp_path: Path) -> None:
     with pytest.raises(EngineDown, match="^the shop is closed today$"):
         ask(Ray(Shop(till="closed"), 2), {})
