@@ -34,6 +34,7 @@ _OPENS = re.compile(
     r"|(?P<inline>(?<!\\)\$[^$\n]{1,300}(?<!\\)\$(?!\d)|`[^`\n]{1,300}`)",
     re.MULTILINE,
 )
+_BEGINS = re.compile(rf"{_OPENS.pattern}|(?P<begun>[$`])[^\n]*\Z", re.MULTILINE)
 _CLOSES = {"$$": "$$", "\\[": "\\]", "\\(": "\\)"}
 _STOP = re.compile(r"[.!?…]{1,9}[\"'”’)\]*_]{0,4}\s+|[。！？]{1,9}[\"”’」』）]{0,4}\s*|\n\s*")
 _NO_STOP = re.compile(
@@ -72,6 +73,25 @@ def steps(text: str, by: Delimiter | None = None) -> list[Piece]:
         if len(pieces := _cut(text, gap)) > 1:
             return pieces
     return _cut(text, by) if by in _GAPS else sentences(text)
+
+
+def settled(text: str) -> str:
+    """As much of an unfinished text as has no more steps than any text that begins with it.
+
+    What is opened and not closed may yet be; then all that stands in it is a part of one step.
+    """
+    text, at = text.rstrip(), 0
+    while found := _BEGINS.search(text, at):
+        at = found.end()
+        if found["begun"]:
+            return text[: found.end("begun")]
+        if found["inline"]:
+            continue
+        close = _closing(found)
+        if (stop := text.find(close, at)) < 0:
+            return text[:at]
+        at = stop + len(close)
+    return text
 
 
 def _cut(text: str, by: Delimiter) -> list[Piece]:

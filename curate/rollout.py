@@ -168,7 +168,9 @@ async def _early(way: Way, made: Rollout, lost: Callable[[str], Awaitable[bool]]
     """Why a rollout that has not ended itself ends here, if it does."""
     if loops(made.text, way.repeats):
         return "loop"
-    if await lost(thinking_of(made.text, way.closing)):
+    said = thinking_of(made.text, way.closing)
+    tag = max(said.rfind(way.closing[0]), 0)  # which the last token may have cut
+    if await lost(said[:tag] if way.closing.startswith(said[tag:]) else said):
         return "dominated"
     return "length" if made.drawn >= way.max_tokens else None
 

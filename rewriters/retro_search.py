@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -12,7 +13,7 @@ import polars as pl
 from curate.answers import final_answer
 from curate.errors import UserError
 from curate.identity import model_name
-from curate.pieces import TRANSITIONS, Delimiter, delimiter, steps, thoughts
+from curate.pieces import TRANSITIONS, Delimiter, delimiter, settled, steps, thoughts
 from curate.revision import EVENT, SUMMARY, Found, Now, Try, best_of, event, owners_of, shorter
 from curate.rollout import CLOSINGS, Way, response_of, roll, thinking_of
 from curate.schema import Row, content_hash
@@ -20,6 +21,7 @@ from curate.step import Engine, Rewriter, Text, Verdict, Verifier
 from curate.turns import asked_of
 
 SHORTEST_SLICE = 128  # tokens
+_WORDS = re.compile(r".*[^\W_](?=[\s。，、；：！？])", re.DOTALL)  # however it goes on, of the same tokens
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class RetroSearch(Rewriter):
     loop_repeats: int = 8
     opening: str = "<think>\n"
     seed: int = 0
-    version = 2
+    version = 3
     owners = True
     not_identity = ("window",)
     reads = ("trace_id", "question", "messages", "thinking", "response", "answer")
@@ -161,8 +163,9 @@ class RetroSearch(Rewriter):
         begun = now.thinking[:cut]
 
         async def lost(said: str) -> bool:
-            so_far = (begun + said).rstrip()
-            return self.stop_when_dominated and not shorter(await self._size(so_far, way.by), now.size)
+            if not self.stop_when_dominated:
+                return False
+            return not shorter(await self._size(begun + said, way.by, ended=False), now.size)
 
         seed = (self.seed, row["trace_id"], content_hash(begun), attempt)
         at_once = max(
@@ -185,8 +188,11 @@ class RetroSearch(Rewriter):
         verdict: Verdict = await asyncio.to_thread(partial(self.verifier, **given))
         return verdict
 
-    async def _size(self, thinking: str, by: Delimiter) -> tuple[int, ...]:
-        size = [] if self.length_unit == "tokens" else [len(steps(thinking, by))]
+    async def _size(self, thinking: str, by: Delimiter, *, ended: bool = True) -> tuple[int, ...]:
+        """The length of a thinking; of one that has not ended, the least that it can come to."""
+        size = []
+        if self.length_unit != "tokens":
+            size.append(len(steps(thinking if ended else settled(thinking), by)))
         if self.length_unit != "steps":
             count = getattr(self.engine, "count_tokens", None)
             if count is None:
@@ -194,7 +200,7 @@ class RetroSearch(Rewriter):
                     f"{self.engine.model!r} counts no tokens, and length_unit={self.length_unit!r}; "
                     "measure in steps, or ask another engine"
                 )
-            size.append(await count(thinking))
+            size.append(await count(thinking if ended else (_WORDS.match(thinking) or [""])[0]))
         return tuple(size)
 
     def _cuts(self, thinking: str, by: Delimiter, after: int) -> list[int]:

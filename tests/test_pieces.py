@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.pieces import Piece, delimiter, sentences, steps, thoughts
+from curate.pieces import Piece, delimiter, sentences, settled, steps, thoughts
 
 SPLITTERS: list[Callable[[str], list[Piece]]] = [
     sentences,
@@ -44,6 +44,20 @@ def test_steps_end_with_what_the_text_has_unless_they_are_told_to(text: str) -> 
     assert steps(text, delimiter(text)) == steps(text)
     assert steps(text, "sentence") == sentences(text)
     assert {p.start for p in thoughts(text, by="line")} <= {p.start for p in steps(text, "line")} | {0}
+
+
+@given(text=TEXTS, more=TEXTS)
+def test_a_text_comes_to_no_fewer_steps_than_what_is_settled_of_its_beginning(text: str, more: str) -> None:
+    for by in ("blank", "line", "sentence"):
+        assert len(steps(settled(text), by)) <= len(steps((text + more).rstrip(), by))
+
+
+def test_what_is_settled_is_all_but_what_is_open() -> None:
+    whole = "One.\n\n```\na\n\nb\n```\n\n$x$ and $$y$$.\n\nThen"
+    assert settled(f"{whole}\n\n") == whole
+    for opened in ("```", "$$", "\\[", "\\begin{align}", "$", "`"):
+        assert settled(f"{whole}\n\n{opened} and so on") == f"{whole}\n\n{opened}"
+    assert settled(f"{whole} for $5,\n\nand so on") == f"{whole} for $5,\n\nand so on"
 
 
 def test_a_text_is_measured_by_what_it_is_told() -> None:
@@ -133,3 +147,4 @@ def test_a_long_text_of_one_thing_is_cut_in_linear_time(unit: str) -> None:
     text = unit * (400_000 // len(unit))
     for split in SPLITTERS:
         assert sum(b - a for a, b in split(text)) == len(text)
+    settled(text)

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import polars as pl
 import pytest
@@ -357,6 +358,39 @@ def test_how_a_rollout_can_end(end: str) -> None:
     if end == "stop":
         assert found.child.thinking == "It is 7.\n\nThat is so." and found.child.response == "\\boxed{7}"
         assert found.child.spans[-1] == dict(field="response", start=0, end=9, label="reviser", value=None)
+
+
+SHRINKING = [
+    ("steps", "But.\n\nYes.\n\nNo.\n\nYes.", "In code.\n\n```\n" + "x = f(x)\n\n" * 9 + "```\nSo."),
+    ("steps", "But.\n\nYes.\n\nNo.\n\nYes.", "Let\n\n$$\nx\n\ny\n\nz\n$$\nbe so."),
+    ("steps", "But.\n\nYes.", "Yes.\n\n"),
+    ("tokens", "But yes, it is.", "It is approximately so."),
+]
+
+
+@pytest.mark.parametrize(("unit", "rest", "said"), SHRINKING)
+def test_what_is_opened_and_not_closed_does_not_end_a_rollout(unit: Any, rest: str, said: str) -> None:
+    """A fence, a formula, a tag and a word count for more where they are cut than where they are whole."""
+    said += "\n</think>\n\n\\boxed{7}"
+
+    class Spelling(Whim):
+        async def count_tokens(self, text: str) -> int:
+            return len(re.findall(r"approximately|\S", text))
+
+        async def chat(self, messages: Any, *, prefix: str, stop: Any, max_tokens: int, **_: Any) -> Any:
+            left = said.removeprefix(prefix.partition("7.\n\n")[2])
+            text = left[:max_tokens]  # a token is a character
+            at, end = min(((text.find(s), s) for s in stop if s in text), default=(len(text), ""))
+            finish: Any = "length" if text != left and not end else "stop"
+            return [Completion(None, "", text[:at], finish, 1, len(text), None, end)]
+
+    row = {"trace_id": "t", "question": "q", "messages": None, "answer": "7", "response": "\\boxed{7}"}
+    row["thinking"] = f"It is 7.\n\n{rest}"
+    step = RetroSearch(Spelling(1.0), MathEqual(), length_unit=unit)  # type: ignore[arg-type]
+    for at_once in range(1, len(said)):
+        with mock.patch("curate.rewriters.retro_search.SHORTEST_SLICE", at_once):
+            found = asyncio.run(step.ask(row))
+        assert [e["end"] for e in found.events] == ["stop"] and found.child is not None, at_once
 
 
 def test_a_model_that_keeps_no_ban_is_asked_again_and_what_that_costs_is_counted() -> None:
