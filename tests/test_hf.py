@@ -236,6 +236,28 @@ def test_what_was_drawn_is_scored_as_it_was_drawn(here: HF, monkeypatch: pytest.
         assert scores.logprob == pytest.approx(job.logprobs, abs=1e-4)
 
 
+def test_a_sample_that_is_cut_in_a_character_ends_before_it(
+    here: HF, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was paid for it is counted, and has its log-probabilities."""
+    import torch
+
+    async def go() -> list[Any]:
+        async with here:
+            ids = here.checkpoint.ids("漢字")
+            assert len(ids) == 6
+            says = lambda logits, knobs, steps: torch.tensor(ids)[steps]  # noqa: E731
+            monkeypatch.setattr("curate.engines.hf_decode.pick", says)
+            asked = (here.chat(user("so"), max_tokens=n, logprobs=True) for n in range(1, 7))
+            return [reply for [reply] in await asyncio.gather(*asked)]
+
+    replies = asyncio.run(go())
+    assert [r.text for r in replies] == ["", "", "漢", "漢", "漢", "漢字"]
+    assert [(r.finish, r.output_tokens, len(r.logprobs)) for r in replies] == [
+        ("length", n, n) for n in range(1, 7)
+    ]
+
+
 def reference(model: Path, prompt: str, text: str) -> Any:
     """Token ids of the text and log-probabilities [tokens, vocabulary], from one plain forward pass."""
     import torch

@@ -66,6 +66,19 @@ def test_a_string_ends_only_in_a_token_that_can_end_it(
             assert words.can_end(ids[k], (string, "never said"))
 
 
+def test_a_text_that_is_cut_ends_in_a_whole_character(some_words: list[tuple[Words, Any]]) -> None:
+    said = "so it is 漢字。👩x é"
+    for words, tokenizer in some_words:
+        before, ids = ([*tokenizer(t, add_special_tokens=False)["input_ids"]] for t in ("a b", said))
+        assert len(ids) > len(said) and words.whole_after(before, ids) == words.after(before, ids)
+        for k in range(len(ids)):
+            text = words.whole_after(before, ids[:k])
+            assert "\ufffd" not in text and words.after(before, ids).startswith(text)
+            assert len(text) >= len(words.after(before, ids[:k]).rstrip("\ufffd"))
+        garbage = [i for i in range(len(tokenizer)) if tokenizer.decode([i]) == "\ufffd"][:1] * 4
+        assert words.whole_after(before, garbage) == words.after(before, garbage) == "\ufffd" * 4
+
+
 def test_a_byte_behind_one_that_is_no_character_is_none_either() -> None:
     """Then both are shown as what stands for bytes, though the second alone would be a character."""
     tokenizer = with_metaspaces()

@@ -136,8 +136,27 @@ class Letters:
         return SimpleNamespace(outputs=[said])
 
 
-def drawn(seed: int, *, limit: int = 6, ban: tuple[str, ...] = (), stop: tuple[str, ...] = ()) -> Any:
-    letters = Letters()
+class Bytes(Letters):
+    """One letter is two tokens."""
+
+    texts = ("a", "\xc3", "\xa9", "b", "<end>")
+
+    def decode(self, ids: list[int], **_: Any) -> str:
+        return super().decode(ids).encode("latin-1").decode("utf-8", "replace")
+
+    def _said(self, text: str, *more: Any) -> Any:
+        return super()._said(text.encode("latin-1").decode("utf-8", "ignore"), *more)
+
+
+def drawn(
+    seed: int,
+    *,
+    limit: int = 6,
+    ban: tuple[str, ...] = (),
+    stop: tuple[str, ...] = (),
+    kind: type[Letters] = Letters,
+) -> Any:
+    letters = kind()
     never = containing([*letters.texts[:4], ""], ban)
     draw = Draw(Words(letters), [3, 3], limit, seed, stop, ban, "", never)
     return asyncio.run(draw.run(letters.ask, {}))
@@ -173,6 +192,14 @@ def test_a_chance_that_is_no_number_stays_one() -> None:
     told = [{5: SimpleNamespace(logprob=chance)} for chance in (math.nan, 1e-7, -1.0, -math.inf)]
     broken, *others = own_chances([5] * 4, told)
     assert math.isnan(broken) and others == [0.0, -1.0, -math.inf]
+
+
+def test_a_draw_that_is_cut_in_a_letter_ends_before_it_whatever_was_banned() -> None:
+    some = [drawn(seed, limit=3, ban=("ab", "bb"), kind=Bytes) for seed in range(300)]
+    cut = [one for one in some if one.finish == "length"]
+    assert {"aa", "aé", "éa", "éb"} < {one.text for one in cut}
+    assert all(len(one.logprobs) == one.output_tokens == 3 for one in cut)
+    assert not any(one.text.endswith("\ufffd") for one in cut)
 
 
 @pytest.fixture(scope="module")

@@ -96,6 +96,7 @@ class HF(Sampled):
 
         The token that ends the turn counts among the output tokens. Log-probabilities are the model's own, at
         temperature 1, before top_k, top_p and bans. A turn that fills the context has finish "length".
+        A character that the length cuts is not in the text; its tokens count and have log-probabilities.
         """
         door = self._opened()
         how = self.sampling(sampling)

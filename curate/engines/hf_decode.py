@@ -172,8 +172,10 @@ class Batch:
             stopped, at = cut_at(said, row.stop), stop_in(said, row.stop)
         if not ended and stopped is None and len(row.new) < row.limit:
             return False
-        text = self._text(row, ids, whole=True) if stopped is None else stopped
         finish: Literal["stop", "length"] = "stop" if ended or stopped is not None else "length"
+        text = self._text(row, ids, whole=True) if stopped is None else stopped
+        if finish == "length":
+            text = self.words.whole_after(row.ids[-SEAM:], ids)
         row.answer(Drawn(text, finish, len(row.new), tuple(row.logprobs), at))
         return True
 

@@ -137,6 +137,7 @@ class VLLM(Sampled):
 
         The token that ends the turn counts among the output tokens. Log-probabilities are the model's own, at
         temperature 1, before every cut, penalty and ban. A turn that fills the context has finish "length".
+        A character that the length cuts is not in the text; its tokens count and have log-probabilities.
         """
         door = self._opened()
         how = self.sampling(sampling)
