@@ -2,7 +2,8 @@
 
 A budget is of a run folder: what earlier runs on it have spent counts, so that a command which is given again
 after a crash never costs more than it says. Before a call is made, room is left for those in flight, each
-taken to cost what a call of this step has cost on average; so little more is spent than was allowed.
+taken to cost what a call of this step has cost on average, in earlier runs too; so little more is spent than
+was allowed. While no call of it has been paid, one is made at a time.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Budget:
     stopped: bool = False
     closed: bool = False
     _in_flight: int = 0
-    _calls: int = 0  # of this door
+    _calls: int = 0  # of this step
     _used: float = 0.0  # by them, as a share of the budget
     _waiting: list[asyncio.Future[None]] = field(default_factory=list)
 
@@ -58,9 +59,10 @@ class Budget:
             if bound is not None and bound <= 0:
                 raise UserError(f"{name}={bound} buys nothing; give a number above 0, or none")
 
-    def open_door(self) -> None:
-        """Another step begins: what its calls cost is not known from those of the last one."""
-        self._in_flight, self._calls, self._used, self._waiting = 0, 0, 0.0, []
+    def open_door(self, calls: int, tokens: int, usd: float) -> None:
+        """Another step begins, whose earlier calls were so many and have cost so much."""
+        self._in_flight, self._waiting = 0, []
+        self._calls, self._used = calls, self._share(tokens, usd)
 
     async def begin(self) -> None:
         """Takes a place in the budget for one call. BudgetSpent, once no call is in flight any more."""
@@ -93,8 +95,9 @@ class Budget:
         used = self._share(self.spent_tokens, self.spent_usd)
         if used >= 1:
             return False
-        mean = self._used / self._calls if self._calls else 0.0
-        return not self._in_flight or used + mean * (self._in_flight + 1) <= 1
+        if not (self._in_flight and self._calls):
+            return not self._in_flight
+        return used + self._used / self._calls * (self._in_flight + 1) <= 1
 
     def _share(self, tokens: int, usd: float) -> float:
         of_tokens = tokens / self.tokens if self.tokens else 0.0

@@ -142,7 +142,9 @@ async def _ask_all(memory: Memory, step: Step, todo: Path, writer: Writer) -> No
             opened[name] = Journalled(inner, writer.journal, *of_step, writer.meter.tokens)
         asked = with_engines(step, opened)
         judge_with(memory.judges())
-        budget.open_door()
+        lines = writer.journal.ledger().filter(step=step.name, fingerprint=step.fingerprint)
+        calls, *tokens, usd = lines.select("calls", "prompt_tokens", "output_tokens", "usd").sum().row(0)
+        budget.open_door(calls, sum(tokens), usd)
         writer.written_at = time.monotonic()  # a model that is being loaded says nothing of its speed
         rows = enumerate(longest_first(step, iter_rows(todo)))
         async with asyncio.TaskGroup() as group:

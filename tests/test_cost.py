@@ -115,10 +115,22 @@ def test_a_budget_is_kept_to_and_what_it_bought_is_never_bought_again(
         else:
             with pytest.raises(BudgetSpent, match="of .* tokens.*with a larger budget to go on"):
                 road(engine).run(out, budget_tokens=40 * calls)
-            assert 40 * calls <= spent(out) <= 40 * (calls + 2 * width), "more than what was in flight"
+            assert spent(out) == 40 * calls
             run = road(engine).run(out)
         assert engine.broken_off == [] and len(engine.made) == 80 == run.ledger["calls"].sum()
         assert run.traces.collect().equals(quiet)
+
+
+@pytest.mark.parametrize("probe", [None, 5])
+def test_a_budget_is_kept_to_from_the_first_call_of_a_step_however_many_go_at_a_time(
+    probe: int | None, tmp_path: Path
+) -> None:
+    pipe = curate.Pipeline(problems(80), [curate.Sample(Meter(concurrency=64))])
+    if probe:
+        pipe.plan(tmp_path, probe=probe)
+    with pytest.raises(BudgetSpent):
+        pipe.run(tmp_path, budget_tokens=40 * 20)
+    assert spent(tmp_path) == 40 * 20
 
 
 def test_a_spent_budget_keeps_the_tables_of_the_last_run_and_has_an_exit_code(tmp_path: Path) -> None:
@@ -303,7 +315,7 @@ def test_what_a_kept_row_cost_is_one_statement(tmp_path: Path) -> None:
 def test_a_call_that_is_cancelled_gives_its_place_in_the_budget_back() -> None:
     async def work() -> None:
         budget = Budget(tokens=100)
-        budget.open_door()
+        budget.open_door(0, 0, 0.0)
         await budget.begin()
         budget.pay("m", 50, 0)
         budget.end()
