@@ -114,17 +114,15 @@ class Comprehension(Score):
         chances, bare = found[answer], await self._chances(row, answer, "")
         values: list[Any] = [geometric(chances), sum(map(math.exp, chances)) / len(chances), geometric(bare)]
         if self.control:
-            values.append(await self._shuffled(row, answer))
+            values.append(await self._shuffled(row, answer, row[self.control]))
         values += [len(chances), stated is not None, self.engine.fingerprint]
         values += [forms[answer]] if self.verdict else []
         return dict(zip(self.writes, values, strict=True))
 
-    async def _shuffled(self, row: Row, answer: str) -> float | None:
+    async def _shuffled(self, row: Row, answer: str, other: str | None) -> float | None:
         """The geometric mean after the control, whose length is no fault of this trace."""
-        if row[self.control] is None:
-            return None
         try:
-            return geometric(await self._chances(row, answer, row[self.control]))
+            return None if other is None else geometric(await self._chances(row, answer, other))
         except TooLong:
             return None
 
