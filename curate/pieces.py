@@ -87,10 +87,9 @@ def settled(text: str) -> str:
             return text[: found.end("begun")]
         if found["inline"]:
             continue
-        close = _closing(found)
-        if (stop := text.find(close, at)) < 0:
+        if (stop := _closed(text, found)) is None:
             return text[:at]
-        at = stop + len(close)
+        at = stop
     return text
 
 
