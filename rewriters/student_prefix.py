@@ -8,23 +8,29 @@ from dataclasses import dataclass
 from os.path import commonprefix
 from typing import Any
 
-from curate.errors import UserError
+import polars as pl
+
+from curate.errors import TooLong, UserError
+from curate.rewriting import Recorded, Revision, check_verifier, gold_of, judging_columns, stray_tag, wrong
 from curate.schema import Row, content_hash
-from curate.step import Completion, Engine, Rewriter, Text
+from curate.step import Completion, Engine, Text, Verifier
 from curate.text import split_thinking
 from curate.turns import asked_of, turn_of
 
 
 @dataclass(frozen=True)
-class StudentPrefix(Rewriter):
+class StudentPrefix(Recorded):
     """Mixed-policy rows (DASD, arXiv:2601.09088, section 5): the student answers the question itself, in up
     to `cap` times the tokens of the trace. An answer that runs into that limit is cut at a random place past
     its half, at white space, and the teacher goes on from there; so training sees how to get on after a
     prefix that only the student would write.
 
     The child has `spans` labelled student and teacher. Learn from all of it: masking the student's part cost
-    3 points. The trace stays (None) where the student comes to its own end, where the teacher does not, or
-    begins to think anew, and where nobody counted the trace's tokens. The child is not verified.
+    3 points. The trace stays where the student comes to its own end (`own_end`), where the teacher does not,
+    answers nothing or begins to think anew, and where nobody counted the trace's tokens. As published, no
+    answer is verified; with a verifier, the child has to pass it where there is a gold answer.
+
+    `student_prefix` says why there is no child; `student_prefix_events` what student and teacher wrote.
 
     engine: the teacher, with a tokenizer of its own. cap: 1.5, as published. seed: of the places of the cuts.
     """
@@ -33,8 +39,17 @@ class StudentPrefix(Rewriter):
     student: Engine
     cap: float = 1.5
     seed: int = 0
+    verifier: Verifier | None = None
+    version = 2
     owners = True
     reads = ("question", "messages", "output_tokens")
+    record = {"why": pl.String}
+    event = {
+        "role": pl.String,  # student or teacher
+        "text": pl.String,  # what it wrote itself, raw
+        "finish": pl.String,
+        "output_tokens": pl.Int64,
+    }
     replies = ("one two three four",)
     examples = (
         (
@@ -51,21 +66,50 @@ class StudentPrefix(Rewriter):
             raise UserError(
                 f"cap={self.cap} times the trace leaves the student nothing to say; give more than 0"
             )
+        if self.verifier is not None:
+            check_verifier(self.verifier)
 
-    async def ask(self, row: Row) -> Text | None:
+    @property
+    def columns(self) -> tuple[str, ...]:
+        judging = ("answer", *judging_columns(self.verifier)) if self.verifier else ()
+        return tuple(dict.fromkeys((*self.reads, *judging)))
+
+    async def ask(self, row: Row) -> Revision:
+        calls: list[dict[str, Any]] = []
+        try:
+            child, why = await self._mixed(row, calls)
+        except TooLong as e:
+            child, why = None, f"no_room: {e}"
+        return Revision(child, {"why": why}, calls)
+
+    async def _mixed(self, row: Row, calls: list[dict[str, Any]]) -> tuple[Text | None, str | None]:
+        """The child, or why there is none; every call is noted."""
         if not row["output_tokens"]:
-            return None
+            return None, "uncounted: nobody counted the tokens of the trace"
         messages = asked_of(row)
         [mine] = await self.student.chat(messages, max_tokens=math.ceil(self.cap * row["output_tokens"]))
+        calls.append(_call("student", mine))
         if mine.finish != "length":
-            return None
+            return None, "own_end: the student came to its own end"
         begun = self._begun(mine)
         if not begun.strip():
-            return None
+            return None, "no_prefix: the student said nothing"
         [rest] = await self.engine.chat(messages, prefix=begun)
-        if rest.finish != "stop" or "<think" in rest.text:
+        calls.append(_call("teacher", rest))
+        text = Text(rest.thinking, rest.response, spans=list(owned(begun, rest.thinking, rest.response)))
+        why = await self._wrong(text, rest.finish, row)
+        return (None, why) if why else (text, None)
+
+    async def _wrong(self, text: Text, finish: str, row: Row) -> str | None:
+        if finish != "stop":
+            return "truncated: the teacher ran into the token limit"
+        if not text.response.strip():
+            return "unclosed_thinking: nothing follows the thinking"
+        if tag := stray_tag(text):
+            return f"thinks_again: {tag} inside the text"
+        if self.verifier is None or (gold := gold_of(row, without_gold=False)) is None:
             return None
-        return Text(rest.thinking, rest.response, spans=list(owned(begun, rest.thinking, rest.response)))
+        return await wrong(self.verifier, row, text, gold)
 
     def _begun(self, mine: Completion) -> str:
         """The student's turn up to the cut."""
@@ -78,6 +122,10 @@ class StudentPrefix(Rewriter):
         at = math.ceil(len(whole) * (1 + share) / 2)
         space = max(whole.rfind(c, 0, at) for c in " \n")
         return whole[: space + 1 if space >= len(whole) / 2 else at]
+
+
+def _call(role: str, reply: Completion) -> dict[str, Any]:
+    return dict(role=role, text=reply.text, finish=reply.finish, output_tokens=reply.output_tokens)
 
 
 def owned(begun: str, thinking: str | None, response: str) -> Iterator[dict[str, Any]]:

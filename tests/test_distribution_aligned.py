@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 import curate
 from curate.engines.hf import HF
 from curate.engines.scripted import Scripted
-from curate.errors import UserError
+from curate.errors import TooLong, UserError
 from curate.methods.distribution_aligned import distribution_aligned
 from curate.rewriters.student_prefix import StudentPrefix, owned
 from curate.rewriters.trim_after_answer import TrimAfterAnswer
 from curate.text import split_thinking
+from curate.verifiers.judge import Judge
+from curate.verifiers.math_equal import MathEqual
 
 WORLD = Path(curate.__file__).parent / "demo_world"
 
@@ -66,7 +68,8 @@ def test_the_teacher_goes_on_where_the_student_was_cut() -> None:
     teacher, student = Scripted(model="t", script=concise), Scripted(model="s", script=rambling)
     found = [ask(StudentPrefix(teacher, student, seed=seed), row) for seed in range(8)]
     cuts = set()
-    for text in found:
+    for text, record, events in found:
+        assert text and record == {"why": None} and [e["role"] for e in events] == ["student", "teacher"]
         first, second, last = text.spans
         assert (first["label"], second["label"], last["label"]) == ("student", "teacher", "teacher")
         assert text.response == "4" and text.thinking.endswith("so it is 4.")
@@ -76,14 +79,78 @@ def test_the_teacher_goes_on_where_the_student_was_cut() -> None:
         assert 5 <= len(head.split()) <= 12
         cuts.add(first["end"])
     assert len(cuts) > 1
-    brief = Scripted(model="s", script=["<think>short</think>4"])
-    assert ask(StudentPrefix(teacher, brief), row) is None, "the student came to its own end"
-    again = Scripted(model="t", script=["<think>anew</think>4"])
-    assert ask(StudentPrefix(again, student), row) is None, "the teacher began to think anew"
-    cut = Scripted(model="t", script=concise, max_tokens=2)
-    assert ask(StudentPrefix(cut, student), row) is None, "the teacher came to no end"
     with pytest.raises(UserError, match="cap=0"):
         StudentPrefix(teacher, student, cap=0)
+    with pytest.raises(UserError, match="give one that needs no model"):
+        StudentPrefix(teacher, student, verifier=Judge(teacher))
+
+
+FAULTS = {
+    "it thinks anew": ("<think>anew</think>4", "thinks_again: <think>"),
+    "it thinks anew in other tags": (" [THINK]x[/THINK]</think>4", "thinks_again: [THINK]"),
+    "it never closes its thinking": (" never closed, it is 4", "unclosed_thinking: "),
+    "it answers nothing": (" so it is.</think>\n", "unclosed_thinking: "),
+    "it comes to no end": (" so it is 4.</think>4" + " and on" * 20, "truncated: "),
+    "it is wrong": (" so it is 5.</think>\\boxed{5}", "wrong: different"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_teacher_that_does_not_go_on_well_leaves_the_trace_with_reason_and_text(fault: str) -> None:
+    said, why = FAULTS[fault]
+    row = dict(question="2 + 2?", output_tokens=8, answer="4")
+    teacher = Scripted(model="t", script=[said], max_tokens=9)
+    step = StudentPrefix(teacher, Scripted(model="s", script=rambling), verifier=MathEqual())
+    child, record, events = ask(step, row)
+    assert child is None and record["why"].startswith(why), record["why"]
+    assert events[-1]["role"] == "teacher" and said.startswith(events[-1]["text"])
+    assert events[0]["text"].startswith("<think>w0 w1") and events[0]["output_tokens"] == 12
+
+
+def test_where_nobody_is_cut_the_trace_stays_and_says_why() -> None:
+    def narrow(messages: Any, prefix: str) -> str:
+        raise TooLong("the prompt has 9 tokens")
+
+    teacher, student = Scripted(model="t", script=concise), Scripted(model="s", script=rambling)
+    row = dict(question="2 + 2?", output_tokens=8)
+    brief = Scripted(model="s", script=["<think>short</think>4"])
+    for step, more, why, calls in (
+        (StudentPrefix(teacher, brief), {}, "own_end: ", 1),
+        (StudentPrefix(teacher, student), dict(output_tokens=None), "uncounted: ", 0),
+        (StudentPrefix(teacher, Scripted(model="s", script=[" " * 99 + "w w"]), cap=0.1), {}, "no_prefix", 1),
+        (StudentPrefix(Scripted(model="t", script=narrow), student), {}, "no_room: the prompt has 9", 1),
+    ):
+        child, record, events = ask(step, {**row, **more})
+        assert child is None and record["why"].startswith(why) and len(events) == calls, record["why"]
+
+
+def test_as_published_no_answer_is_verified_and_none_can_be_without_a_gold() -> None:
+    said = Scripted(model="t", script=[" so it is 5.</think>\\boxed{5}"])
+    student = Scripted(model="s", script=rambling)
+    row = dict(question="2 + 2?", output_tokens=8)
+    assert ask(StudentPrefix(said, student), {**row, "answer": "4"}).child
+    assert ask(StudentPrefix(said, student, verifier=MathEqual()), {**row, "answer": None}).child
+
+
+def test_a_mixed_stage_keeps_what_was_said_where_no_trace_is_mixed(tmp_path: Path) -> None:
+    def teacher(messages: Any, prefix: str) -> str:
+        q = messages[0]["content"]
+        if not prefix:
+            return "<think>2 + 2 = 4 and that is all that there is.</think>\\boxed{4}"
+        return " so it is.</think>\\boxed{%s}" % (5 if q == "wrong?" else 4)
+
+    student = Scripted(model="s", script=lambda messages: "<think>" + " ".join(f"w{i}" for i in range(99)))
+    rows = curate.read(pl.DataFrame({"question": ["right?", "wrong?"], "answer": ["4", "4"]}))
+    found = {}
+    for verify in (False, True):
+        asked = Scripted(model="t", script=teacher)
+        made = distribution_aligned(rows, asked, student, stage="mixed", n=1, verify=verify)
+        run = made.run(tmp_path / str(verify))
+        found[verify] = sorted(run.traces.collect()["question"])
+    assert found == {False: ["right?", "wrong?"], True: ["right?"]}, "as published, nothing is verified"
+    [gone] = run.dropped.filter(dropped_by="not_rewritten").collect().to_dicts()
+    assert gone["why"].startswith("student_prefix: wrong: different") and gone["parent_id"] is None
+    assert "\\boxed{5}" in gone["student_prefix_events"][-1]["text"]
 
 
 def test_the_spans_are_a_column_and_no_later_child_inherits_them(tmp_path: Path) -> None:

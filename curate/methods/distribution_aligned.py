@@ -19,6 +19,7 @@ from curate.engines import as_engine, engine
 from curate.errors import UserError
 from curate.filters.exact_duplicates import ExactDuplicates
 from curate.filters.failed import Failed
+from curate.filters.not_rewritten import NotRewritten
 from curate.filters.repetition import Repetition
 from curate.filters.score_band import ScoreBand
 from curate.filters.top_k import TopK
@@ -87,7 +88,8 @@ def distribution_aligned(
     cap
         the student may write so many times the tokens of the teacher's trace before it is cut
     verify
-        set aside what math_equal does not pass; children of the mixed stage are verified again
+        set aside what math_equal does not pass; children of the mixed stage are verified again, and their
+        text is kept with the trace where they fail
     max_tokens
         the longest answer; without it, what the model's context allows
     seed
@@ -124,8 +126,8 @@ def distribution_aligned(
         ),
     ]
     if stage == "mixed":
-        steps += [StudentPrefix(asked, learner, cap, seed), mixed, ScoreBand("mixed", low=1)]
-        steps += [*tidy, *judged]
+        begun = StudentPrefix(asked, learner, cap, seed, MathEqual() if verify else None)
+        steps += [begun, NotRewritten(begun.name), *tidy, *judged]
     return Pipeline(as_source(problems, bad_rows), steps)
 
 
@@ -137,8 +139,3 @@ def _share(count_in: str) -> Function:
         return frame.with_columns(teacher_share=pl.col(labels[0]) / pl.sum_horizontal(labels))
 
     return teacher_share
-
-
-def mixed(frame: pl.LazyFrame) -> pl.LazyFrame:
-    """Adds `mixed`: 1 for a trace that the student has begun, 0 for one that is the teacher's alone."""
-    return frame.with_columns(mixed=pl.col("parent_id").is_not_null().cast(pl.Int64))
