@@ -100,7 +100,7 @@ class Ray:
 
     async def chat(self, messages: Sequence[Message], **options: Any) -> list[Completion]:
         """As the engine's `chat`, on one of the replicas."""
-        found: list[Completion] = await self._ask("chat", messages, **options)
+        found: list[Completion] = await self._ask("chat", affinity(messages), messages, **options)
         return found
 
     @property
@@ -111,27 +111,37 @@ class Ray:
         return self._score
 
     async def _score(self, messages: Sequence[Message], text: str, **options: Any) -> TokenScores:
-        found: TokenScores = await self._ask("score", messages, text, **options)
+        found: TokenScores = await self._ask("score", affinity(messages), messages, text, **options)
         return found
 
     async def opened(self, messages: Sequence[Message]) -> str:
         """The tag with which the chat template itself begins the thinking, where the engine knows."""
         known = callable(getattr(self.engine, "opened", None))
-        return str(await self._ask("opened", messages)) if known else ""
+        return str(await self._ask("opened", affinity(messages), messages)) if known else ""
 
-    async def _ask(self, method: str, messages: Sequence[Message], *args: Any, **options: Any) -> Any:
-        """Ask one replica, and where it dies another.
+    @property
+    def count_tokens(self) -> Callable[[str], Coroutine[Any, Any, int]]:
+        """As the engine's `count_tokens`, on one of the replicas; not there where the engine has none."""
+        if not callable(getattr(self.engine, "count_tokens", None)):
+            raise AttributeError(f"{self.model!r} counts no tokens")
+        return self._count_tokens
+
+    async def _count_tokens(self, text: str) -> int:
+        return int(await self._ask("count_tokens", text, text))
+
+    async def _ask(self, method: str, key: str, *args: Any, **options: Any) -> Any:
+        """Ask one replica, and where it dies another. Calls of one key go to the same.
 
         A call that saw two die may be why they did: such calls go one at a time, so that one which kills does
         not take the same others down with it again and again.
         """
-        door, key = self._opened(), affinity(messages)
+        door = self._opened()
         avoid: list[Place] = []
         while True:
             async with door.one if len(avoid) >= SUSPECT else nullcontext():
                 place = await door.fleet.acquire(key, len(avoid), avoid)
                 try:
-                    return await door.ask(place, method, messages, *args, **options)
+                    return await door.ask(place, method, *args, **options)
                 except Died as e:
                     avoid.append(place)
                     if len(avoid) == TRIES:
