@@ -74,6 +74,11 @@ class Attempts(Sample):
         again = [c for c in ("sample", *super().writes) if c in answered.collect_schema()]
         return answered.drop(again).explode("attempts").unnest("attempts")
 
+    def unanswered(self, failed: pl.LazyFrame) -> pl.LazyFrame:
+        """The rows of teachers a call of whom failed; the next run goes on at that call."""
+        teacher = pl.col("sample").replace_strict(dict(enumerate(self._names)), return_dtype=pl.String)
+        return failed.with_columns(model=teacher, sample=pl.lit(None, pl.Int64))
+
     async def ask(self, row: Row) -> list[dict[str, Any]]:  # type: ignore[override]
         """The attempts of one teacher at one problem."""
         teacher = self.engine[row["sample"]]

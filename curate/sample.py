@@ -58,6 +58,10 @@ class Sample(Step):
         """The rows that are born of the answers."""
         return answered
 
+    def unanswered(self, failed: pl.LazyFrame) -> pl.LazyFrame:
+        """The rows of calls that failed, each with the model that was asked."""
+        return failed.with_columns(model=pl.lit(self._model))
+
     async def ask(self, row: Row) -> tuple[list[dict[str, str]], Completion]:
         """One trace of one problem: what was sent, and what came back."""
         messages = user(self.prompt.replace("{question}", row["question"]), self.system)

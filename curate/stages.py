@@ -175,7 +175,7 @@ class Walk:
             self.measured |= set(step.writes)
         live, aside = outcome(step, ok, self.live, self.measured)
         if isinstance(step, Sample):
-            failed = failed.drop([c for c in step.writes if c not in ROW])
+            failed = step.unanswered(failed.drop([c for c in step.writes if c not in ROW]))
             several = step.most > step.asks
             born = _rows(step.births(ok)) + _rows(failed) if several else count(keyed)
         else:

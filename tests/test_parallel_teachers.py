@@ -12,7 +12,7 @@ import curate
 from curate.attempts import Attempts
 from curate.engines.hf import HF
 from curate.engines.scripted import Scripted
-from curate.errors import UserError
+from curate.errors import CallFailed, UserError
 from curate.methods.parallel_teachers import parallel_teachers, report
 from curate.verifiers.judge import Judge
 from curate.verifiers.math_equal import MathEqual
@@ -76,6 +76,34 @@ def test_every_attempt_is_a_row_and_the_counts_reconcile(tmp_path: Path) -> None
     funnel = {line["step"]: line for line in run.funnel().table.to_dicts()}
     assert funnel["attempts"]["born"] == len(live) + len(tries)
     assert run.ledger["calls"].sum() == len(live) + len(tries), "every attempt was a call, and no other was"
+
+
+def test_a_call_that_failed_is_in_its_teachers_line_and_the_next_run_goes_on_there(tmp_path: Path) -> None:
+    said: list[str] = []
+    down = {"0 + 1?": 2, "1 + 1?": 1}  # the call about it that fails
+
+    def slow(messages: Any) -> str:
+        said.append(question := messages[0]["content"])
+        if said.count(question) == down.get(question):
+            raise CallFailed("the server is gone")
+        return r"\boxed{0}" if said.count(question) == 1 else honest(messages)
+
+    def dead(messages: Any) -> str:
+        raise CallFailed("the server is gone")
+
+    engines: Any = tuple(Scripted(model=f.__name__, script=f) for f in (slow, dead))
+    problems = curate.read(ROWS.head(3).drop("domain"))
+    run = parallel_teachers(problems, engines, attempts=4, intersection=False).run(tmp_path / "run")
+    columns = ["model", "problems", "failed", "attempts", "kept", "tried"]
+    lines = report(run).select(columns).rows()
+    assert lines == [("dead", 3, 3, 0, 0, []), ("slow", 3, 2, 2, 1, [1, 1])]
+    gone = run.dropped.filter(pl.col("why").str.starts_with("call failed")).collect()
+    assert sorted(gone["model"]) == ["dead"] * 3 + ["slow"] * 2 and gone["sample"].null_count() == 5
+    again = parallel_teachers(problems, engines, attempts=4, intersection=False).run(tmp_path / "run")
+    assert report(again).select(columns).rows()[1] == ("slow", 3, 0, 5, 3, [3, 2])
+    assert [said.count(q) for q in ROWS["question"].head(3)] == [3, 2, 2], (
+        "what was answered was not asked again"
+    )
 
 
 def test_a_second_run_asks_nobody_and_another_order_of_problems_changes_nothing(tmp_path: Path) -> None:

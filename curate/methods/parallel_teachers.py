@@ -88,14 +88,17 @@ def parallel_teachers(
 def report(run: Run) -> pl.DataFrame:
     """A line for each teacher and domain of a run of this method; the counts reconcile.
 
-    attempts = kept + the sum of drops, and attempts = the sum of tried. tried: attempts that were the first,
-    second, …; accepted: the share of each that passed and came to its end. drops: how many attempts went for
-    each kind of reason. tokens: the 5, 25, 50, 75 and 95 % quantiles of the kept traces' lengths, in the
-    student's tokens where they were scored, else as the teacher counted. perplexity: the mean of the kept;
+    problems: those that the teacher was asked about; failed: those of them of which a call failed, so that
+    none of the attempts is a row before the next run, which goes on at that call. For the others, attempts =
+    kept + the sum of drops, and attempts = the sum of tried. tried: attempts that were the first, second, …;
+    accepted: the share of each that passed and came to its end. drops: how many attempts went for each kind
+    of reason. tokens: the 5, 25, 50, 75 and 95 % quantiles of the kept traces' lengths, in the student's
+    tokens where they were scored, else as the teacher counted. perplexity: the mean of the kept;
     perplexities: the same quantiles; null without a student.
     """
     live = run.traces.with_columns(dropped_by=pl.lit(None, pl.String), why=pl.lit(None, pl.String))
-    went = run.dropped.filter(pl.col("trace_id").is_not_null())
+    failed = pl.col("model").is_not_null() & pl.col("why").str.starts_with("call failed")
+    went = run.dropped.filter(pl.col("trace_id").is_not_null() | failed)
     rows = pl.concat([live, went], how="diagonal_relaxed").with_columns(kind=kind_of_reason()).collect()
     lines = [
         {"model": model, "domain": domain, **_measured(part)}
@@ -104,7 +107,8 @@ def report(run: Run) -> pl.DataFrame:
     return pl.DataFrame(lines).sort("model", "domain", nulls_last=True)
 
 
-def _measured(rows: pl.DataFrame) -> dict[str, Any]:
+def _measured(asked: pl.DataFrame) -> dict[str, Any]:
+    rows = asked.drop_nulls("trace_id")
     kept = rows.filter(pl.col("dropped_by").is_null())
     right = pl.col("math_equal").struct.field("passed").fill_null(False)
     tries = rows.group_by("sample").agg(tried=pl.len(), passed=right.sum()).sort("sample")
@@ -112,7 +116,8 @@ def _measured(rows: pl.DataFrame) -> dict[str, Any]:
     scored = "student_token_count" in rows.columns
     length = kept["student_token_count" if scored else "output_tokens"]
     return {
-        "problems": rows["problem_id"].n_unique(),
+        "problems": asked["problem_id"].n_unique(),
+        "failed": len(asked) - len(rows),
         "attempts": len(rows),
         "kept": len(kept),
         "tried": tries["tried"].to_list(),
