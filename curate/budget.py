@@ -62,12 +62,11 @@ class Budget:
     def open_door(self, calls: int, tokens: int, usd: float) -> None:
         """Another step begins, whose earlier calls were so many and have cost so much."""
         self._in_flight, self._waiting = 0, []
-        self._calls, self._used = calls, self._share(tokens, usd)
+        self._calls = calls if tokens else 0  # where none was told, the first call shall find out
+        self._used = self._share(tokens, usd)
 
     async def begin(self) -> None:
         """Takes a place in the budget for one call. BudgetSpent, once no call is in flight any more."""
-        if self.closed:
-            raise asyncio.CancelledError
         while not self._covers_one_more():
             if not self._in_flight:
                 self.stopped = True
@@ -75,6 +74,8 @@ class Budget:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
             await turn
+        if self.closed:
+            raise asyncio.CancelledError
         self._in_flight += 1
 
     def close(self) -> None:
@@ -102,6 +103,10 @@ class Budget:
     def _share(self, tokens: int, usd: float) -> float:
         of_tokens = tokens / self.tokens if self.tokens else 0.0
         return max(of_tokens, usd / self.usd if self.usd else 0.0)
+
+    def counts(self, model: str) -> bool:
+        """Whether the tokens of a call of this model have to be known for the budget to be kept."""
+        return self.tokens is not None or (self.usd is not None and any(self.prices[model]))
 
     def pay(self, model: str, prompt_tokens: int, output_tokens: int) -> float | None:
         """Count one call; answers what it cost in USD, where that is known."""

@@ -72,9 +72,17 @@ class Journalled:
                 replies = await self.engine.chat(messages, seed=chosen, **options)
                 tokens = replies[0].prompt_tokens, sum(r.output_tokens for r in replies)
                 usd = self.budget.pay(self.name, *tokens)
+                told = tokens[0] and (tokens[1] or not any(r.text for r in replies))
+                if lost := not told and self.budget.counts(self.name):
+                    self.budget.close()
             finally:
                 self.budget.end()
         await self._keep(key, [vars(r) for r in replies], *tokens, usd)
+        if lost:
+            raise EngineDown(
+                f"the answers of {self.name!r} do not say how many tokens they cost, so no budget can "
+                "be kept; run without one, or ask a server that reports `usage`"
+            )
         return replies
 
     async def score(self, messages: Sequence[Message], text: str, **options: Any) -> TokenScores:

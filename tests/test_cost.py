@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from served import QUICK, shop
+from served import QUICK, Answer, shop, told
 
 import curate
 from curate.budget import Budget, prices
@@ -131,6 +131,23 @@ def test_a_budget_is_kept_to_from_the_first_call_of_a_step_however_many_go_at_a_
     with pytest.raises(BudgetSpent):
         pipe.run(tmp_path, budget_tokens=40 * 20)
     assert spent(tmp_path) == 40 * 20
+
+
+@pytest.mark.parametrize("usage", [None, {"prompt_tokens": 5}, {"completion_tokens": 7}])
+def test_a_budget_at_a_server_that_counts_no_tokens_stops_after_one_answer(
+    usage: Any, tmp_path: Path
+) -> None:
+    def answer(nth: int, body: dict[str, Any]) -> Answer:
+        return 200, {"choices": [{"message": {"content": "4"}}], "usage": usage}
+
+    with told(answer) as server:
+        pipe = curate.Pipeline(problems(20), [curate.Sample(Server("m", url=server.url, **QUICK))])
+        for i, bound in enumerate(({"budget_tokens": 100}, {"budget_usd": 1.0, "price": (1, 1)})):
+            with pytest.raises(EngineDown, match="'m' do not say how many tokens they cost, so no budget"):
+                pipe.run(tmp_path / str(i), **bound)
+            assert len(server.bodies) == i + 1
+        run = pipe.run(tmp_path / "1", budget_usd=1.0, price=(0, 0))  # what costs nothing needs no count
+    assert run.traces.collect().height == 20 == len(server.bodies) - 1, "what was answered is kept"
 
 
 def test_a_spent_budget_keeps_the_tables_of_the_last_run_and_has_an_exit_code(tmp_path: Path) -> None:
