@@ -26,7 +26,12 @@ def test_a_server_that_is_not_there_is_named_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "status, remedy", [(401, "is the key .* right"), (403, "is the key"), (404, "is the model's name right")]
+    "status, remedy",
+    [
+        (401, "is the key .* right"),
+        (403, "is the key"),
+        (404, "is the model's name right, and does .* end where"),
+    ],
 )
 def test_a_refusal_stops_at_once_with_the_servers_words(status: int, remedy: str) -> None:
     with told(lambda nth, body: (status, {"error": {"message": "not for you"}})) as server:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -132,5 +133,8 @@ def test_another_refusal_is_not_taken_for_that_of_a_ban() -> None:
 
 
 def test_an_address_is_an_address() -> None:
-    with pytest.raises(UserError, match="'localhost:8000' is not the address of a server"):
-        Server("m", url="localhost:8000")
+    for bad in ("localhost:8000", "http:///v1", "http://h:99999/v1", "http://h:abc/v1", "http://[::1/v1"):
+        with pytest.raises(UserError, match=re.escape(f"{bad!r} is not the address of a server: write it")):
+            Server("m", url=bad)
+    for good in ("http://[::1]:8000/v1", "https://api.example.com/v1", "http://localhost"):
+        assert Server("m", url=good).url == good

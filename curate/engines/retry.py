@@ -59,9 +59,11 @@ class Breaker:
 
     def refused(self, url: str, status: int, words: str) -> NoReturn:
         """401, 403 or 404: the same for every call."""
-        remedy = (
-            "is the model's name right?" if status == 404 else "is the key (api_key, OPENAI_API_KEY) right?"
-        )
+        remedy = "is the key (api_key, OPENAI_API_KEY) right?"
+        if status == 404:
+            remedy = (
+                "is the model's name right, and does the address end where /chat/completions begins (…/v1)?"
+            )
         self.down(f"the server at {url} refuses us with {status}: {short(words)}; {remedy}")
 
     def invalid(self, url: str, status: int, words: str) -> NoReturn:

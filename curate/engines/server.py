@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from curate.engines import server_score
 from curate.engines.fleet import Fleet, Host, affinity
@@ -69,7 +70,7 @@ class Server(Sampled):
         given = self.url.split(",") if isinstance(self.url, str) else self.url
         urls = list(dict.fromkeys(url.strip().rstrip("/") for url in given))
         for url in urls or [""]:
-            if not url.startswith(("http://", "https://")):
+            if not _is_address(url):
                 raise UserError(
                     f"{url!r} is not the address of a server: write it like http://localhost:8000/v1"
                 )
@@ -196,6 +197,14 @@ class Server(Sampled):
             return response
 
         return await attempt(door.fleet, send, key, door.breaker, self._patience, lacks)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return url.startswith(("http://", "https://")) and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, half of the brackets of IPv6
+        return False
 
 
 def _key(given: str) -> str:
