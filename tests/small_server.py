@@ -61,7 +61,8 @@ class Till(BaseHTTPRequestHandler):
         shop = self.server
         if self.path == "/v1/sold":
             return self._send(200, {"sold": shop.sold, "most": shop.most, "refused": shop.refused})
-        more = {"root": shop.given.root} if shop.given.root else {}
+        said = {"root": shop.given.root, "max_model_len": shop.given.max_model_len}
+        more = {k: v for k, v in said.items() if v}
         self._send(200, {"object": "list", "data": [{"id": shop.given.model, **more}]})
 
     def do_POST(self) -> None:
@@ -135,6 +136,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--model", default="m")
     parser.add_argument("--root", default="")
+    parser.add_argument("--max-model-len", type=int, default=0, help="what it tells of its context")
     parser.add_argument("--sleep-s", type=float, default=0.01)
     parser.add_argument("--bears", type=int, default=1_000_000, help="more at a time are refused with 429")
     parser.add_argument("--key", default="", help="another is refused with 401")

@@ -355,6 +355,19 @@ def test_what_the_server_says_of_its_model_is_recorded_and_is_no_part_of_the_ide
     assert "root '/models/a'" in str(error) and "root '/models/b'" in str(error)
 
 
+def test_a_length_that_leaves_no_room_in_the_context_a_server_tells_is_an_error_before_any_call() -> None:
+    with shop(max_model_len=512) as server:
+        for fits in (511, None):
+            engine = Server("m", url=server.url, max_tokens=fits, **QUICK)
+            assert asyncio.run(opened(engine)) == [None]
+        [error] = asyncio.run(opened(Server("m", url=server.url, max_tokens=512, **QUICK)))
+        assert server.sold() == []
+    assert isinstance(error, UserError)
+    assert f"max_tokens=512 leaves no room for a prompt: the context of 'm' at {server.url} holds 512" in str(
+        error
+    )
+
+
 def test_addresses_are_a_list_or_have_commas_between_them() -> None:
     a, b = "http://a/v1", "http://b/v1"
     assert Server("m", url=f"{a}, {b}/") == Server("m", url=[a, b]) == Server("m", url=(a, b, a))

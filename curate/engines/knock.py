@@ -11,7 +11,7 @@ from typing import Any
 
 from curate.engines import retry
 from curate.engines.fleet import Host
-from curate.errors import EngineDown, near
+from curate.errors import EngineDown, UserError, near
 
 SAYS_MORE = ("root", "parent", "max_model_len")  # what an entry of GET models may say beyond the name
 NAMES_IT = ("root", "parent")  # of these, what makes it another model
@@ -25,6 +25,7 @@ class Identity:
 
     model: str
     served: dict[str, Any]
+    max_tokens: int | None = None  # of every call that does not say otherwise
     said_by: str = ""
 
     async def check(self, host: Host) -> None:
@@ -49,6 +50,12 @@ class Identity:
             raise EngineDown(
                 f"under the name {self.model!r} the server at {url} serves {change[1]}, and the one at "
                 f"{self.said_by} served {change[0]}; one engine is one model"
+            )
+        context = said.get("max_model_len")
+        if isinstance(context, int) and self.max_tokens is not None and self.max_tokens >= context:
+            raise UserError(
+                f"max_tokens={self.max_tokens} leaves no room for a prompt: the context of {self.model!r} at "
+                f"{url} holds {context} tokens; ask for fewer, or for none to take what there is"
             )
         if not self.said_by:
             self.said_by = url

@@ -90,7 +90,8 @@ class Server(Sampled):
         if self._door:
             self._door.users += 1
             return self
-        door = _Door(self._fleet(), Identity(self.model, self._served), Breaker(self.give_up_after))
+        identity = Identity(self.model, self._served, self.max_tokens)
+        door = _Door(self._fleet(), identity, Breaker(self.give_up_after))
         try:
             await knock(door.fleet.hosts, door.identity, self._patience)
         except BaseException:
