@@ -18,6 +18,7 @@ def test_choices_that_were_left_out_are_asked_for_with_their_seeds() -> None:
         [found] = ask(server.url, {"n": 3, "seed": 5})
         assert [reply.text for reply in found] == [str(sample_seed(5, i)) for i in range(3)]
         assert sorted(body.get("n", 1) for body in server.bodies) == [1, 1, 3]
+    assert [reply.prompt_tokens for reply in found] == [15, 0, 0], "each request was read, and is paid for"
 
 
 def test_thinking_that_the_server_cut_out_comes_back() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -143,7 +143,8 @@ class Server(Sampled):
         """n turns, in one request where the server honours `n`, and one request for each that it left out.
 
         Log-probabilities are what the server gives; vLLM and `curate.engines.serve` mean at temperature 1.
-        With several turns and a server that only counts their sum, output_tokens is the share by length.
+        With several turns and a server that only counts their sum, output_tokens is the share by length; the
+        prompt tokens of turns that were asked for one by one are counted with those of the first turn.
         """
         body = request(self.model, self.sampling(sampling), messages, prefix, stop, ban, logprobs)
         key = affinity(messages)
@@ -154,7 +155,9 @@ class Server(Sampled):
         found = turns(str(self.url), reply, prefix, stop, logprobs)[:n]
         rest = [{**body, "seed": sample_seed(first, i)} for i in range(len(found), n)]
         for more in await asyncio.gather(*(self._post(key, "chat/completions", b) for b in rest)):
-            found += turns(str(self.url), more, prefix, stop, logprobs)[:1]
+            [alone, *_] = turns(str(self.url), more, prefix, stop, logprobs)
+            found[0] = replace(found[0], prompt_tokens=found[0].prompt_tokens + alone.prompt_tokens)
+            found.append(replace(alone, prompt_tokens=0))
         return found
 
     async def score(
