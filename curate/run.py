@@ -65,6 +65,12 @@ class Run:
         return pl.read_parquet(self.folder / "ledger.parquet")
 
     @property
+    def paid(self) -> pl.DataFrame:
+        """The ledger of this recipe alone: the folder's holds what was spent under other settings, too."""
+        mine = [step["fingerprint"] for step in self.recipe["steps"] if "fingerprint" in step]
+        return self.ledger.filter(pl.col("fingerprint").is_in(mine))
+
+    @property
     def recipe(self) -> dict[str, Any]:
         """recipe.json, parsed."""
         remedy = "run the pipeline into the folder again: that writes it anew, and costs nothing"

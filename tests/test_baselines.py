@@ -12,8 +12,8 @@ import curate
 from curate.engines.scripted import Scripted
 from curate.errors import UserError
 from curate.methods.random_right_of_k import random_right_of_k
-from curate.methods.retro_search import retro_search
-from curate.methods.shortest_of_k import shortest_of_k
+from curate.methods.retro_search import report, retro_search
+from curate.methods.shortest_of_k import affordable, shortest_of_k
 from curate.methods.trim_after_answer import trim_after_answer
 
 PROBLEMS = pl.DataFrame(
@@ -61,6 +61,15 @@ def test_as_many_samples_as_the_search_has_cost(tmp_path: Path) -> None:
     assert abs(k * 9 * a_sample - spent) <= 9 * a_sample / 2 and k >= 2
     with pytest.raises(UserError, match="how many samples"):
         shortest_of_k(curate.read(PROBLEMS), TEACHER)
+
+
+def test_what_other_settings_cost_in_the_same_folder_does_not_count(tmp_path: Path) -> None:
+    for rollouts in (3, 1):
+        shared = retro_search(curate.read(PROBLEMS), TEACHER, n_rollouts=rollouts).run(tmp_path / "shared")
+    alone = retro_search(curate.read(PROBLEMS), TEACHER).run(tmp_path / "alone")
+    assert shared.ledger["output_tokens"].sum() > alone.ledger["output_tokens"].sum()
+    assert report(shared).equals(report(alone)) and report(alone)["wasted_tokens"].item() == 0
+    assert affordable(shared) == affordable(alone)
 
 
 def test_cutting_alone(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def report(run: Run) -> pl.DataFrame:
     tables = [t.select("retro").drop_nulls().unnest("retro") for t in (run.traces, run.dropped)]
     traces = pl.concat(tables).collect()
     events = retro_events(run)
-    asked = int(run.ledger.filter(pl.col("step") == "retro_search")["output_tokens"].sum())
+    asked = int(run.paid.filter(pl.col("step") == "retro_search")["output_tokens"].sum())
     used = int(events["output_tokens"].sum())
     sums = {c: int(traces[c].sum()) for c in (f"{a}_{b}" for a in ("steps", "thoughts") for b in WHEN)}
     opened = events["first_step"].str.strip_chars_start().str.contains(PARAPHRASED)

@@ -67,15 +67,15 @@ def shortest_of_k(
 
 
 def affordable(run: Run) -> int:
-    """As many samples a problem as the output tokens of a run buy, at the length of its own; 1 or more.
+    """As many samples a problem as a run's recipe has paid for in tokens, at its samples' length; 1 or more.
 
     UserError where the run sampled nothing: then nobody knows what a sample costs.
     """
-    asked = run.ledger.filter(pl.col("step") == "sample")
+    asked = run.paid.filter(pl.col("step") == "sample")
     problems = len(run.dropped.filter(pl.col("why") == SAMPLED).collect())
     samples, tokens, spent = (
         int(table[c].sum())
-        for table, c in ((asked, "calls"), (asked, "output_tokens"), (run.ledger, "output_tokens"))
+        for table, c in ((asked, "calls"), (asked, "output_tokens"), (run.paid, "output_tokens"))
     )
     if not samples or not problems:
         raise UserError(
