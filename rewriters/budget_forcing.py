@@ -47,7 +47,8 @@ class BudgetForcing(Recorded):
 
     The child has to come to its end, to think no further (nor use more than `max_leaks` words of thinking,
     in English), and to pass the verifier; else the trace stays with the reason. Its `spans` are labelled
-    parent, injected and engine. Learn from what was injected or mask it: papers differ.
+    parent, injected and engine. Learn from what was injected or mask it: papers differ. The tag that closes
+    cut thinking belongs to no text: where nothing is said, the injected span is empty, before the response.
 
     Tokens are those in the column `{of}_tokens`, as `token_logprobs` writes it, where `of` is given; else
     words, and a budget of thinking counts words. Of the answer, they are always the engine's own. boundary:
@@ -67,7 +68,7 @@ class BudgetForcing(Recorded):
     of: str | None = None
     max_leaks: int = 0
     seed: int = 0
-    version = 2
+    version = 3
     owners = True
     reads = ("question", "messages", "thinking", "response", "answer")
     record = {
@@ -131,7 +132,7 @@ class BudgetForcing(Recorded):
         except TooLong as e:
             return Revision(None, record | {"why": f"no_room: {e}"})
         response = reply.text.strip()
-        child = Text(begun, response, spans=list(_owned(kept, begun, response)))
+        child = Text(begun, response, spans=list(_owned(kept, begun, response, record["closed"])))
         leaks = len(_LEAKS.findall(response))
         why = await self._wrong(child, row, gold, reply.finish, leaks)
         record |= dict(why=why, leaks=leaks, answer_tokens=reply.output_tokens)
@@ -172,10 +173,10 @@ class BudgetForcing(Recorded):
         return await wrong(self.verifier, row, child, gold)
 
 
-def _owned(kept: str, begun: str, response: str) -> Iterator[dict[str, Any]]:
-    """Who wrote which characters."""
-    parts = (("thinking", 0, len(kept), "parent"), ("thinking", len(kept), len(begun), "injected"),
-             ("response", 0, len(response), "engine"))  # fmt: skip
-    for field, start, end, label in parts:
-        if start < end:
-            yield dict(field=field, start=start, end=end, label=label, value=None)
+def _owned(kept: str, begun: str, response: str, closed: bool) -> Iterator[dict[str, Any]]:
+    """Who wrote which characters. Where only the closing tag was injected, a span without any says so."""
+    injected = ("thinking", len(kept), len(begun)) if begun != kept else ("response", 0, 0)
+    parts = [("thinking", 0, len(kept), "parent")] if kept else []
+    parts += [] if closed else [(*injected, "injected")]
+    for field, start, end, label in [*parts, ("response", 0, len(response), "engine")]:
+        yield dict(field=field, start=start, end=end, label=label, value=None)

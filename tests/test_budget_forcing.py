@@ -155,7 +155,8 @@ def test_elastic_keeps_both_budgets_and_says_nothing() -> None:
 
     child, record, _ = ask(step(say, mode="elastic", thinking_tokens=5, answer_tokens=7), **ROW)
     assert child and child.thinking == "w0 w1 w2 w3 w4" and seen == [7]
-    assert [s["label"] for s in child.spans] == ["parent", "engine"] and not record["closed"]
+    assert [s["label"] for s in child.spans] == ["parent", "injected", "engine"] and not record["closed"]
+    assert child.spans[1] == dict(field="response", start=0, end=0, label="injected", value=None)
     cut = ask(step(say, mode="elastic", thinking_tokens=6, answer_tokens=7), **ROW)
     assert (
         cut.child is None and cut.record["why"].startswith("truncated") and cut.record["answer_tokens"] == 7
@@ -163,11 +164,12 @@ def test_elastic_keeps_both_budgets_and_says_nothing() -> None:
     wordy = {**ROW, "response": "\\boxed{4}" + " so" * 20}
     whole = ask(step(mode="elastic", thinking_tokens=40, answer_tokens=7), **wordy)
     assert whole.child and whole.child.thinking == THINKING and whole.record["closed"]
+    assert [s["label"] for s in whole.child.spans] == ["parent", "engine"], "nobody closed it but the parent"
 
 
 def test_no_thinking_at_all_for_easy_problems() -> None:
     child, *_ = ask(step(mode="low", low=0.0), **ROW)
-    assert child and child.thinking == "" and [s["label"] for s in child.spans] == ["engine"]
+    assert child and child.thinking == "" and [s["label"] for s in child.spans] == ["injected", "engine"]
 
 
 def test_what_cannot_be_is_refused() -> None:
@@ -229,6 +231,21 @@ def test_rows_of_a_mode_begin_with_its_system_prompt(tmp_path: Path) -> None:
         assert system == {"role": "system", "content": SYSTEM[row["mode"]]}
         assert user == {"role": "user", "content": row["question"]}
         assert (row["parent_id"] is None) == (row["mode"] == "high")
+
+
+def test_each_trace_has_a_row_in_every_mode_where_each_mode_has_a_folder(tmp_path: Path) -> None:
+    source, engine = curate.read(table(6)), Scripted(script=honest)
+    runs = {
+        m: budget_forcing(source, engine, mode=m, medium=0.7, low=0.6).run(tmp_path / m)  # type: ignore[arg-type]
+        for m in MODES
+    }
+    rows = mode_rows(*runs.values())
+    assert rows.group_by("question").agg(pl.col("mode").sort()).sort("question").rows() == [
+        (f"{i} + {i}?", ["high", "low", "medium"]) for i in range(6)
+    ]
+    assert len(mode_rows(runs["low"])) == 6
+    with pytest.raises(UserError, match="has the tables of its last run alone"):
+        mode_rows(runs["low"], runs["high"], type(runs["low"])(tmp_path / "low"))
 
 
 def test_the_score_of_kept_modes_has_its_golden_value() -> None:

@@ -14,6 +14,7 @@ import polars as pl
 
 from curate.columns import Function
 from curate.engines import as_engine
+from curate.errors import UserError
 from curate.filters.failed import Failed
 from curate.filters.not_rewritten import NotRewritten
 from curate.filters.truncated import Truncated
@@ -58,8 +59,8 @@ def budget_forcing(
     teacher
         the engine that answers from the cut: hf:PATH, server:URL?model=NAME, or an Engine
     mode
-        high, medium, low; mixed: each problem in one of these three; elastic: two budgets in tokens. Runs of
-        several modes may share a folder
+        high, medium, low; mixed: each problem in one of these three; elastic: two budgets in tokens. For
+        every trace in several modes, run each mode into a folder of its own
     medium
         the share of the thinking that is kept in this mode
     low
@@ -104,13 +105,21 @@ def budget_forcing(
     return Pipeline(as_traces(traces, bad_rows), steps)
 
 
-def mode_rows(run: Run, *, balance: bool = True) -> pl.DataFrame:
+def mode_rows(run: Run, *more: Run, balance: bool = True) -> pl.DataFrame:
     """The kept traces as training rows: `mode`, and `messages` that begin with the mode's system prompt.
 
+    more: runs of the other modes, each in a folder of its own; a folder has the tables of its last run.
     balance: as many rows of each mode as of the rarest, the first by the hash of their traces. Elastic traces
     have no system prompt: their budget is the engine's business.
     """
-    rows = run.traces.filter(pl.col(STEP).is_not_null()).collect()
+    folders = [one.folder.resolve() for one in (run, *more)]
+    if twice := next((f for f in folders if folders.count(f) > 1), None):
+        raise UserError(
+            f"two of these runs are of {twice}, which has the tables of its last run alone; run each mode "
+            "into a folder of its own"
+        )
+    tables = [one.traces.filter(pl.col(STEP).is_not_null()) for one in (run, *more)]
+    rows = pl.concat(tables, how="diagonal_relaxed").collect()
     rows = rows.with_columns(mode=pl.col(STEP).struct.field("mode")).sort("trace_id")
     if balance and len(rows):
         least = rows.group_by("mode").len()["len"].min()
