@@ -201,6 +201,7 @@ class Whim:
     rightly: float
     model: str = "whim"
     calls: list[tuple[str, bool]] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=list)
 
     async def count_tokens(self, text: str) -> int:
         return len(text.split())
@@ -210,6 +211,7 @@ class Whim:
     ) -> list[Completion]:
         assert bool(stop) == bool(ban), "the ban ends with the first step"
         self.calls.append((prefix, bool(ban)))
+        self.seeds.append(seed)
         rng = random.Random(f"{prefix}\0{seed}")
         await asyncio.sleep(rng.random() / 1000)
         words: list[str] = []
@@ -302,6 +304,34 @@ def test_nothing_better_leaves_the_trace_and_a_wrong_one_costs_nothing(
     assert len(never.events) == cuts * rollouts
     wrong, engine = search(thinking, response="\\boxed{8}")
     assert wrong.child is None and wrong.events == [] and engine.calls == []
+
+
+def test_every_rollout_has_a_seed_of_its_own() -> None:
+    """By what it goes on from and by its number, also where the engine is not told apart by what it reads."""
+    thinking = "\n\n".join(["It is 7.", *(["Wait, no."] * 6)])
+    _, engine = search(thinking, rightly=0.0, n_rollouts=3)
+    assert len(engine.seeds) == len(set(engine.seeds)) >= 18
+    _, again = search(thinking, rightly=0.0, n_rollouts=3)
+    assert sorted(again.seeds) == sorted(engine.seeds)
+
+
+def test_a_partial_search_begins_where_it_draws_and_goes_on_to_the_end() -> None:
+    thinking = "\n\n".join(["It is 7.", *(f"Wait, {i}?" for i in range(6))])
+    cuts = [p.start for p in thoughts(thinking)[1:]]
+    begun = set()
+    for seed in range(20):
+        found, _ = search(thinking, rightly=0.0, mode="partial", seed=seed)
+        tried = [e["cursor"] for e in found.events]
+        assert tried == cuts[cuts.index(tried[0]) :]
+        begun.add(tried[0])
+    assert len(begun) > 3
+
+
+def test_where_a_transition_counts_is_as_told() -> None:
+    trace = "It is 7.\n\nSo, but no.\n\nYes."
+    assert found_by([GOOD], trace).retro["status"] == "single_thought"
+    near = found_by([GOOD], trace, where="near_start")
+    assert (near.retro["status"], near.retro["thoughts_before"]) == ("revised", 2)
 
 
 def found_by(texts: Sequence[str], thinking: str, *, deaf: bool = False, **options: Any) -> Any:
