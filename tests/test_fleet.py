@@ -372,7 +372,7 @@ def test_addresses_are_a_list_or_have_commas_between_them() -> None:
     a, b = "http://a/v1", "http://b/v1"
     assert Server("m", url=f"{a}, {b}/") == Server("m", url=[a, b]) == Server("m", url=(a, b, a))
     assert curate.engine(f"server:{a},{b}?model=m") == Server("m", url=(a, b))
-    with pytest.raises(UserError, match="concurrency=0 asks nothing"):
+    with pytest.raises(UserError, match="concurrency=0 is no option of 'm': it must be 1 or more"):
         Server("m", url=a, concurrency=0)
     for bad, named in (([], "''"), ("http://a,b:8000", "'b:8000'")):
         with pytest.raises(UserError, match=f"{named} is not the address of a server"):

@@ -59,9 +59,17 @@ class Sampled:
     knobs: ClassVar[type[Sampling]] = (
         Sampling  # an engine that knows more ways to sample has a class of its own
     )
+    least: ClassVar[Mapping[str, float]] = {}  # what an option must be, if it is given
 
     def __post_init__(self) -> None:
         self.sampling({})
+        for f in fields(self):
+            said, least = getattr(self, f.name), self.least.get(f.name)
+            words = wrong_type(f, said)
+            if "number" not in words:  # what is a path or a dtype may be one of another library's
+                words = "" if None in (said, least) or said >= least else f"{least} or more"
+            if words:
+                raise UserError(f"{f.name}={said!r} is no option of {self.model!r}: it must be {words}.")
 
     def sampling(self, overrides: Mapping[str, Any]) -> Sampling:
         """How this call samples: the engine's fields, and whatever the call says otherwise."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from curate.engines import server_score
@@ -52,6 +52,10 @@ class Server(Sampled):
     give_up_after: so many calls failed in a row stop the run; where none has ever succeeded, the first does.
     """
 
+    least: ClassVar[Mapping[str, float]] = {
+        **{"concurrency": 1, "give_up_after": 1, "retries": 0},
+        **{"request_timeout_s": 0, "backoff_s": 0, "longest_wait_s": 0},
+    }
     url: str | Sequence[str] = field(kw_only=True)
     api_key: str | None = field(default=None, kw_only=True, repr=False)
     concurrency: int = field(default=64, kw_only=True)
@@ -65,8 +69,6 @@ class Server(Sampled):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.concurrency < 1:
-            raise UserError(f"concurrency={self.concurrency} asks nothing; give 1 or more")
         given = self.url.split(",") if isinstance(self.url, str) else self.url
         urls = list(dict.fromkeys(url.strip().rstrip("/") for url in given))
         for url in urls or [""]:

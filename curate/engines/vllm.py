@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -79,6 +79,7 @@ class VLLM(Sampled):
 
     knobs: ClassVar[type[Sampling]] = Knobs
     loads: ClassVar[bool] = True
+    least: ClassVar[Mapping[str, float]] = {"max_model_len": 1, "tensor_parallel_size": 1}
     min_p: float = field(default=0.0, kw_only=True)
     presence_penalty: float = field(default=0.0, kw_only=True)
     frequency_penalty: float = field(default=0.0, kw_only=True)
