@@ -35,7 +35,7 @@ test-slow: $(DEV)
 install-vllm: $(VLLM)
 
 test-vllm: $(VLLM)
-	.venv-vllm/bin/python -m pytest $(ENGINES) $(OLDER)
+	CURATE_NEEDS_VLLM=1 .venv-vllm/bin/python -m pytest $(ENGINES) $(OLDER)
 
 # What lies beside these folders (your own recipes, scratch files) is yours.
 CODE := curate verifiers filters rewriters tests benchmarks notebooks

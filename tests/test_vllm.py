@@ -202,6 +202,20 @@ def test_a_draw_that_is_cut_in_a_letter_ends_before_it_whatever_was_banned() -> 
     assert not any(one.text.endswith("\ufffd") for one in cut)
 
 
+def test_vllm_is_skipped_where_it_is_missing_but_not_by_make_test_vllm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\ntest-vllm: $(VLLM)\n")[2].split()
+    for module in ("vllm", "vllm.v1.engine.async_llm"):
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delenv("CURATE_NEEDS_VLLM", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="`make test-vllm` installs it"):
+        need_vllm()
+    monkeypatch.setenv(*recipe[0].split("="))
+    with pytest.raises(ModuleNotFoundError, match="vllm"):
+        need_vllm()
+
+
 @pytest.fixture(scope="module")
 def make(tiny_model: Path) -> Iterator[Any]:
     need_vllm()
