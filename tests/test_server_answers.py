@@ -101,7 +101,8 @@ def test_the_request_says_what_was_asked() -> None:
         call = dict(prefix="<think>\nSo", stop=["five"], ban=["Wait"], logprobs=False, seed=1, max_tokens=9)
         [[reply]] = ask(server.url, call, temperature=0.5)
         assert reply.text == "4 "  # a server that keeps the stop string does not fool us
-        [body] = server.bodies
+        template, body = server.bodies
+    assert template == {"model": "m", "messages": HELLO, "add_generation_prompt": True}
     assert body == {
         "model": "m",
         "messages": [*HELLO, {"role": "assistant", "content": "<think>\nSo"}],

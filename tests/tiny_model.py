@@ -22,6 +22,19 @@ TEMPLATE = (
 )
 THINKING_TEMPLATE = TEMPLATE.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
 """The same template with a generation prompt that opens the thinking, as some reasoning models have it."""
+_TURNS = """{% for m in messages %}<|im_start|>{{ m['role'] }}
+{% set text = m['content'] %}THINKING{{ text }}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+OPENED{% endif %}"""
+CUTTING_TEMPLATE = _TURNS.replace(
+    "THINKING", "{% if '</think>' in text %}{% set text = text.split('</think>')[-1] %}{% endif %}"
+).replace("OPENED", "<think>\n")
+"""As DeepSeek-R1's: of an assistant's turn it leaves the thinking out, and opens that of the next."""
+EMPTYING_TEMPLATE = _TURNS.replace(
+    "THINKING",
+    "{% if m['role'] == 'assistant' and '</think>' not in text %}<think>\n\n</think>\n\n{% endif %}",
+).replace("OPENED", "")
+"""As Qwen3's: to an assistant's turn without thinking that is over it adds an empty one."""
 
 LINES = [
     "<think>\nFirst 10 * 3 = 30. Then 30 - 6 = 24.\nWait, let me check: 10 * 3 = 30.\n</think>\n\n"

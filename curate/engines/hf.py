@@ -98,6 +98,23 @@ class HF(Sampled):
         temperature 1, before top_k, top_p and bans. A turn that fills the context has finish "length".
         A character that the length cuts is not in the text; its tokens count and have log-probabilities.
         """
+        rendered = self.checkpoint.render(messages, prefix)
+        how: dict[str, Any] = {"n": n, "stop": stop, "ban": ban, "logprobs": logprobs, "seed": seed}
+        return await self.go_on(rendered, prefix, **how, **sampling)
+
+    async def go_on(
+        self,
+        rendered: tuple[str, str],
+        prefix: str,
+        *,
+        n: int = 1,
+        stop: Sequence[str] = (),
+        ban: Sequence[str] = (),
+        logprobs: bool = False,
+        seed: int | None = None,
+        **sampling: Any,
+    ) -> list[Completion]:
+        """As `chat`, after a prompt as the checkpoint's `render` gives it; prefix: the begun turn in it."""
         door = self._opened()
         how = self.sampling(sampling)
         ends, not_said = tuple(filter(None, stop)), tuple(filter(None, ban))
@@ -107,7 +124,7 @@ class HF(Sampled):
             return asyncio.wrap_future(door.worker.submit(job))
 
         return await door.checkpoint.turns(
-            draw, messages, prefix, n=n, max_tokens=how.max_tokens, logprobs=logprobs, seed=seed
+            draw, rendered, prefix, n=n, max_tokens=how.max_tokens, logprobs=logprobs, seed=seed
         )
 
     async def score(

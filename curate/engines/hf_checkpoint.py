@@ -132,7 +132,7 @@ class Checkpoint:
     async def turns(
         self,
         draw: Callable[[list[int], int, int], Awaitable[Drawn]],
-        messages: Sequence[Message],
+        rendered: tuple[str, str],
         prefix: str,
         *,
         n: int,
@@ -141,7 +141,7 @@ class Checkpoint:
         seed: int | None,
     ) -> list[Completion]:
         """n samples at once, `draw(tokens of the prompt, the most new tokens, seed)` each, as Completions."""
-        prompt, opened = self.render(messages, prefix)
+        prompt, opened = rendered
         ids = self.ids(prompt)
         limit = min(self.room(len(ids), 1, "the prompt"), max_tokens or 1 << 62)
         first = secrets.randbits(48) if seed is None else seed

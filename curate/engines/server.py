@@ -11,13 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
-from curate.engines import server_score
+from curate.engines import server_prompt, server_score
 from curate.engines.fleet import Fleet, Host, affinity
 from curate.engines.knock import Identity, knock
 from curate.engines.limiter import Limiter
 from curate.engines.retry import Breaker, Patience, attempt
 from curate.engines.sampling import Sampled, opening, sample_seed
-from curate.engines.server_chat import lacks_turns, post, request, turns
+from curate.engines.server_chat import in_chat, in_text, lacks_texts, lacks_turns, post, request, turns
 from curate.errors import UserError
 from curate.step import Completion, Message, TokenScores
 
@@ -30,6 +30,7 @@ class _Door:
     fleet: Fleet[Host]
     identity: Identity
     breaker: Breaker
+    aside: Breaker  # of questions before a call: their answers do not forgive calls that fail
     users: int = 1
 
     async def close(self) -> None:
@@ -93,7 +94,7 @@ class Server(Sampled):
             self._door.users += 1
             return self
         identity = Identity(self.model, self._served, self.max_tokens)
-        door = _Door(self._fleet(), identity, Breaker(self.give_up_after))
+        door = _Door(self._fleet(), identity, Breaker(self.give_up_after), Breaker(self.give_up_after))
         try:
             await knock(door.fleet.hosts, door.identity, self._patience)
         except BaseException:
@@ -148,19 +149,38 @@ class Server(Sampled):
         With several turns and a server that only counts their sum, output_tokens is the share by length; the
         prompt tokens of turns that were asked for one by one are counted with those of the first turn.
         """
-        body = request(self.model, self.sampling(sampling), messages, prefix, stop, ban, logprobs)
-        key = affinity(messages)
+        how, key = self.sampling(sampling), affinity(messages)
+        body, opened = request(self.model, how, stop, ban), ""
+        if prefix and (begun := await self._begun(key, messages, prefix, how.max_tokens)):
+            prompt, limit, opened = begun
+            body |= in_text(prompt, limit, logprobs)
+            ask = partial(self._post, key, "completions", lacks=lacks_texts)
+        else:
+            body |= in_chat(messages, prefix, logprobs)
+            ask = partial(self._post, key, "chat/completions", lacks=lacks_turns)
         first = secrets.randbits(48) if seed is None else seed
-        reply = await self._post(
-            key, "chat/completions", {**body, "seed": first, **({"n": n} if n > 1 else {})}
-        )
-        found = turns(str(self.url), reply, prefix, stop, logprobs)[:n]
+        reply = await ask({**body, "seed": first, **({"n": n} if n > 1 else {})})
+        found = turns(str(self.url), reply, prefix, stop, logprobs, opened)[:n]
         rest = [{**body, "seed": sample_seed(first, i)} for i in range(len(found), n)]
-        for more in await asyncio.gather(*(self._post(key, "chat/completions", b) for b in rest)):
-            [alone, *_] = turns(str(self.url), more, prefix, stop, logprobs)
+        for more in await asyncio.gather(*map(ask, rest)):
+            [alone, *_] = turns(str(self.url), more, prefix, stop, logprobs, opened)
             found[0] = replace(found[0], prompt_tokens=found[0].prompt_tokens + alone.prompt_tokens)
             found.append(replace(alone, prompt_tokens=0))
         return found
+
+    async def _begun(
+        self, key: str, messages: Sequence[Message], prefix: str, limit: int | None
+    ) -> tuple[str, int, str] | None:
+        """The prompt with a begun turn, how many tokens may follow, and the tag that the template opened.
+
+        None where the server does not tell: then the turn is a message for it to continue.
+        """
+        post = partial(self._post, key, lacks=server_score.lacks, aside=True)
+        try:
+            prompt, opened = await server_prompt.begun(post, self.model, messages, prefix)
+            return prompt, limit or await server_prompt.room(post, self.model, prompt), opened
+        except server_prompt.Untold:
+            return None
 
     async def score(
         self, messages: Sequence[Message], text: str, *, prefix: str = "", top_k: int = 0, rank: bool = False
@@ -180,15 +200,18 @@ class Server(Sampled):
 
     async def opened(self, messages: Sequence[Message]) -> str:
         """The tag with which the chat template itself begins the thinking of the next turn, if it does."""
-        return opening(await server_score.rendered(self._scoring(messages), self.model, messages))
+        return opening(await server_prompt.rendered(self._scoring(messages), self.model, messages))
 
-    def _scoring(self, messages: Sequence[Message]) -> server_score.Post:
+    def _scoring(self, messages: Sequence[Message]) -> server_prompt.Post:
         return partial(self._post, affinity(messages), lacks=server_score.lacks)
 
     async def _post(
-        self, key: str, path: str, body: dict[str, Any], lacks: Callable[[Any], str] = lacks_turns
+        self, key: str, path: str, body: dict[str, Any], *, lacks: Callable[[Any], str], aside: bool = False
     ) -> dict[str, Any]:
-        """The JSON at this path behind the address, or from "/" at the server's root."""
+        """The JSON at this path behind the address, or from "/" at the server's root.
+
+        aside: a question before the call, which says nothing on whether calls succeed; raises Untold.
+        """
         door = self._door
         if door is None:
             raise RuntimeError("the engine is closed; use it inside `async with engine`")
@@ -198,11 +221,14 @@ class Server(Sampled):
                 await door.identity.check(host)
             at = host.url.removesuffix("/v1") + path if path.startswith("/") else path
             response = await post(host, at, body)
+            if aside and not server_prompt.tells(response):
+                raise server_prompt.Untold
             if response.status_code in (404, 405) and path.startswith("/"):
                 raise server_score.untold(self.model)
             return response
 
-        return await attempt(door.fleet, send, key, door.breaker, self._patience, lacks)
+        breaker = door.aside if aside else door.breaker
+        return await attempt(door.fleet, send, key, breaker, self._patience, lacks)
 
 
 def _is_address(url: str) -> bool:

@@ -18,31 +18,32 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def request(
-    model: str,
-    how: Sampling,
-    messages: Sequence[Message],
-    prefix: str,
-    stop: Sequence[str],
-    ban: Sequence[str],
-    logprobs: bool,
-) -> dict[str, Any]:
-    """The body of a request, without the seed; what is not asked for is not in it."""
-    body: dict[str, Any] = {"model": model, "messages": list(messages)}
-    body |= {"temperature": how.temperature, "top_p": how.top_p}
+def request(model: str, how: Sampling, stop: Sequence[str], ban: Sequence[str]) -> dict[str, Any]:
+    """What every request says; what is not asked for is not in it."""
+    body: dict[str, Any] = {"model": model, "temperature": how.temperature, "top_p": how.top_p}
     optional = {
         "top_k": how.top_k,
         "max_tokens": how.max_tokens,
         "stop": list(stop),
         "bad_words": list(ban),
     }
-    body |= {k: v for k, v in optional.items() if v}
-    if logprobs:
-        body["logprobs"] = True
+    return body | {k: v for k, v in optional.items() if v}
+
+
+def in_chat(messages: Sequence[Message], prefix: str, logprobs: bool) -> dict[str, Any]:
+    """What a chat says beyond; the begun turn is a message to be continued."""
+    body: dict[str, Any] = {"messages": list(messages)} | ({"logprobs": True} if logprobs else {})
     if prefix:
         body["messages"].append({"role": "assistant", "content": prefix})
         body |= {"add_generation_prompt": False, "continue_final_message": True}
     return body
+
+
+def in_text(prompt: str, max_tokens: int, logprobs: bool) -> dict[str, Any]:
+    """What a text that goes on says beyond; without max_tokens a server would say 16."""
+    verbatim = ("add_special_tokens", "skip_special_tokens", "spaces_between_special_tokens")
+    body = {"prompt": prompt, "max_tokens": max_tokens, **dict.fromkeys(verbatim, False)}
+    return body | ({"logprobs": 0} if logprobs else {})
 
 
 async def post(host: Host, path: str, body: dict[str, Any]) -> httpx.Response:
@@ -62,23 +63,29 @@ async def post(host: Host, path: str, body: dict[str, Any]) -> httpx.Response:
 
 
 def lacks_turns(reply: Any) -> str:
-    """What a reply has to have and has not; empty where it is whole."""
+    """What the reply to a chat has to have and has not; empty where it is whole."""
+    return _lacks(reply, "message", dict)
+
+
+def lacks_texts(reply: Any) -> str:
+    """The same of a text that goes on."""
+    return _lacks(reply, "text", str)
+
+
+def _lacks(reply: Any, name: str, kind: type) -> str:
     choices = reply.get("choices") if isinstance(reply, dict) else None
-    good = isinstance(choices, list) and choices and all(_is_choice(c) for c in choices)
-    return "" if good else "no choices"
-
-
-def _is_choice(choice: Any) -> bool:
-    return isinstance(choice, dict) and isinstance(choice.get("message"), dict)
+    choices = choices if isinstance(choices, list) else []
+    whole = [isinstance(c, dict) and isinstance(c.get(name), kind) for c in choices]
+    return "" if whole and all(whole) else "no choices"
 
 
 def turns(
-    url: str, reply: dict[str, Any], prefix: str, stop: Sequence[str], logprobs: bool
+    url: str, reply: dict[str, Any], prefix: str, stop: Sequence[str], logprobs: bool, opened: str = ""
 ) -> list[Completion]:
-    """Every choice of a reply from the server at `url`."""
-    choices = reply["choices"]
+    """Every choice of a reply from the server at `url`. opened: as the template does, where that is known."""
+    choices = [choice if "message" in choice else _said(choice) for choice in reply["choices"]]
     texts = [_raw(c["message"], prefix) for c in choices]
-    counts = _output_tokens(reply, texts)
+    counts = _output_tokens(choices, _used(reply, "completion_tokens"), texts)
     asked = _used(reply, "prompt_tokens")
     out = []
     for choice, text, count in zip(choices, texts, counts, strict=True):
@@ -91,7 +98,7 @@ def turns(
                 text if cut is None else cut,
                 "length" if reason == "length" else "stop",
                 prefix=prefix,
-                opened=choice.get("opened") or "",
+                opened=opened or choice.get("opened") or "",
                 prompt_tokens=asked,
                 output_tokens=count,
                 logprobs=_logprobs(url, choice) if logprobs else None,
@@ -99,6 +106,13 @@ def turns(
             )
         )
     return out
+
+
+def _said(choice: dict[str, Any]) -> dict[str, Any]:
+    """How a text went on, in the words of a chat."""
+    chances = (choice.get("logprobs") or {}).get("token_logprobs")
+    told = None if chances is None else {"content": [{"logprob": chance} for chance in chances]}
+    return {**choice, "message": {"content": choice["text"]}, "logprobs": told}
 
 
 def _stopped(choice: dict[str, Any], stop: Sequence[str]) -> str | None:
@@ -133,11 +147,9 @@ def _used(reply: dict[str, Any], what: str) -> int:
     return said if isinstance(said, int) and 0 <= said < 1 << 40 else 0
 
 
-def _output_tokens(reply: dict[str, Any], texts: Sequence[str]) -> list[int]:
+def _output_tokens(choices: Sequence[dict[str, Any]], total: int, texts: Sequence[str]) -> list[int]:
     """Per choice: what the server says, as many as log-probabilities, or the share of the sum by length."""
-    choices = reply["choices"]
     said = [c.get("output_tokens") or len((c.get("logprobs") or {}).get("content") or ()) for c in choices]
-    total = _used(reply, "completion_tokens")
     if all(said) or not total:
         return said
     length, ends = sum(map(len, texts)) or 1, [0]

@@ -7,15 +7,12 @@ no tokenizer here; the cut is that of `hf`: as one text, unless a token would st
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from curate.engines.sampling import opening, opens
+from curate.engines.server_prompt import Post, begun
 from curate.errors import UserError
 from curate.step import Message, TokenScores
-
-Post = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
-"""`post(path, body)`: the server's JSON. A path from "/" begins at its root, another behind its /v1."""
 
 
 def untold(model: str) -> UserError:
@@ -46,9 +43,7 @@ async def score(
     rank: bool = False,
 ) -> TokenScores:
     """As `score` of the `hf` engine, without entropy, which no server tells."""
-    prompt = await rendered(post, model, messages)
-    opened = opening(prompt)  # the begun turn stands where the model would write it, as with `hf`
-    prompt = (prompt[: -len(opened)] if opened and opens(prefix) else prompt) + prefix
+    prompt, _ = await begun(post, model, messages, prefix)
     before = await tokens(post, model, prompt)
     whole = await tokens(post, model, prompt + text)
     if whole[: len(before)] != before:
@@ -74,13 +69,6 @@ async def score(
         top=tuple(_best(at, top_k) for at in found) if top_k else None,
         rank=tuple(at[i]["rank"] for i, at in zip(ids, found, strict=True)) if rank else None,
     )
-
-
-async def rendered(post: Post, model: str, messages: Sequence[Message]) -> str:
-    """The prompt up to where the model goes on, as the server's chat template has it."""
-    body = {"model": model, "messages": list(messages), "add_generation_prompt": True}
-    tokens = (await post("/tokenize", body))["tokens"]
-    return str((await post("/detokenize", {"model": model, "tokens": tokens}))["prompt"])
 
 
 async def tokens(post: Post, model: str, text: str) -> list[int]:

@@ -152,7 +152,13 @@ class VLLM(Sampled):
             return one.run(self._ask, asked)
 
         return await door.checkpoint.turns(
-            draw, messages, prefix, n=n, max_tokens=how.max_tokens, logprobs=logprobs, seed=seed
+            draw,
+            door.checkpoint.render(messages, prefix),
+            prefix,
+            n=n,
+            max_tokens=how.max_tokens,
+            logprobs=logprobs,
+            seed=seed,
         )
 
     async def score(
