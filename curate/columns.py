@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -14,6 +14,15 @@ from curate.step import Filter, Rewriter, Score, Step, Verifier
 
 RESERVED = {"why", "key", "row", "child", "was", "dropped_by"}  # columns that a run uses for itself
 Function = Callable[[pl.LazyFrame], pl.LazyFrame]
+HOLDS: dict[str, Callable[[pl.DataType], bool]] = {
+    "numbers": lambda t: t.is_numeric() or t in (pl.Boolean, pl.Null),  # true is 1
+    "plain values": lambda t: not t.is_nested(),
+    "true and false": lambda t: t in (pl.Boolean, pl.Null),
+    "text": lambda t: t in (pl.String, pl.Null),
+    "verdicts": lambda t: _has(t, "passed", "score", "extracted", "why"),
+    "a rewriter's record": lambda t: _has(t, "why"),
+}
+"""What the columns hold that a field of a step names (`Step.takes`), and whether a type does."""
 
 
 def step_name(step: Step | Function) -> str:
@@ -41,8 +50,9 @@ def is_door(step: Step | Function) -> bool:
 def schema_after(steps: Sequence[Step | Function]) -> list[dict[str, Any]]:
     """The schema after each step, worked out on no rows. InputError names a column that nobody writes."""
     frame, out = pl.LazyFrame(schema=ROW), []
+    unread: dict[str, Score] = {}
     for i, step in enumerate(steps):
-        have = list(frame.collect_schema())
+        have = frame.collect_schema()
         if isinstance(step, Sample) and any(isinstance(s, Sample) for s in steps[:i]):
             raise InputError(
                 "a second Sample finds no problem left to ask; run one pipeline for each teacher"
@@ -58,6 +68,7 @@ def schema_after(steps: Sequence[Step | Function]) -> list[dict[str, Any]]:
                 f"{step_name(step)} uses a column that no step before it writes: {missing}; "
                 f"the columns there are: {', '.join(have)}"
             ) from None
+        _check_unread(step, unread)
         if taken := RESERVED & set(after):
             raise InputError(
                 f"{step_name(step)} adds the column {taken.pop()!r}, which a run uses itself; rename it"
@@ -66,12 +77,13 @@ def schema_after(steps: Sequence[Step | Function]) -> list[dict[str, Any]]:
     return out
 
 
-def _step_schema(step: Step, frame: pl.LazyFrame, have: list[str]) -> pl.LazyFrame:
+def _step_schema(step: Step, frame: pl.LazyFrame, have: pl.Schema) -> pl.LazyFrame:
     if missing := [c for c in step.columns if c not in have]:
         raise InputError(
             f"{step.name} reads the column {missing[0]!r}, which no step before it writes; "
             f"{_meant(missing[0], have)}the columns there are: {', '.join(have)}"
         )
+    _check_given(step, have)
     if isinstance(step, Sample):
         return frame
     added = _added(step, frame) if isinstance(step, Score) else step.writes
@@ -88,6 +100,45 @@ def _step_schema(step: Step, frame: pl.LazyFrame, have: list[str]) -> pl.LazyFra
     if isinstance(step, Rewriter) and step.owners:
         new["spans"] = SPANS
     return frame.with_columns(pl.lit(None, dtype=t).alias(c) for c, t in new.items())
+
+
+def _check_given(step: Step, have: pl.Schema) -> None:
+    """A column that a field names holds what the step takes, and none is named for two things."""
+    for field, kind in step.takes.items():
+        named, holds = getattr(step, field), HOLDS[kind]
+        for column in named if isinstance(named, list | tuple) else [named]:
+            if column is not None and not holds(have[column]):
+                fit = ", ".join(c for c, t in have.items() if holds(t))
+                raise InputError(
+                    f"{step.name}: {field} takes a column of {kind}, and {column!r} is of type "
+                    f"{have[column].base_type()}; "
+                    + (f"such columns are: {fit}" if fit else "no step before it writes such a column")
+                )
+    if twice := [c for c in step.columns if step.columns.count(c) > 1]:
+        raise InputError(
+            f"{step.name} is given the column {twice[0]!r} for two things; give it another for one of them"
+        )
+
+
+def _check_unread(step: Step | Function, unread: dict[str, Score]) -> None:
+    """No score takes the place of what another was paid for and no step has read. The same one again is
+    wanted; a function may have read anything, and a rewriter's children begin without scores."""
+    read = unread if not isinstance(step, Step) or isinstance(step, Rewriter) else step.columns
+    for column in [*read]:
+        unread.pop(column, None)
+    if not isinstance(step, Score) or step.body != "ask":
+        return
+    for column in step.writes:
+        before = unread.setdefault(column, step)
+        if before.fingerprint != step.fingerprint:
+            raise InputError(
+                f"{step.name} writes the column {column!r} over what another {before.name} wrote and no step "
+                "has read; give one of the two another name (of=…), or leave it out"
+            )
+
+
+def _has(t: pl.DataType, *fields: str) -> bool:
+    return isinstance(t, pl.Struct) and {f.name for f in t.fields} >= {*fields}
 
 
 def _added(step: Score, frame: pl.LazyFrame) -> list[str]:
@@ -138,7 +189,7 @@ def _function_schema(function: Function, frame: pl.LazyFrame) -> pl.LazyFrame:
     return after
 
 
-def _meant(name: str, have: list[str]) -> str:
+def _meant(name: str, have: Iterable[str]) -> str:
     close = near(name, have)
     return f"{close[:-1]}; " if close.startswith("did you mean") else ""
 

@@ -63,11 +63,11 @@ def _plain(annotation: str) -> tuple[str, ...]:
 
 
 def _is_one(value: object, wanted: tuple[str, ...]) -> bool:
-    """Whether a value is of one of these types; a whole number is a number, and True is neither."""
+    """Whether a value is of one of these types; a whole number is a number, True and NaN are none."""
     if value is None or isinstance(value, bool):
         return ("None" if value is None else "bool") in wanted
     if isinstance(value, Real):
-        return "float" in wanted or ("int" in wanted and isinstance(value, Integral))
+        return value == value and ("float" in wanted or ("int" in wanted and isinstance(value, Integral)))
     return "str" in wanted and isinstance(value, str)
 
 

@@ -124,13 +124,13 @@ class Step:
     not_identity: ClassVar[tuple[str, ...]] = ()  # fields that do not change an answer
     version: ClassVar[int] = 1  # raise it when equal fields would now give another answer
     reads: ClassVar[tuple[str, ...]] = ()  # the columns the answer depends on, and nothing else
+    takes: ClassVar[Mapping[str, str]] = {}  # fields that name columns, with what those hold (columns.HOLDS)
     examples: ClassVar[Sequence[tuple[Any, Any]]] = ()  # (row or rows, expected): run by tests/test_rooms.py
     example_fields: ClassVar[Mapping[str, Any]] = {}  # fields that have no default, for the examples
     replies: ClassVar[Sequence[str]] = ()  # what the scripted engine says, for the examples of an `ask`
 
     def __post_init__(self) -> None:
-        """Holds every field to the values it lists or to its plain type, and refuses what is no engine; a
-        step's own checks begin with `super().__post_init__()`."""
+        """Holds the fields to what they say; a step's own checks begin with `super().__post_init__()`."""
         check_fields(self)
 
     @property

@@ -20,6 +20,7 @@ class Failed(Filter):
 
     verdict: str
     abstained: Literal["keep", "drop"] = "keep"
+    takes = {"verdict": "verdicts"}
     example_fields = {"verdict": "math_equal", "abstained": "drop"}
     examples = (
         ({"math_equal": {"passed": True, "score": 1.0, "extracted": "4", "why": "equal"}}, False),

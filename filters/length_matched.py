@@ -28,6 +28,7 @@ class LengthMatched(Filter):
     bins: int = 10
     seed: int = 0
     reads = ("trace_id",)
+    takes = {"chosen": "true and false", "length": "numbers"}
     example_fields = {"chosen": "picked", "bins": 1}
     examples = (
         (

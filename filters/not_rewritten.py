@@ -18,6 +18,7 @@ class NotRewritten(Filter):
     """
 
     rewriter: str
+    takes = {"rewriter": "a rewriter's record"}
     example_fields = {"rewriter": "difficulty_aware"}
     examples = (
         ({"difficulty_aware": {"passed": None, "score": None, "extracted": None, "why": None}}, False),

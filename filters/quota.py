@@ -30,6 +30,7 @@ class Quota(Filter):
     by: str | None = None
     seed: int = 0
     reads = ("problem_id", "trace_id")
+    takes = {"per": "plain values", "by": "plain values"}
     example_fields = {"per": ("domain",), "k": 1, "by": "output_tokens"}
     examples = (
         (

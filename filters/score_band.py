@@ -21,6 +21,7 @@ class ScoreBand(Filter):
     score: str
     low: float | None = None
     high: float | None = None
+    takes = {"score": "numbers"}
     example_fields = {"score": "output_tokens", "low": 2.0, "high": 4.5}
     examples = (
         ({"output_tokens": 1}, True),

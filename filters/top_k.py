@@ -24,6 +24,7 @@ class TopK(Filter):
     per: str | None = "problem_id"
     reverse: tuple[bool, ...] = ()
     reads = ("problem_id", "trace_id")
+    takes = {"by": "plain values", "per": "plain values"}
     example_fields = {"by": ("output_tokens", "prompt_tokens"), "reverse": (False, True)}
     examples = (
         (

@@ -19,6 +19,7 @@ import polars as pl
 import pytest
 from conftest import ROOT
 
+from curate.columns import HOLDS
 from curate.engines.scripted import Scripted
 from curate.errors import UserError
 from curate.schema import ROW, SPANS, VERDICT
@@ -112,6 +113,19 @@ def test_it_has_one_body_and_reads_what_a_row_has(made: Step) -> None:
     for column in made.reads:
         assert column in ROW or column in VERDICT_COLUMNS, f"{column} is in no schema"
     assert len(set(made.columns)) == len(made.columns)
+
+
+def test_it_says_what_the_columns_hold_that_its_fields_name(made: Step) -> None:
+    """A column that a field names is one whose type is checked before anything is paid."""
+    for field, kind in made.takes.items():
+        named = getattr(made, field)
+        assert kind in HOLDS and {*(named if isinstance(named, tuple) else [named])} - {None} <= {
+            *made.columns
+        }
+    values = {f.name: getattr(made, f.name) for f in fields(made)}
+    values = {name: value if isinstance(value, tuple) else (value,) for name, value in values.items()}
+    named = {name for name, value in values.items() if {*map(str, value)} & {*made.columns}}
+    assert named <= {*made.takes}
 
 
 def test_what_it_reads_is_all_that_its_examples_give(made: Step) -> None:

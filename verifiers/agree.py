@@ -31,6 +31,7 @@ class Agree(Verifier):
     ties: Literal["abstain", "pass", "fail"] = "abstain"
     version = 2
     reads = ("problem_id", "trace_id")
+    takes = {"verdict": "verdicts"}
     examples = (
         (
             [

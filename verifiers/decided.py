@@ -21,6 +21,7 @@ class Decided(Verifier):
     """
 
     verdicts: tuple[str, ...] = ("choice", "math_equal", "exact")
+    takes = {"verdicts": "verdicts"}
     examples = (
         (
             dict(

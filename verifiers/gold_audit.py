@@ -30,6 +30,7 @@ class GoldAudit(Verifier):
     min_votes: int = 3
     min_share: float = 0.5
     reads = ("problem_id", "trace_id", "answer")
+    takes = {"verdict": "verdicts"}
     examples = (
         (
             [

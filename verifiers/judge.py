@@ -58,6 +58,7 @@ class Judge(Verifier):
     max_false_positives: float | None = None
     not_identity = ("max_false_positives",)  # it changes no verdict, only whether there is one
     reads = ("question", "answer", "response")
+    takes = {"after": "verdicts"}
     replies = ("Both name the point where the sun rises.\nVERDICT: SAME",)
     examples = (
         (dict(question="Where?", response=r"\boxed{\text{the orient}}", answer="East"), True),

@@ -52,6 +52,7 @@ class Comprehension(Score):
     verdict: str | None = None
     version = 3
     reads = ("question", "messages", "thinking", "response", "answer")
+    takes = {"control": "text", "verdict": "verdicts"}
     replies = (r"\boxed{4}",)
     examples = (
         (

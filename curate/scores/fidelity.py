@@ -42,6 +42,7 @@ class Fidelity(Score):
     verdict: str = "math_equal"
     version = 2
     reads = ("problem_id", "trace_id", "model", "thinking", "response")
+    takes = {"verdict": "verdicts"}
     example_fields = {"reference": "teacher"}
     examples = (
         (

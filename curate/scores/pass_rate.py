@@ -24,6 +24,7 @@ class PassRate(Score):
 
     verdict: str = "math_equal"
     reads = ("problem_id", "model")
+    takes = {"verdict": "verdicts"}
     examples = (
         (
             [
