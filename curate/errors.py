@@ -88,6 +88,13 @@ def near(name: str, known: Iterable[str]) -> str:
     return "there is " + ", ".join(repr(k) for k in known) if known else "there is none"
 
 
+def need(have: Iterable[str], columns: Iterable[str], remedy: str) -> None:
+    """Raise UserError for the first of these columns that a table of traces has not."""
+    have = set(have)
+    if missing := [c for c in columns if c not in have]:
+        raise UserError(f"the traces have no column {missing[0]!r}; {remedy}")
+
+
 def require(module: str, install: str) -> ModuleType:
     """Import `module`, or raise MissingDependency with the command that installs it."""
     try:

@@ -14,9 +14,14 @@ from typing import Literal
 
 import polars as pl
 
-from curate.errors import UserError
+from curate.errors import UserError, need
 from curate.metrics import Interval, bootstrap, mean
 from curate.scores.provenance import Provenance
+
+SCORED = (
+    "put TokenLogprobs and SentenceLogprob of both models, then Provenance(), into the pipeline, as in "
+    "docs/scores.md"
+)
 
 
 def position_profile(
@@ -32,6 +37,8 @@ def position_profile(
     at this position). A position has a line for every label, unless one of the two has fewer than at_least
     sentences there. Unscored sentences, and traces without a verdict, do not count.
     """
+    need(traces.collect_schema(), ["provenance"], SCORED)
+    need(traces.collect_schema(), [verdict], "put the verifier of this name into the pipeline")
     rows = traces.select(passed=pl.col(verdict).struct.field("passed"), span="provenance")
     spans = rows.filter(pl.col("passed").is_not_null()).with_row_index("trace").explode("span").unnest("span")
     spans = spans.filter(pl.col("field") == field)
@@ -100,9 +107,7 @@ def spurious_teacher(
     real = provenance or Provenance()
     fake = replace(real, teacher=spurious)
     columns = dict.fromkeys((*real.columns, *fake.columns))
-    missing = [c for c in columns if c not in traces.collect_schema()]
-    if missing:
-        raise UserError(f"the traces have no column {missing[0]!r}; score them with sentence_logprob first")
+    need(traces.collect_schema(), columns, "score them with sentence_logprob first")
     drops: dict[str, list[tuple[float, float]]] = {}
     for row in traces.select("problem_id", *columns).collect().iter_rows(named=True):
         shares = [_share(step, row) for step in (real, fake)]
@@ -144,11 +149,7 @@ def threshold_sweep(
     three models share (`distilled`) stays shared at every beta, as alpha stays. traces: all candidates of a
     problem, so those that a selection has set aside as well.
     """
-    if "provenance" not in traces.collect_schema():
-        raise UserError(
-            "the traces have no column 'provenance'; put TokenLogprobs and SentenceLogprob of both models, "
-            "then Provenance(), into the pipeline, as in docs/scores.md"
-        )
+    need(traces.collect_schema(), ["provenance"], SCORED)
     span = pl.element().struct
     inside = span.field("field") == field
     known = inside & span.field("value").is_not_null()

@@ -166,3 +166,9 @@ def test_two_checkpoints_teach_the_same_problems(tmp_path: Path) -> None:
     kept = table.filter(pl.col("kept") > 0)
     assert kept["perplexity"].min() >= 1
     assert all(t == sorted(t) for c in ("tokens", "perplexities") for t in kept[c].to_list())
+
+
+def test_the_report_of_another_run_is_one_sentence(tmp_path: Path) -> None:
+    run = curate.Pipeline(curate.read(ROWS), []).run(tmp_path / "run")
+    with pytest.raises(UserError, match="no column 'math_equal'; report reads a run of parallel_teachers"):
+        report(run)

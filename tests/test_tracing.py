@@ -16,7 +16,7 @@ import curate
 from curate.engines.scripted import Scripted
 from curate.errors import UserError
 from curate.rewriters.trim_after_answer import TrimAfterAnswer
-from curate.schema import SPANS
+from curate.schema import SPANS, VERDICT
 from curate.scores.fidelity import Fidelity, bleu, side_by_side
 from curate.scores.pass_rate import PassRate
 from curate.scores.provenance import Provenance, origin
@@ -189,6 +189,20 @@ def test_what_three_models_share_stays_shared_at_every_beta(made: list[tuple[flo
 def test_a_sweep_of_traces_without_origins_is_one_sentence() -> None:
     with pytest.raises(UserError, match=r"have no column 'provenance'; put .* then Provenance\(\)"):
         threshold_sweep(pl.LazyFrame({"problem_id": ["p"]}))
+
+
+def test_a_table_that_lacks_a_column_is_one_sentence_with_the_step_that_writes_it() -> None:
+    bare = pl.LazyFrame({"trace_id": ["t"], "model": ["m"]})
+    spans = bare.with_columns(provenance=pl.lit(None, SPANS))
+    judged = bare.with_columns(math_equal=pl.lit(None, VERDICT))
+    for ask, said in (
+        (lambda: position_profile(judged), r"no column 'provenance'; put .* then Provenance\(\)"),
+        (lambda: position_profile(spans), "no column 'math_equal'; put the verifier of this name"),
+        (lambda: side_by_side(judged), r"no column 'agreement'; put Fidelity\(REFERENCE\) into the pipeline"),
+        (lambda: side_by_side(judged, verdict="nope"), "no column 'nope'; put the verifier of this name"),
+    ):
+        with pytest.raises(UserError, match=said):
+            ask()
 
 
 def test_measures_over_the_whole_table_start_empty_in_a_child(tmp_path: Path) -> None:

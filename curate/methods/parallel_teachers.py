@@ -15,6 +15,7 @@ import polars as pl
 from curate.attempts import Attempts
 from curate.columns import Function
 from curate.engines import as_engine
+from curate.errors import need
 from curate.filters.answered_by_all import AnsweredByAll
 from curate.filters.failed import Failed
 from curate.filters.score_band import ScoreBand
@@ -96,6 +97,7 @@ def report(run: Run) -> pl.DataFrame:
     tokens where they were scored, else as the teacher counted. perplexity: the mean of the kept;
     perplexities: the same quantiles; null without a student.
     """
+    need(run.traces.collect_schema(), ["math_equal"], "report reads a run of parallel_teachers")
     live = run.traces.with_columns(dropped_by=pl.lit(None, pl.String), why=pl.lit(None, pl.String))
     failed = pl.col("model").is_not_null() & pl.col("why").str.starts_with("call failed")
     went = run.dropped.filter(pl.col("trace_id").is_not_null() | failed)

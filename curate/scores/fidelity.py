@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 
+from curate.errors import need
 from curate.step import Score
 from curate.together import by_problem
 from curate.turns import reasoning
@@ -135,6 +136,9 @@ def side_by_side(traces: pl.LazyFrame, verdict: str = "math_equal", bins: int = 
     weighted by its traces (expected calibration error); overconfidence: the mean of confidence minus right.
     Both over the judged traces with an answer; null where there are none.
     """
+    have, means = traces.collect_schema(), ("agreement", "inherited", "reasoning_agreement", "confidence")
+    need(have, [verdict], "put the verifier of this name into the pipeline")
+    need(have, means, "put Fidelity(REFERENCE) into the pipeline")
     right = pl.col(verdict).struct.field("passed").cast(pl.Float64)
     rows = traces.filter(pl.col("trace_id").is_not_null()).with_columns(right=right)
     known = rows.filter(pl.col("right").is_not_null() & pl.col("confidence").is_not_null())
@@ -145,7 +149,6 @@ def side_by_side(traces: pl.LazyFrame, verdict: str = "math_equal", bins: int = 
         calibration_error=(pl.col("off") * pl.col("n")).sum() / pl.col("n").sum()
     )
     over = known.group_by("model").agg(overconfidence=(pl.col("confidence") - pl.col("right")).mean())
-    means = ("agreement", "inherited", "reasoning_agreement", "confidence")
     lines = rows.group_by("model").agg(
         traces=pl.len(), accuracy=pl.col("right").mean(), **{c: pl.col(c).mean() for c in means}
     )
