@@ -109,6 +109,22 @@ def test_a_judge_sees_what_the_rule_does_not_pass(tmp_path: Path) -> None:
         method(curate.read(rows), teacher, student, judge=judge, judge_sees="all")
 
 
+def test_a_trace_has_thinking_unless_none_is_asked_for(tmp_path: Path) -> None:
+    rows = pl.DataFrame({"question": ["2 + 2?"], "answer": ["4"]})
+    teacher = Scripted(model="tutor", script=lambda messages, seed: r"\boxed{4}" + "." * (seed % 3))
+    student: Any = Scripted(model="learner", script=["no"])
+    kept = {}
+    for thinking in ("required", "optional"):
+        made = data_efficient(curate.read(rows), teacher, student, thinking=thinking)  # type: ignore[arg-type]
+        run = made.run(tmp_path / "run")
+        kept[thinking] = len(run.traces.collect())
+        went = run.dropped.filter(pl.col("dropped_by") == "failed").collect()["why"].unique().to_list()
+        assert went == ["think_format: not_met: no thinking block"] * (thinking == "required")
+    assert kept["required"] == 0 < kept["optional"]
+    with pytest.raises(UserError, match="thinking=True is none of required, optional"):
+        data_efficient(curate.read(rows), teacher, student, thinking=True)  # type: ignore[arg-type]
+
+
 @pytest.mark.slow
 def test_the_method_on_checkpoints(tmp_path: Path) -> None:
     made = data_efficient(

@@ -172,6 +172,42 @@ def test_the_spans_are_a_column_and_no_later_child_inherits_them(tmp_path: Path)
     assert later["spans"] is None and later["parent_id"]
 
 
+def scoring(model: str, script: Any, each: float) -> Any:
+    """An engine to which every character is a token of the same probability."""
+    return Scripted(model=model, script=script, chances=lambda messages, text: [(c, each) for c in text])
+
+
+def test_a_trace_has_thinking_and_calls_no_tool(tmp_path: Path) -> None:
+    said = {
+        "thinks": "<think>2 + 2 = 4 at once</think>4",
+        "does not": "just 4",
+        "calls": '<think>let me ask the tool</think><tool_call>{"name": "add"}</tool_call>',
+        "plans to": "<think>a call to=functions.add it is</think>4",
+    }
+    models = scoring("t", lambda messages: said[messages[0]["content"]], -0.1), scoring("s", ["z"], -2.0)
+    problems, kept = curate.read(pl.DataFrame({"question": [*said]})), dict[str, set[str]]()
+    for where in ("thinking", "response"):
+        made = distribution_aligned(problems, *models, n=1, count_in=where)  # type: ignore[arg-type]
+        run = made.run(tmp_path / "run")
+        kept[where] = set(run.traces.collect()["question"])
+        gone = run.dropped.filter(pl.col("dropped_by") == "tool_calls").collect()
+        assert set(gone["why"]) == {"a call of a tool: <tool_call>", "a call of a tool: to=functions.add"}
+    assert kept == {"thinking": {"thinks"}, "response": {"thinks", "does not"}}
+
+
+def test_a_child_of_the_mixed_stage_is_as_long_as_the_student_can_be_taught(tmp_path: Path) -> None:
+    models = scoring("t", concise, -0.1), scoring("s", rambling, -2.0)
+    problems = curate.read(pl.DataFrame({"question": ["2 + 2?"]}))
+    for longest in (60, 20, None):
+        made = distribution_aligned(problems, *models, n=1, stage="mixed", longest=longest)
+        run = made.run(tmp_path / "run")
+        live, gone = run.traces.collect(), run.dropped.filter(pl.col("dropped_by") == "score_band").collect()
+        [child] = (gone if longest == 20 else live).to_dicts()
+        assert child["parent_id"] and len(live) == (longest != 20)
+        length = len(child["thinking"] + child["response"])
+        assert child["student_token_count"] == (length if longest else None) and 20 < length <= 60
+
+
 @pytest.mark.slow
 def test_three_stages_in_one_folder(tmp_path: Path) -> None:
     """Each stage has its own temperature; the mixed one asks nothing of the high one again."""

@@ -86,7 +86,8 @@ def test_data_efficient_on_real_traces(data: Path, scorer: Path, tmp_path: Path)
     """The student is asked, the teacher is not: of each problem the right traces that lie apart stay."""
     traces, out = data / "traces" / "short_graded.jsonl.gz", tmp_path / "run"
     argv = ["run", "data_efficient", traces, f"hf:{scorer}", f"hf:{scorer}", "--max-samples", 40]
-    cli(*argv, "--student-samples", 2, "--max-tokens", 8, "--keep", 2, "--min-right", 1, "--out", out)
+    argv += ["--thinking", "optional", "--student-samples", 2, "--max-tokens", 8]
+    cli(*argv, "--keep", 2, "--min-right", 1, "--out", out)
     run = curate.Run(out)
     live = run.traces.collect()
     assert run.ledger.filter(pl.col("step") == "sample")["rows_paid"].sum() == 0

@@ -38,6 +38,7 @@ from curate.verifiers.think_format import ThinkFormat
 
 Rule = Literal["farthest", "nearest", "first", "random", "shortest"]
 Doubt = Literal["failed", "undecided"]
+Thinking = Literal["required", "optional"]
 
 
 def data_efficient(
@@ -52,6 +53,7 @@ def data_efficient(
     z: float = 0.0,
     min_right: int = 2,
     longest: int = 16_384,
+    thinking: Thinking = "required",
     rule: Rule = "farthest",
     judge: str | Engine | None = None,
     judge_sees: Doubt = "failed",
@@ -84,6 +86,8 @@ def data_efficient(
         with fewer right traces of the teacher the problem goes: a wrong gold answer looks like a hard problem
     longest
         output tokens of the longest trace that is kept
+    thinking
+        whether a trace has to have some; optional: none is as good as one closed block
     rule
         which right traces stay: farthest (the method), or, to compare it with, nearest, first (sampled),
         random or shortest
@@ -103,6 +107,8 @@ def data_efficient(
         raise UserError(f"there is no rule {rule!r}; the rules are {', '.join(get_args(Rule))}")
     if judge_sees not in get_args(Doubt):
         raise UserError(f"judge_sees={judge_sees!r} is none of {', '.join(get_args(Doubt))}")
+    if thinking not in get_args(Thinking):
+        raise UserError(f"thinking={thinking!r} is none of {', '.join(get_args(Thinking))}")
     how = {"temperature": temperature, "max_tokens": max_tokens}
     asked = as_engine(teacher, **how)
     learner = as_engine(student, **how)
@@ -116,7 +122,7 @@ def data_efficient(
             Sample(asked, n=n),
             Truncated(),
             LengthBand(min_tokens=0, max_tokens=longest),
-            ThinkFormat(required=False),
+            ThinkFormat(required=thinking == "required"),
             Failed("think_format"),
             MathEqual(),
             *([] if arbiter is None else second_look(arbiter, judge_sees)),

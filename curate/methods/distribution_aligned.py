@@ -22,6 +22,7 @@ from curate.filters.failed import Failed
 from curate.filters.not_rewritten import NotRewritten
 from curate.filters.repetition import Repetition
 from curate.filters.score_band import ScoreBand
+from curate.filters.tool_calls import ToolCalls
 from curate.filters.top_k import TopK
 from curate.filters.truncated import Truncated
 from curate.pipeline import Pipeline
@@ -82,9 +83,11 @@ def distribution_aligned(
     min_words
         a sentence of fewer words is joined to the next one
     count_in
-        where sentences are counted; response, for models that do not think aloud
+        where sentences are counted: thinking, which every trace then has to have; response, for models that
+        do not think aloud
     longest
-        the longest trace that is kept, in the student's tokens: what training has room for
+        the longest trace that is kept, in the student's tokens: what training has room for. Children of the
+        mixed stage are measured again
     cap
         the student may write so many times the tokens of the teacher's trace before it is cut
     verify
@@ -105,8 +108,10 @@ def distribution_aligned(
     else:
         asked = replace(teacher, temperature=temperature)  # type: ignore[type-var]
     learner = as_engine(student)
-    tidy: list[Step | Function] = [ThinkFormat(required=False), Failed("think_format"), Repetition()]
+    thought = [ThinkFormat(required=count_in == "thinking"), Failed("think_format")]
+    tidy: list[Step | Function] = [*thought, ToolCalls(), Repetition()]
     judged: list[Step | Function] = [MathEqual(), Failed("math_equal", abstained="drop")] if verify else []
+    room = [] if longest is None else [ScoreBand("student_token_count", high=longest)]
     steps = [
         Sample(asked, n=n),
         Truncated(),
@@ -119,7 +124,7 @@ def distribution_aligned(
         SentenceLogprob("student", min_words=min_words),
         Provenance(alpha=min(0.05, beta), beta=beta),
         Length("student"),
-        *([ScoreBand("student_token_count", high=longest)] if longest is not None else []),
+        *room,
         _share(count_in),
         TopK(
             (f"teacher_in_{count_in}", "teacher_share", "student_token_count"), reverse=(False, False, True)
@@ -128,6 +133,7 @@ def distribution_aligned(
     if stage == "mixed":
         begun = StudentPrefix(asked, learner, cap, seed, MathEqual() if verify else None)
         steps += [begun, NotRewritten(begun.name), *tidy, *judged]
+        steps += [TokenLogprobs(learner, of="student"), Length("student"), *room] if room else []
     return Pipeline(as_source(problems, bad_rows), steps)
 
 
