@@ -303,20 +303,27 @@ def test_it_closes_behind_itself_and_a_dead_engine_is_named() -> None:
 @pytest.mark.vllm
 @pytest.mark.slow
 def test_its_server_tells_reasoning_apart_and_scores() -> None:
-    """With a parser of reasoning the thinking comes in a field of its own; the trace is the same trace."""
+    """With a parser of reasoning the thinking comes in a field of its own; the trace is the same, begun or not."""
     need_vllm()
     with vllm_serving(TEACHER, "--reasoning-parser", "deepseek_r1") as url:
         served = Server(str(TEACHER), url=url, temperature=0, max_tokens=200)
         [[reply]] = work(served, ("chat", {}))
+        [[begun]] = work(served, ("chat", BEGUN))
         with pytest.raises(CallFailed, match="context"):
             work(served, ("chat", {"messages": user("apples " * 2000)}))
         scores = work(served, *(("score", job) for job in SCORED))
         assert asyncio.run(opens(served)) == "<think>\n"
     here = HF(str(TEACHER), dtype="float32", temperature=0, max_tokens=200)
-    [[direct], *wanted] = work(here, ("chat", {}), *(("score", job) for job in SCORED))
+    [[direct], [other], *wanted] = work(
+        here, ("chat", {}), ("chat", BEGUN), *(("score", job) for job in SCORED)
+    )
+    assert begun == other and begun.thinking.startswith("So ") and begun.response
     assert (reply.thinking, reply.response) == (direct.thinking, direct.response) and direct.thinking
     for one, other in zip(scores, wanted, strict=True):
         same_scores(one, other)
+
+
+BEGUN = {"prefix": "<think>\nSo "}
 
 
 async def opens(engine: Server) -> str:
