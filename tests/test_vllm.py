@@ -303,7 +303,7 @@ def test_it_closes_behind_itself_and_a_dead_engine_is_named() -> None:
 @pytest.mark.vllm
 @pytest.mark.slow
 def test_its_server_tells_reasoning_apart_and_scores() -> None:
-    """With a parser of reasoning the thinking comes in a field of its own; the trace is the same, begun or not."""
+    """With a parser of reasoning the thinking has a field of its own; the trace is the same, begun or not."""
     need_vllm()
     with vllm_serving(TEACHER, "--reasoning-parser", "deepseek_r1") as url:
         served = Server(str(TEACHER), url=url, temperature=0, max_tokens=200)
