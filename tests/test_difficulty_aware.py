@@ -26,6 +26,7 @@ from curate.engines.hf import HF
 from curate.engines.scripted import Scripted
 from curate.errors import CallFailed, TooLong, UserError
 from curate.methods.difficulty_aware_pruning import difficulty_aware_pruning, report
+from curate.recipes import pipeline
 from curate.rewriters.difficulty_aware import DifficultyAware
 from curate.rewriting import WORD, Revision, words
 from curate.verifiers.judge import Judge
@@ -33,6 +34,20 @@ from curate.verifiers.math_equal import MathEqual
 
 WORLD = Path(curate.__file__).parent / "demo_world"
 LONG = "Let me see. I add them, and then I add them once more to be sure. " * 40
+
+
+def test_every_constant_is_a_flag() -> None:
+    asked = ("--problems", str(WORLD / "problems.jsonl"), "--teacher", "scripted:builtins:len")
+
+    def rewriter_of(*flags: str) -> DifficultyAware:
+        more = ("--rewriter", "scripted:builtins:len", *flags)
+        made = pipeline("plan", "difficulty_aware_pruning", (*asked, *more), None)
+        return next(step for step in made.steps if isinstance(step, DifficultyAware))
+
+    plain = rewriter_of()
+    assert plain == DifficultyAware(plain.engine, MathEqual())
+    told = rewriter_of("--floor", "8", "--hints", "16", "32", "64", "--retry-temperature", "0.9")
+    assert (told.floor, told.hints, told.retry_temperature) == (8, (16, 32, 64), 0.9)
 
 
 def text(plan: str, answer: Any, *, filler: int = 6, headings: tuple[str, ...] | None = None) -> str:

@@ -36,6 +36,7 @@ from curate.engines.scripted import Scripted
 from curate.errors import CallFailed, EngineDown, Refused, TooLong, UserError
 from curate.methods.retro_search import STATUS, report, retro_events, retro_search
 from curate.pieces import TRANSITIONS, delimiter, steps, thoughts
+from curate.recipes import pipeline
 from curate.rewriters.retro_search import RetroSearch
 from curate.rollout import loops
 from curate.run import Run
@@ -502,6 +503,22 @@ def test_what_cannot_be_searched_with_is_a_sentence() -> None:
     ):
         with pytest.raises(UserError, match=words):
             retro_search(**wrong)  # type: ignore[arg-type]
+
+
+def test_every_constant_is_a_flag() -> None:
+    problems = WORLD / "problems.jsonl"
+    asked = ["--problems", str(problems), "--teacher", "scripted:builtins:len"]
+
+    def search_of(*flags: str) -> RetroSearch:
+        made = pipeline("plan", "retro_search", (*asked, *flags), None)
+        return next(step for step in made.steps if isinstance(step, RetroSearch))
+
+    plain = search_of()
+    assert plain == RetroSearch(plain.engine, MathEqual())
+    flags = ["--transitions", "Or", "On second thought", "--where", "near_start", "--gamma", "0.5"]
+    flags += ["--redraws", "1", "--loop-repeats", "4", "--opening", "<thinking>"]
+    told = replace(plain, transitions=("Or", "On second thought"), where="near_start", gamma=0.5)
+    assert search_of(*flags) == replace(told, redraws=1, loop_repeats=4, opening="<thinking>\n")
 
 
 def test_a_loop_is_seen_and_a_list_is_none() -> None:

@@ -46,6 +46,9 @@ def difficulty_aware_pruning(
     hard_below: float = 0.3,
     retry: Literal["same", "longer"] = "same",
     retries: int = 3,
+    retry_temperature: float = 0.6,
+    hints: tuple[int, int, int] = (256, 1024, 4096),
+    floor: int = 32,
     on_fail: Literal["parent", "drop"] = "parent",
     without_gold: bool = False,
     instructions: str | None = None,
@@ -81,6 +84,12 @@ def difficulty_aware_pruning(
         a text that fails is tried again by the same plan, or by that of the next longer level
     retries
         how often it is tried again
+    retry_temperature
+        of these tries
+    hints
+        tokens for an easy, a medium and a hard problem, told to the rewriter and not enforced
+    floor
+        words that a rewrite has at least
     on_fail
         parent: a trace without a good rewrite stays as it is; drop: it goes. The reason is kept in both cases
     without_gold
@@ -119,6 +128,9 @@ def difficulty_aware_pruning(
             level="pass_rate_level" if difficulty == "pass_rate" else None,
             retry=retry,
             retries=retries,
+            retry_temperature=retry_temperature,
+            hints=hints,
+            floor=floor,
             without_gold=without_gold,
             instructions=INSTRUCTIONS if instructions is None else instructions,
         )

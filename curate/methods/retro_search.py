@@ -16,6 +16,7 @@ from curate.engines import as_engine
 from curate.errors import UserError
 from curate.filters.failed import Failed
 from curate.filters.truncated import Truncated
+from curate.pieces import TRANSITIONS
 from curate.pipeline import Pipeline
 from curate.read import Source, as_source, as_traces
 from curate.rewriters.retro_search import RetroSearch
@@ -44,6 +45,12 @@ def retro_search(
     length_unit: Literal["steps", "tokens", "both"] = "steps",
     stop_when_dominated: bool = True,
     window: int = 0,
+    transitions: tuple[str, ...] = TRANSITIONS,
+    where: Literal["step_start", "near_start"] = "step_start",
+    gamma: float = 0.9,
+    redraws: int = 3,
+    loop_repeats: int = 8,
+    opening: str = "<think>",
     reference: Literal["gold", "self"] = "gold",
     temperature: float = 0.6,
     top_p: float = 0.95,
@@ -75,6 +82,18 @@ def retro_search(
         break off a rollout that is as long as what it would replace
     window
         so many changes of thought are tried ahead, for speed where few rollouts win; it changes no result
+    transitions
+        words that open another thought; the defaults are recalled, not confirmed
+    where
+        step_start: such a word is the first of its step; near_start: it stands in the first 20 characters
+    gamma
+        the discount of the values in `retro_events`; it changes no result
+    redraws
+        how often a first step that holds such a word is drawn again, where an engine cannot forbid it
+    loop_repeats
+        one thing said so often in a row ends a rollout
+    opening
+        the tag that begins the reviser's thinking, on a line of its own
     reference
         gold, or self: a trace without a gold answer is held to its own
     temperature
@@ -100,7 +119,8 @@ def retro_search(
     assert by is not None
     search = RetroSearch(
         by, MathEqual(), mode, n_rollouts, length_unit, stop_when_dominated, window,
-        reference=reference, max_tokens=max_tokens, seed=seed,
+        tuple(transitions), where, gamma, reference, max_tokens, redraws, loop_repeats,
+        f"{opening.strip()}\n", seed,
     )  # fmt: skip
     given = [] if traces is None else traces
     source = as_traces(given, bad_rows) if problems is None else as_source(problems, bad_rows)
