@@ -54,7 +54,7 @@ class NoEngine:
         ("http://h/v1#m?backoff_s=soon", {}, "backoff_s='soon' is no option of 'm': it must be a number"),
         ("http://h/v1#m?concurrency=abc", {}, "concurrency='abc' is no option .*must be a whole number"),
         ("http://h/v1#m?retries=-1", {}, "retries=-1 is no option of 'm': it must be 0 or more"),
-        ("http://h/v1#m", {"backoff_s": float("nan")}, "backoff_s=nan is no option .*must be 0 or more"),
+        ("http://h/v1#m", {"backoff_s": float("nan")}, "backoff_s=nan is no option .*must be a number"),
         ("vllm:org/model?tensor_parallel_size=two", {}, "tensor_parallel_size='two' .* a whole number"),
         ("vllm:org/model?tensor_parallel_size=0", {}, "tensor_parallel_size=0 .*must be 1 or more"),
         ("vllm:org/model?gpu_memory_utilization=half", {}, "='half' .*must be a number or None"),

@@ -266,6 +266,7 @@ def test_one_log_probability_for_each_token(make: Any) -> None:
         assert all(x <= 0 for x in reply.logprobs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", ONE_SEED_EACH, indirect=True)
 def test_company_changes_no_answer(make: Any) -> None:
     calls = [{"messages": user(f"{i} + {i} = ?" * (1 + i % 7)), "seed": i, "top_p": 0.95} for i in range(30)]

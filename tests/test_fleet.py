@@ -208,6 +208,7 @@ def test_a_real_server_killed_in_mid_run_costs_no_row_and_changes_no_byte(tmp_pa
     assert run.ledger["calls"].sum() == 160 and run.ledger["failed"].sum() == 0
 
 
+@pytest.mark.slow
 def test_a_real_server_that_hangs_in_mid_run_is_left_alone(tmp_path: Path) -> None:
     with shop() as alone:
         quiet = sampled(tmp_path / "quiet", alone.url)

@@ -222,6 +222,7 @@ def test_a_replica_that_dies_of_a_call_costs_that_call(cluster: str, tmp_path: P
     assert why["please refuse"] == "call failed: we do not sell that"
 
 
+@pytest.mark.slow
 def test_a_replica_that_dies_while_it_is_loaded_is_loaded_again(cluster: str, tmp_path: Path) -> None:
     [[reply]] = ask(Ray(Shop(opens=str(tmp_path / "opens"), dies=2), 1), {"seed": 1})
     assert reply.response and (tmp_path / "opens").read_text() == "..."
@@ -240,6 +241,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_one_process_runs_twice_on_the_ray_that_it_started(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="ray is not installed here: pip install 'trace-curate[ray]'")
     (tmp_path / "two.py").write_text(TWO_RUNS)

@@ -621,6 +621,7 @@ def test_the_name_of_a_part_is_the_hash_of_its_bytes_and_older_names_are_read(tm
     assert len(engine.calls) == 18
 
 
+@pytest.mark.slow
 def test_runs_inside_an_asyncio_loop_and_in_threads(tmp_path: Path) -> None:
     async def inside() -> int:
         return len(road(Counting(), problems(3)).run(tmp_path / "loop").traces.collect())

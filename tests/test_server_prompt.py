@@ -26,10 +26,9 @@ CALLS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("template", [CUTTING_TEMPLATE, EMPTYING_TEMPLATE])
-@pytest.mark.parametrize(
-    "serve", [serving, pytest.param(vllm_serving, marks=[pytest.mark.vllm, pytest.mark.slow])]
-)
+@pytest.mark.parametrize("serve", [serving, pytest.param(vllm_serving, marks=pytest.mark.vllm)])
 def test_a_template_that_cuts_or_adds_thinking_changes_no_begun_turn(
     serve: Callable[[Path], Any], template: str, tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ def report(student: Path, out: Path, *scripts: Any) -> TeacherReport:
     )
 
 
+@pytest.mark.slow
 def test_a_trace_past_the_students_context_costs_all_teachers_its_problem(
     tiny_model: Path, tmp_path: Path
 ) -> None:
