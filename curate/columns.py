@@ -20,7 +20,7 @@ HOLDS: dict[str, Callable[[pl.DataType], bool]] = {
     "true and false": lambda t: t in (pl.Boolean, pl.Null),
     "text": lambda t: t in (pl.String, pl.Null),
     "verdicts": lambda t: _has(t, "passed", "score", "extracted", "why"),
-    "a rewriter's record": lambda t: _has(t, "why"),
+    "a rewriter's record": lambda t: _has(t, "why") and not _has(t, "passed"),
 }
 """What the columns hold that a field of a step names (`Step.takes`), and whether a type does."""
 
@@ -105,8 +105,12 @@ def _step_schema(step: Step, frame: pl.LazyFrame, have: pl.Schema) -> pl.LazyFra
 def _check_given(step: Step, have: pl.Schema) -> None:
     """A column that a field names holds what the step takes, and none is named for two things."""
     for field, kind in step.takes.items():
-        named, holds = getattr(step, field), HOLDS[kind]
+        named, holds = getattr(step, field), HOLDS.get(kind)
+        if holds is None:
+            raise InputError(f"{step.name}: takes[{field!r}] says {kind!r}; there is {', '.join(HOLDS)}")
         for column in named if isinstance(named, list | tuple) else [named]:
+            if column is not None and column not in step.columns:
+                raise InputError(f"{step.name} takes {column!r} for {field}; name it in `columns`, too")
             if column is not None and not holds(have[column]):
                 fit = ", ".join(c for c, t in have.items() if holds(t))
                 raise InputError(
@@ -124,8 +128,9 @@ def _check_unread(step: Step | Function, unread: dict[str, Score]) -> None:
     """No score takes the place of what another was paid for and no step has read. The same one again is
     wanted; a function may have read anything, and a rewriter's children begin without scores."""
     read = unread if not isinstance(step, Step) or isinstance(step, Rewriter) else step.columns
-    for column in [*read]:
-        unread.pop(column, None)
+    known = {unread[column].fingerprint for column in read if column in unread}  # who reads one column of it
+    for column in [c for c, score in unread.items() if score.fingerprint in known]:
+        del unread[column]
     if not isinstance(step, Score) or step.body != "ask":
         return
     for column in step.writes:

@@ -21,8 +21,8 @@ class NotRewritten(Filter):
     takes = {"rewriter": "a rewriter's record"}
     example_fields = {"rewriter": "difficulty_aware"}
     examples = (
-        ({"difficulty_aware": {"passed": None, "score": None, "extracted": None, "why": None}}, False),
-        ({"difficulty_aware": {"passed": None, "score": None, "extracted": None, "why": "wrong"}}, True),
+        ({"difficulty_aware": {"level": "easy", "why": None}}, False),
+        ({"difficulty_aware": {"level": "hard", "why": "wrong"}}, True),
         ({"difficulty_aware": None}, False),
     )
 

@@ -51,7 +51,7 @@ class BudgetForcing(Recorded):
     cut thinking belongs to no text: where nothing is said, the injected span is empty, before the response.
 
     Tokens are those in the column `{of}_tokens`, as `token_logprobs` writes it, where `of` is given; else
-    words, and a budget of thinking counts words. Of the answer, they are always the engine's own. boundary:
+    words are counted. An answer from the cut is always held to the engine's own tokens. boundary:
     the cut falls at the last end of a sentence or a step within the budget; `token`, as published, may cut
     in mid-sentence. low=0 gives empty thinking, which ThinkDial adds for easy problems. max_leaks and
     boundary are ours.

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import polars as pl
 
 from curate.answers import final_answer
-from curate.errors import UserError
+from curate.errors import Refused, UserError
 from curate.identity import model_name
 from curate.pieces import TRANSITIONS, Delimiter, delimiter, settled, steps, thoughts
 from curate.revision import EVENT, SUMMARY, Found, Now, Try, best_of, event, owners_of, shorter
@@ -125,6 +125,8 @@ class RetroSearch(Rewriter):
         way = Way(self.engine, asked_of(row), self.opening, self.transitions, by, self.max_tokens,
                   self.redraws, self.loop_repeats)  # fmt: skip
         now, events = await self._search(row, way, begin, cuts[drawn if self.mode == "partial" else 0])
+        if events and all(e["end"] == "refused" for e in events):
+            raise Refused(events[0]["why"])  # which says nothing of the trace: it is asked again
         return self._told(row, by, begin, now, events)
 
     async def _search(self, row: Row, way: Way, now: Now, cursor: int) -> tuple[Now, list[dict[str, Any]]]:

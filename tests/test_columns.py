@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -26,6 +27,7 @@ from curate.scores.provenance import Provenance
 from curate.scores.sentence_logprob import SentenceLogprob
 from curate.scores.token_logprobs import TokenLogprobs
 from curate.scores.topk_divergence import TopkDivergence
+from curate.step import Filter
 from curate.turns import TOP
 from curate.verifiers.agree import Agree
 from curate.verifiers.decided import Decided
@@ -67,6 +69,7 @@ VERDICTS, PLAIN, NUMBERS = "a column of verdicts", "a column of plain values", "
         ),
         (LengthMatched("picked", length="question"), f"length_matched: length takes {NUMBERS}"),
         (NotRewritten("question"), "not_rewritten: rewriter takes a column of a rewriter's record"),
+        (NotRewritten("math_equal"), "not_rewritten: rewriter takes a column of a rewriter's record"),
         (Failed("question"), f"failed: verdict takes {VERDICTS}.*; such columns are: math_equal$"),
         (PassRate("model"), f"pass_rate: verdict takes {VERDICTS}"),
         (Fidelity("T", "question"), f"fidelity: verdict takes {VERDICTS}"),
@@ -110,12 +113,30 @@ def test_a_model_is_not_compared_with_itself(step: Any) -> None:
 
 def test_what_a_score_was_paid_for_is_not_written_over_unread() -> None:
     one, other = TokenLogprobs(ENGINE), TokenLogprobs(OTHER)
-    for between in ([], [MathEqual()], [Perplexity()]):
+    for between in ([], [MathEqual()]):
         with pytest.raises(InputError, match=r"'model_[a-z]+' over what another token_logprobs wrote .*of=…"):
             schemas([one, *between, other])
     schemas([one, one])
+    schemas([one, Perplexity(), ScoreBand("model_perplexity", high=9), other])  # read in part is read
     schemas([one, lambda frame: frame.with_columns(mine=pl.col("model_tokens")), other])
     schemas([one, TokenLogprobs(OTHER, of="other")])
+
+
+def test_what_a_step_of_ones_own_takes_has_to_be_known_and_read() -> None:
+    @dataclass(frozen=True)
+    class Mine(Filter):
+        column: str = "output_tokens"
+        takes = {"column": "number"}
+        reads = ("question",)
+
+        def expr(self) -> pl.Expr:
+            return pl.lit(None, pl.String)
+
+    with pytest.raises(InputError, match=r"mine: takes\['column'\] says 'number'; there is numbers, plain"):
+        schemas([Mine()])
+    Mine.takes = {"column": "numbers"}
+    with pytest.raises(InputError, match="mine takes 'output_tokens' for column; name it in `columns`, too"):
+        schemas([Mine()])
 
 
 def test_what_is_no_number_bounds_nothing() -> None:

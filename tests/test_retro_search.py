@@ -452,6 +452,19 @@ def test_a_cut_that_an_engine_does_not_take_is_passed_over(error: type[CallFaile
     assert found.events[-1]["why"] == "the prompt has too many tokens"
 
 
+def test_a_trace_of_which_nothing_is_taken_is_asked_again() -> None:
+    """So it is where the server refuses everything: that says nothing of the trace."""
+
+    class Deaf(Whim):
+        async def chat(self, messages: Any, **more: Any) -> list[Completion]:
+            raise Refused("unknown field bad_words")
+
+    row = {"trace_id": "t", "question": "q", "messages": None, "answer": "7", "response": "\\boxed{7}"}
+    step = RetroSearch(Deaf(0.8), MathEqual())  # type: ignore[arg-type]
+    with pytest.raises(CallFailed, match="unknown field bad_words"):
+        asyncio.run(step.ask({**row, "thinking": TRACE}))
+
+
 def test_an_engine_that_names_no_stop_string_is_an_error() -> None:
     """Where the thinking is over and where a step is would be guessed, and the text would have it."""
 

@@ -144,6 +144,25 @@ def test_requests_that_are_all_rejected_stop_the_run() -> None:
         assert len(server.bodies) == 3
 
 
+@pytest.mark.parametrize(
+    ("status", "words", "kind"),
+    [
+        (400, "unknown field top_k", Refused),
+        (422, "the answer would be too long a wait", Refused),
+        (400, "Budget has been exceeded!", CallFailed),
+        (402, "Insufficient Balance", CallFailed),
+        (499, "context canceled", CallFailed),
+        (400, "The input (600 tokens) is longer than the model's context length (512 tokens).", TooLong),
+        (400, "The decoder prompt (length 600) is longer than the maximum model length of 512.", TooLong),
+        (400, "the request exceeds the available context size", TooLong),
+        (413, "prompt is too long: 600 tokens > 512 maximum", TooLong),
+    ],
+)
+def test_only_what_would_be_refused_again_is_refused(status: int, words: str, kind: type[Exception]) -> None:
+    with told(lambda nth, body: (status, words)) as server:
+        assert [type(e) for e in ask(server.url, {}, give_up_after=3)] == [kind]
+
+
 def test_prompts_that_are_too_long_never_stop_the_run() -> None:
     with told(lambda nth, body: (400, "maximum context length is 9 tokens")) as server:
         found = ask(server.url, *[{}] * 6, give_up_after=3, concurrency=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +34,7 @@ class HF(Sampled):
     """
 
     loads: ClassVar[bool] = True
+    least: ClassVar[Mapping[str, float]] = {"batch_size": 1}
     revision: str | None = field(default=None, kw_only=True)
     dtype: str = field(default="bfloat16", kw_only=True)
     device: str | None = field(default=None, kw_only=True)

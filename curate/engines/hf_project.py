@@ -157,13 +157,14 @@ def measure(
 ) -> Measures:
     """In nats, in float32: the given ids, the whole distribution, its most probable tokens; the ids' ranks.
 
-    tiles: logits [..., some of the vocabulary], one after the other. Of each only what is needed is added to
-    what is known, at the same place: the least that stays behind would keep the next from taking its memory.
+    tiles: logits [..., some of the vocabulary], one after the other. What is needed of one is added up at
+    once, in place: a small tensor kept from each would lie where the memory of the next could have been.
     again: the tiles once more, where ranks are wanted: how many logits are larger can be counted only once
     the own one is known.
     """
     own, first = torch.full(ids.shape, -torch.inf, device=ids.device), 0
-    total, spread = own.double(), torch.zeros_like(own, dtype=torch.float64)  # they are sums of many
+    exact = torch.float32 if ids.device.type == "mps" else torch.float64  # which MPS has not; sums of many
+    total, spread = own.to(exact), torch.zeros_like(own, dtype=exact)
     values, names = own.new_empty(*ids.shape, 0), ids.new_empty(*ids.shape, 0)
     for tile in tiles:
         logits, width = tile.float(), tile.shape[-1]
@@ -171,7 +172,7 @@ def measure(
         here = (ids >= first) & (ids < first + width)
         own.copy_(torch.where(here, logits.gather(-1, at.unsqueeze(-1)).squeeze(-1), own))
         mass = logits.logsumexp(-1)
-        both = torch.logaddexp(total, mass.double())
+        both = torch.logaddexp(total, mass.to(exact))
         if entropy:
             spread.copy_(_share(spread, total - both) + _share(_spread(logits, mass), mass - both))
         total.copy_(both)

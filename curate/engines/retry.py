@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     import httpx
 
 _sleep = asyncio.sleep  # a name of its own, so that a test need not wait
-_TOO_LONG = re.compile(r"context|too long|maximum length|max_model_len|prompt has", re.IGNORECASE)
+_OF_THE_REQUEST = (400, 413, 422)  # of the others some may be granted later: a payment, a limit, a proxy's
+_TOO_LONG = re.compile(
+    r"context.?(?:length|window|size)|the context of|max(?:imum)?[ _](?:context|model|length)|max_model_len|"
+    r"(?:prompt|input|text)s? (?:is |are |was )?too long|longer than the (?:maximum|model)|prompt has",
+    re.IGNORECASE,
+)
+_MONEY = re.compile(r"budget|balance|billing|credit|quota|payment", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -69,12 +75,13 @@ class Breaker:
     def invalid(self, url: str, status: int, words: str) -> NoReturn:
         """The server cannot serve this request. A prompt that is too long says nothing about the others."""
         sentence = f"the server at {url} rejects the request with {status}: {short(words)}"
-        if _TOO_LONG.search(words):
+        lasting = status in _OF_THE_REQUEST and not _MONEY.search(words)
+        if lasting and _TOO_LONG.search(words):
             raise TooLong(sentence)
         self.failed += 1
         if not self.answered and self.failed >= self.give_up_after:
             self.down(f"{sentence}; so it did {self.failed} times in a row.")
-        raise Refused(sentence)
+        raise (Refused if lasting else CallFailed)(sentence)
 
     def gave_up(self, sentence: str, *, gone: bool) -> NoReturn:
         """One call has used up its tries; so have all where nobody listens, none succeeded or many failed."""
