@@ -68,7 +68,7 @@ def budget_forcing(
     thinking_tokens
         elastic: the longest thinking, in what `count` says
     answer_tokens
-        elastic: the longest answer, in the teacher's tokens
+        elastic: the longest answer, in the teacher's tokens; of a trace that stays, in what `count` says
     boundary
         where the thinking may be cut: anywhere (token), or at the end of a sentence or a step
     count
