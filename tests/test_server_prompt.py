@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +14,12 @@ from served import HELLO, Answer, ask, says, serving, told, work
 from tiny_model import CUTTING_TEMPLATE, EMPTYING_TEMPLATE, build
 from vllm_served import need_vllm, vllm_serving
 
+from curate.engines import server_prompt
 from curate.engines.hf import HF
 from curate.engines.sampling import sample_seed
 from curate.engines.server import Server
 from curate.errors import CallFailed, EngineDown, Refused, TooLong
+from curate.step import user
 
 CLOSED = "<think>\nIt is 18.\n</think>\n\n"
 CALLS: list[dict[str, Any]] = [
@@ -100,6 +104,10 @@ def test_a_turn_may_fill_the_context_and_is_thinking_where_the_template_opened_t
 UNTOLD = [
     (404, "not found"),
     (401, "no"),
+    (500, "oops"),
+    (503, ""),
+    (501, "no such thing"),
+    (200, "<html>home</html>"),
     (400, "no prompt"),
     (200, {"tokens": []}),
     (200, {"error": "what?"}),
@@ -121,11 +129,75 @@ def test_where_the_template_is_not_told_the_turn_is_a_message(untold: Any) -> No
     assert len(server.bodies) <= 3
 
 
-def test_a_template_is_asked_for_again_while_the_server_is_in_trouble() -> None:
-    letters, trouble = Letters("??"), iter([(500, "oops"), (200, "{"), (429, "")])
-    with told(lambda nth, body: next(trouble, None) or letters.answer(nth, body)) as server:
-        [[reply]] = ask(server.url, {"prefix": "So", "seed": 7}, retries=5)
-    assert reply.text == "7" and server.bodies[-1]["prompt"] == "??So"
+def in_turn(url: str, *calls: dict[str, Any]) -> list[str]:
+    """What was said to calls that are made one after the other, and whether all servers are there then."""
+
+    async def work() -> list[str]:
+        async with Server("m", url=url, retries=5, backoff_s=0.001) as engine:
+            found = [(await engine.chat(**{"messages": HELLO, "seed": 7, **call}))[0].text for call in calls]
+            assert engine._door and not any(h.dead or h.failed for h in engine._door.fleet.hosts)
+            return found
+
+    return asyncio.run(work())
+
+
+def asked(bodies: list[dict[str, Any]]) -> str:
+    """A letter for each request: a chat, or a question for its prompt, a text, or how much room there is."""
+    names = {"seed": "C", "messages": "p", "tokens": "t", "prompt": "r"}
+    return "".join(next(letter for name, letter in names.items() if name in body) for body in bodies)
+
+
+@pytest.mark.parametrize("first", [(429, ""), (408, "")])
+def test_a_template_is_asked_for_again_while_the_server_is_in_trouble(first: Answer) -> None:
+    letters = Letters("??")
+    trouble: dict[int, Answer] = {0: first, 5: (500, "oops"), 6: (200, "{"), 7: (429, "")}
+    with told(lambda nth, body: trouble.get(nth) or letters.answer(nth, body)) as server:
+        assert in_turn(server.url, {"prefix": "So"}, {"prefix": "Or"}) == ["7", "7"]
+    assert asked(server.bodies) == "pptrCrrrrC" and server.bodies[-1]["prompt"] == "??Or"
+
+
+@pytest.mark.parametrize(
+    "never", [(404, ""), (405, ""), (400, ""), (501, ""), (200, {"tokens": []}), (200, "<p>")]
+)
+def test_a_server_that_tells_nothing_is_asked_once(never: Answer) -> None:
+    with told(lambda nth, body: says(" it is.") if "seed" in body else never) as server:
+        in_turn(server.url, *[{"prefix": "So"}] * 4)
+    assert asked(server.bodies) == "pCCCC"
+
+
+@pytest.mark.parametrize("busy", [(503, ""), (502, "<html>starting</html>")])
+def test_a_server_that_starts_is_not_taken_for_one_that_never_tells(busy: Answer) -> None:
+    letters = Letters("??")
+
+    def answer(nth: int, body: dict[str, Any]) -> Answer:
+        return says(" it is.") if "messages" in body and "seed" in body else letters.answer(nth, body)
+
+    with told(lambda nth, body: busy if nth in (0, 2, 4, 6) else answer(nth, body)) as server:
+        assert in_turn(server.url, *[{"prefix": "So"}] * 5) == [*[" it is."] * 4, "7"]
+    assert asked(server.bodies) == "pC" * 4 + "ptrC"
+
+
+def test_a_chat_that_is_refused_takes_the_template_from_no_other() -> None:
+    letters, bad = Letters("??"), user("bad")
+
+    def answer(nth: int, body: dict[str, Any]) -> Answer:
+        if body.get("messages", [None])[0] == bad[0]:
+            return (400, "no") if "seed" not in body else says(" it is.")
+        time.sleep(0.3 if "messages" in body else 0)
+        return letters.answer(nth, body)
+
+    call = {"prefix": "So", "seed": 7}
+    with told(answer) as server:
+        [[refused], [other]] = ask(server.url, {**call, "messages": bad}, call)
+    assert (refused.text, other.text) == (" it is.", "7") and server.bodies[-1]["prompt"] == "??So"
+
+
+def test_a_prompt_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_prompt, "KNOWN", 2)
+    chats = [user(f"{i}?") for i in (1, 2, 1, 3, 1)]  # the third prompt ends the memory of the first
+    with told(Letters("??").answer) as server:
+        in_turn(server.url, *({"prefix": "So", "messages": m, "max_tokens": 9} for m in chats))
+    assert asked(server.bodies) == "ptCptCCptCptC"
 
 
 def test_a_template_that_is_told_forgives_no_call_that_fails() -> None:

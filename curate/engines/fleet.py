@@ -51,6 +51,7 @@ class Host:
     client: httpx.AsyncClient
     limiter: Limiter
     checked: bool = False  # that it serves the model; asked again after a connection broke
+    tells: bool | None = None  # what its chat template makes of a chat; None until that is known
     refused_ban: bool = False  # it has refused `bad_words`, which was said
     out: int = 0
     failed: int = 0  # in a row

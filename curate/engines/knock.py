@@ -42,7 +42,7 @@ class Identity:
                 )
         else:
             self._same(host.url, listed[self.model])
-        host.checked = True
+        host.checked, host.tells = True, None
 
     def _same(self, url: str, entry: dict[str, Any]) -> None:
         said = {k: entry[k] for k in SAYS_MORE if entry.get(k) is not None}

@@ -31,6 +31,7 @@ class _Door:
     identity: Identity
     breaker: Breaker
     aside: Breaker  # of questions before a call: their answers do not forgive calls that fail
+    prompts: dict[str, str] = field(default_factory=dict)  # of messages, as the server's chat template has it
     users: int = 1
 
     async def close(self) -> None:
@@ -171,16 +172,10 @@ class Server(Sampled):
     async def _begun(
         self, key: str, messages: Sequence[Message], prefix: str, limit: int | None
     ) -> tuple[str, int, str] | None:
-        """The prompt with a begun turn, how many tokens may follow, and the tag that the template opened.
-
-        None where the server does not tell: then the turn is a message for it to continue.
-        """
+        """What goes on as a text where the server tells its chat template."""
+        known = self._door.prompts if self._door else {}
         post = partial(self._post, key, lacks=server_score.lacks, aside=True)
-        try:
-            prompt, opened = await server_prompt.begun(post, self.model, messages, prefix)
-            return prompt, limit or await server_prompt.room(post, self.model, prompt), opened
-        except server_prompt.Untold:
-            return None
+        return await server_prompt.goes_on(post, known, self.model, messages, prefix, limit)
 
     async def score(
         self, messages: Sequence[Message], text: str, *, prefix: str = "", top_k: int = 0, rank: bool = False
@@ -220,9 +215,7 @@ class Server(Sampled):
             if not host.checked:  # a connection broke, and who answers now may be another
                 await door.identity.check(host)
             at = host.url.removesuffix("/v1") + path if path.startswith("/") else path
-            response = await post(host, at, body)
-            if aside and not server_prompt.tells(response):
-                raise server_prompt.Untold
+            response = await (server_prompt.ask if aside else post)(host, at, body)
             if response.status_code in (404, 405) and path.startswith("/"):
                 raise server_score.untold(self.model)
             return response

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from curate.engines.server_prompt import Post, begun
+from curate.engines.server_prompt import Post, begun, rendered
 from curate.errors import UserError
 from curate.step import Message, TokenScores
 
@@ -43,7 +43,7 @@ async def score(
     rank: bool = False,
 ) -> TokenScores:
     """As `score` of the `hf` engine, without entropy, which no server tells."""
-    prompt, _ = await begun(post, model, messages, prefix)
+    prompt, _ = begun(await rendered(post, model, messages), prefix)
     before = await tokens(post, model, prompt)
     whole = await tokens(post, model, prompt + text)
     if whole[: len(before)] != before:
