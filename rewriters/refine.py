@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import polars as pl
@@ -166,6 +166,8 @@ class Refine(Recorded):
         asked = [self._asked(row, space) for space in spaces]
         if all(messages == asked[0] for messages in asked):
             replies = await self.engine.chat(asked[0], n=len(asked))
+            share, rest = divmod(sum(r.prompt_tokens for r in replies), len(replies))  # or all the first's
+            replies = [replace(r, prompt_tokens=share + rest * (not i)) for i, r in enumerate(replies)]
         else:
             several = await asyncio.gather(*(self.engine.chat(messages) for messages in asked))
             replies = [reply for [reply] in several]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from curate.errors import TooLong, UserError
 from curate.methods.refine import call_rows, refine
 from curate.rewriters.refine import Refine
 from curate.rewriting import Revision, first_words
+from curate.step import Completion
 from curate.verifiers.math_equal import MathEqual
 
 ROW = dict(question="2 + 2?", answer="4", thinking="Hm.", response="Parent says \\boxed{5}")
@@ -209,6 +211,25 @@ def test_a_workspace_in_chinese_is_bounded_too() -> None:
 
     child, record, _ = ask(say, drafts=(1, 1), words=9)
     assert child and record["workspace"] == notes[:10], "nine characters, and a stop"
+
+
+def test_drafts_share_what_their_call_cost_where_it_is_counted_with_the_first() -> None:
+    """Else the first would be the costliest path, though the last said more."""
+
+    class Counting(Scripted):
+        async def chat(self, messages: Any, **more: Any) -> list[Completion]:
+            replies = await super().chat(messages, **more)
+            asked = [1000, *[0] * (len(replies) - 1)]
+            return [replace(r, prompt_tokens=p) for r, p in zip(replies, asked, strict=True)]
+
+    async def go(talk: Talk) -> Revision:
+        async with (step := Refine(Counting(script=talk), MathEqual(), drafts=(3, 1))).engine:
+            return await step.ask({c: ROW.get(c) for c in step.columns})
+
+    _, record, calls = asyncio.run(go(Talk()))
+    assert [c["prompt_tokens"] for c in calls] == [334, 333, 333, 1000, 1000]
+    assert [c["accepted"] for c in calls] == [False, False, True, True, True], "the longest draft"
+    assert record["sequential"] == cost(calls[2:]) and record["total"] == cost(calls)
 
 
 def test_a_run_keeps_the_calls_and_gives_them_as_rows(tmp_path: Path) -> None:
