@@ -278,6 +278,7 @@ def test_elastic_rows_have_no_system_prompt(tmp_path: Path) -> None:
     assert rows["thinking"].str.split(" ").list.len().max() <= 35
 
 
+@pytest.mark.slow
 def test_a_real_model_answers_from_the_cut(tmp_path: Path) -> None:
     from random import Random
 

@@ -81,6 +81,7 @@ def arbiter(messages: Any) -> str:
     return f"VERDICT: {'SAME' if 'orient' in said and 'Where?' in said else 'DIFFERENT'}"
 
 
+@pytest.mark.slow
 def test_a_judge_sees_what_the_rule_does_not_pass(tmp_path: Path) -> None:
     """And every trace has one block of thinking, or none."""
     ways = ["4", "the orient", "5", "</think> the orient"]

@@ -132,6 +132,7 @@ def test_as_published_no_answer_is_verified_and_none_can_be_without_a_gold() -> 
     assert ask(StudentPrefix(said, student, verifier=MathEqual()), {**row, "answer": None}).child
 
 
+@pytest.mark.slow
 def test_a_mixed_stage_keeps_what_was_said_where_no_trace_is_mixed(tmp_path: Path) -> None:
     def teacher(messages: Any, prefix: str) -> str:
         q = messages[0]["content"]

@@ -89,7 +89,7 @@ def some(step: Verifier, texts: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", VERIFIERS)
-@pytest.mark.parametrize("kind", ["ODD", "ENDLESS", "DEEP", "LARGE"])
+@pytest.mark.parametrize("kind", ["ODD", "ENDLESS", "DEEP", pytest.param("LARGE", marks=pytest.mark.slow)])
 def test_a_hostile_text_has_a_verdict(pool: Pool, name: str, kind: str) -> None:
     step = VERIFIERS[name]
     made = [text() if callable(text) else text for text in getattr(hostile, kind).values()]

@@ -177,6 +177,7 @@ def test_a_driver_killed_in_mid_run_goes_on(cluster: str, quiet: Path, tmp_path:
     assert_same(tmp_path, quiet, 2 * 2 * Shop().concurrency, len(lines(quiet / "ledger")))
 
 
+@pytest.mark.slow
 def test_it_answers_as_the_engine_behind_it(cluster: str, tiny_model: Path) -> None:
     behind = HF(str(tiny_model), dtype="float32", device="cpu", max_tokens=24)
     messages = [user(f"What is {i} + {i}?") for i in range(6)]

@@ -42,6 +42,7 @@ async def asked(engine: Any, *rows: dict[str, Any]) -> list[Any]:
         return await asyncio.gather(*(step.ask(row) for row in rows), return_exceptions=True)
 
 
+@pytest.mark.slow
 def test_where_the_template_begins_the_thinking_a_server_scores_as_hf_does(url: str, thinker: Path) -> None:
     rows = [ROW, {**ROW, "thinking": None}, {**ROW, "thinking": "Zwölf 🥚.", "response": ""}]
     here = asyncio.run(asked(HF(str(thinker), dtype="float32"), *rows))
