@@ -55,9 +55,9 @@ class Server(Sampled):
     """
 
     least: ClassVar[Mapping[str, float]] = {
-        **{"concurrency": 1, "give_up_after": 1, "retries": 0},
-        **{"request_timeout_s": 0, "backoff_s": 0, "longest_wait_s": 0},
-    }
+        "concurrency": 1, "give_up_after": 1, "retries": 0,
+        "request_timeout_s": 0, "backoff_s": 0, "longest_wait_s": 0,
+    }  # fmt: skip
     url: str | Sequence[str] = field(kw_only=True)
     api_key: str | None = field(default=None, kw_only=True, repr=False)
     concurrency: int = field(default=64, kw_only=True)
