@@ -64,7 +64,7 @@ class Journalled:
         key = self._key("chat", messages, seed, options)
         if (known := self.known.pop(key, None)) is not None:
             found = json.loads(known)
-            return [Completion(**{**r, "logprobs": _tuple(r["logprobs"])}) for r in found]
+            return [Completion(**{k: _tuple(v) for k, v in r.items()}) for r in found]
         chosen = int(key[:12], 16) if seed is None else seed
         async with self._place():
             await self.budget.begin()
@@ -77,7 +77,7 @@ class Journalled:
                     self.budget.close()
             finally:
                 self.budget.end()
-        await self._keep(key, [vars(r) for r in replies], *tokens, usd)
+        await self._keep(key, [_told(r) for r in replies], *tokens, usd)
         if lost:
             raise EngineDown(
                 f"the answers of {self.name!r} do not say how many tokens they cost, so no budget can "
@@ -132,6 +132,11 @@ class Journalled:
 def begin_row(key: str, turn: int) -> None:
     """Calls made from here on, in this asyncio task, belong to the row with this key, begun as the n-th."""
     _row.set((key, {}, turn))
+
+
+def _told(reply: Completion) -> dict[str, Any]:
+    """Its fields, without those at the end that nobody filled."""
+    return {k: v for k, v in vars(reply).items() if v is not None or k == "thinking"}
 
 
 def _tuple(value: Any) -> Any:

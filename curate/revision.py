@@ -23,13 +23,14 @@ EVENT: dict[str, Any] = {
     "accepted": pl.Boolean,
     "steps": pl.Int64,  # of the rollout's thinking
     "remaining_steps": pl.Int64,  # of the trace's, from the cursor on
-    "value": pl.Float64,  # gamma to the power of the steps where the rollout is right, else 0
+    "value": pl.Float64,  # gamma to the power of the steps of a right rollout, else 0; so is the next
     "remaining_value": pl.Float64,
     "calls": pl.Int64,
     "prompt_tokens": pl.Int64,
     "output_tokens": pl.Int64,
     "discarded": pl.Int64,  # first steps in which the ban was not kept
     "discarded_tokens": pl.Int64,
+    "retokenized": pl.Boolean,  # whether any of it was gone on from as text, not as the tokens drawn
     "first_step": pl.String,
     "thinking": pl.String,  # of the rollout, without what it went on from
     "response": pl.String,
@@ -54,12 +55,13 @@ UNTAKEN = 40  # characters
 
 
 class Now(NamedTuple):
-    """A trace as it is. size: the length of its thinking, in each unit that counts."""
+    """A trace as it is. size: the length of its thinking, in each unit that counts; right: its answer."""
 
     thinking: str
     response: str
     size: tuple[int, ...]
     author_end: int
+    right: bool = True
 
 
 class Try(NamedTuple):
@@ -84,11 +86,14 @@ def shorter(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
 
 
 def best_of(now: Now, tries: Sequence[Try]) -> int | None:
-    """Which of the tries takes the trace's place: the shortest right one, if shorter; of equals the first."""
+    """Which of the tries takes the trace's place: the shortest right one; of equals the first.
+
+    It is shorter than the trace, unless that is wrong.
+    """
     right = [
         (t.then.size, i)
         for i, t in enumerate(tries)
-        if t.then and t.verdict and t.verdict.passed and shorter(t.then.size, now.size)
+        if t.then and t.then.right and (shorter(t.then.size, now.size) or not now.right)
     ]
     return min(right, default=((), None))[1]
 
@@ -112,9 +117,9 @@ def event(
         "steps": mine,
         "remaining_steps": remaining,
         "value": gamma**mine if verdict and verdict.passed else 0.0,
-        "remaining_value": gamma**remaining,
+        "remaining_value": gamma**remaining if now.right else 0.0,
         **{c: getattr(rollout, c) for c in ("calls", "prompt_tokens", "output_tokens")},
-        **{c: getattr(rollout, c) for c in ("discarded", "discarded_tokens")},
+        **{c: getattr(rollout, c) for c in ("discarded", "discarded_tokens", "retokenized")},
         "first_step": rollout.first,
         "thinking": said,
         "response": trial.then.response if trial.then else None,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from curate.errors import EngineDown, Refused, TooLong
 from curate.pieces import Delimiter
@@ -65,7 +65,8 @@ class Rollout:
     """What a model made of a begun turn. text: all that it wrote, raw; first: as much of it as was banned.
 
     discarded: draws in which the ban was not kept, or that were only white space; what they cost is in
-    discarded_tokens, and in output_tokens.
+    discarded_tokens, and in output_tokens. as_drawn: the end of the text that is known in tokens, which are
+    what is gone on from; retokenized: whether some of the text was cut into tokens anew for that.
     """
 
     text: str = ""
@@ -78,6 +79,14 @@ class Rollout:
     discarded: int = 0
     discarded_tokens: int = 0
     drawn: int = 0  # output tokens, without discarded ones
+    as_drawn: tuple[int, tuple[int, ...]] = (0, ())
+    retokenized: bool = False
+
+    def say(self, text: str, ids: tuple[int, ...] | None) -> None:
+        """More of the text, with its tokens where they are known."""
+        self.text += text
+        characters, own = self.as_drawn
+        self.as_drawn = (0, ()) if ids is None else (characters + len(text), (*own, *ids))
 
     def paid(self, reply: Completion) -> None:
         self.calls += 1
@@ -88,7 +97,7 @@ class Rollout:
     def discard(self) -> None:
         self.discarded += 1
         self.discarded_tokens += self.drawn
-        self.text, self.drawn = "", 0
+        self.text, self.drawn, self.as_drawn = "", 0, (0, ())
 
 
 def thinking_of(text: str, closing: str) -> str:
@@ -119,14 +128,14 @@ async def roll(
     while True:
         left = way.max_tokens - made.drawn
         try:
-            reply = await _call(way, begun + made.text, free, min(limit, left), (*seed, made.calls))
+            reply = await _call(way, begun, made, free, min(limit, left), (*seed, made.calls))
         except (TooLong, Refused) as e:
             made.end, made.why = "no_room" if isinstance(e, TooLong) else "refused", str(e)
             return made
         made.paid(reply)
-        made.text += reply.text
+        made.say(reply.text + (reply.stopped or ""), reply.ids)
         if not free:
-            made.first = thinking_of(made.text, way.closing)
+            made.first = thinking_of(made.text.removesuffix(reply.stopped or ""), way.closing)
             if way.banned.search(made.first) or not (made.first.strip() or reply.stopped == way.closing):
                 made.discard()
                 limit = slice_tokens
@@ -137,7 +146,6 @@ async def roll(
         full = reply.finish == "length" and 2 * reply.output_tokens < min(limit, left)  # is the context
         over = reply.finish == "stop" and (free or reply.stopped == "")
         if reply.finish == "stop" and not over:
-            made.text += reply.stopped or ""
             free = True
         elif reply.finish == "length":
             limit *= 2
@@ -147,14 +155,20 @@ async def roll(
             return made
 
 
-async def _call(way: Way, begun: str, free: bool, limit: int, seed: Sequence[object]) -> Completion:
+async def _call(
+    way: Way, begun: str, made: Rollout, free: bool, limit: int, seed: Sequence[object]
+) -> Completion:
+    characters, own = made.as_drawn
+    made.retokenized |= characters < len(made.text)
+    known: dict[str, Any] = {"as_drawn": made.as_drawn} if own else {}
     [reply] = await way.engine.chat(
         way.messages,
-        prefix=way.opening + begun,
+        prefix=way.opening + begun + made.text,
         stop=() if free else (STEP_ENDS[way.by], way.closing),
         ban=() if free else way.ban,
         seed=int(content_hash("rollout", *seed)[:12], 16),
         max_tokens=limit,
+        **known,
     )
     if not free and reply.finish == "stop" and reply.stopped is None:
         raise EngineDown(

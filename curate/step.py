@@ -56,7 +56,9 @@ class Completion:
     """One answer of a model, the begun turn (`prefix`) included in `thinking` and `response`.
 
     text: what the model itself wrote, raw, after the prefix. logprobs: one natural logarithm per output
-    token. stopped: the stop string it ended before, "" where it ended by itself, None: not told.
+    token. stopped: the stop string it ended before, "" where it ended by itself, None: not told. ids: of a
+    begun turn that is not over, the tokens of text and `stopped` as drawn, which `chat` takes back as
+    as_drawn=(characters, ids) of the end of a prefix; None: no whole tokens, or not told.
     """
 
     thinking: str | None
@@ -67,6 +69,7 @@ class Completion:
     output_tokens: int
     logprobs: tuple[float, ...] | None = None
     stopped: str | None = None
+    ids: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,17 +101,9 @@ class Engine(Protocol):
     async def __aenter__(self) -> Engine: ...
     async def __aexit__(self, *exc: object) -> None: ...
     async def chat(
-        self,
-        messages: Sequence[Message],
-        *,
-        prefix: str = "",
-        n: int = 1,
-        stop: Sequence[str] = (),
-        ban: Sequence[str] = (),
-        logprobs: bool = False,
-        seed: int | None = None,
-        **sampling: Any,
-    ) -> list[Completion]: ...
+        self, messages: Sequence[Message], *, prefix: str = "", n: int = 1, stop: Sequence[str] = (),
+        ban: Sequence[str] = (), logprobs: bool = False, seed: int | None = None, **sampling: Any,
+    ) -> list[Completion]: ...  # fmt: skip
 
 
 def user(content: str, system: str | None = None) -> list[Message]:

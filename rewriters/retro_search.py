@@ -38,8 +38,9 @@ class RetroSearch(Rewriter):
     verifier: one that needs no model. mode: partial begins at one change of thought, drawn. length_unit:
     thinking only; tokens are the engine's; both: shorter in each. gamma: of the recorded values alone, for
     with right or wrong the shorter right one always has the greater value. reference: self takes the trace's
-    own answer for gold where there is none. window: so many changes of thought are tried ahead, for speed:
-    it changes no result. opening: of the reviser's thinking. redraws: of a first step that does hold a
+    own answer for gold where there is none. revise_incorrect: a wrong trace is searched, too; the first right
+    rollout takes its place, however long. window: so many changes of thought are tried ahead, for speed: it
+    changes no result. opening: of the reviser's thinking. redraws: of a first step that does hold a
     transition, where an engine cannot forbid them. loop_repeats: of one thing in a row end a rollout.
     """
 
@@ -54,12 +55,13 @@ class RetroSearch(Rewriter):
     where: Literal["step_start", "near_start"] = "step_start"
     gamma: float = 0.9
     reference: Literal["gold", "self"] = "gold"
+    revise_incorrect: bool = False
     max_tokens: int = 16_384
     redraws: int = 3
     loop_repeats: int = 8
     opening: str = "<think>\n"
     seed: int = 0
-    version = 3
+    version = 4
     owners = True
     not_identity = ("window",)
     reads = ("trace_id", "question", "messages", "thinking", "response", "answer")
@@ -115,12 +117,14 @@ class RetroSearch(Rewriter):
             return self._stays("no_gold")
         if not thinking.strip():
             return self._stays("no_thinking")
-        if not (await self._judge(row, row["response"] or "", thinking)).passed:
+        right = (await self._judge(row, row["response"] or "", thinking)).passed
+        if not right and (right is None or not self.revise_incorrect):
             return self._stays("skipped_incorrect")
         by = delimiter(thinking)
         if not (cuts := self._cuts(thinking, by, 0)):
             return self._stays("single_thought", by)
-        begin = Now(thinking, row["response"] or "", await self._size(thinking, by), len(thinking))
+        size = await self._size(thinking, by)
+        begin = Now(thinking, row["response"] or "", size, len(thinking), right)
         drawn = int(content_hash("partial", self.seed, row["trace_id"])[:12], 16) % len(cuts)
         way = Way(self.engine, asked_of(row), self.opening, self.transitions, by, self.max_tokens,
                   self.redraws, self.loop_repeats)  # fmt: skip
@@ -165,7 +169,7 @@ class RetroSearch(Rewriter):
         begun = now.thinking[:cut]
 
         async def lost(said: str) -> bool:
-            if not self.stop_when_dominated:
+            if not (self.stop_when_dominated and now.right):
                 return False
             return not shorter(await self._size(begun + said, way.by, ended=False), now.size)
 
@@ -180,7 +184,8 @@ class RetroSearch(Rewriter):
         response = response_of(made.text, way.closing)
         verdict = await self._judge(row, response, thinking)
         size = await self._size(thinking, way.by)
-        return Try(made, verdict, Now(thinking, response, size, min(now.author_end, cut, len(thinking))))
+        author_end = min(now.author_end, cut, len(thinking))
+        return Try(made, verdict, Now(thinking, response, size, author_end, bool(verdict.passed)))
 
     async def _judge(self, row: Row, response: str, thinking: str) -> Verdict:
         """In a worker process, so that no answer holds up the others."""

@@ -260,6 +260,32 @@ def test_a_begun_turn_is_continued(make: Any) -> None:
     assert answered.thinking == "Two." and answered.response == "So" + answered.text
 
 
+@pytest.mark.parametrize("make", ["hf", VLLM_KINDS[0]], indirect=True)
+def test_a_begun_turn_goes_on_from_the_tokens_it_was_drawn_as(make: Any) -> None:
+    """A model does not always draw the cut that a tokenizer makes of its text: hot, this one hardly does."""
+    how = {"messages": HELLO, "temperature": 0.0}
+    [[whole], [half], [hot]] = ask(
+        make(), {**how, "prefix": "It", "max_tokens": 40}, {**how, "prefix": "It", "max_tokens": 20},
+        {**how, "prefix": "It", "max_tokens": 20, "temperature": 1.0, "seed": 1},
+    )  # fmt: skip
+    assert half.ids and whole.text.startswith(half.text) and whole.ids[: len(half.ids)] == half.ids
+    for begun in (half, hot):
+        rest = {**how, "prefix": "It" + begun.text, "max_tokens": 40 - len(begun.ids)}
+        [[drawn], [anew]] = ask(make(), {**rest, "as_drawn": (len(begun.text), begun.ids)}, rest)
+        assert drawn.prompt_tokens == begun.prompt_tokens + len(begun.ids)
+        if begun is half:
+            assert begun.text + drawn.text == whole.text and begun.ids + drawn.ids == whole.ids
+    assert anew.prompt_tokens != drawn.prompt_tokens, "the tokenizer cuts that text otherwise"
+    ends = [{**how, "prefix": "It", "max_tokens": 20, "stop": [half.text[:k]]} for k in range(1, 24)]
+    stopped = [found for [found] in ask(make(), *ends)]
+    told = [half.ids[: found.output_tokens] == found.ids for found in stopped]
+    assert True in told and False in told, "a string ends where a token does, or within one"
+    assert all(found.ids is None for found, whole in zip(stopped, told, strict=True) if not whole)
+    assert ask(make(), how | {"max_tokens": 2})[0][0].ids is None, (
+        "of a turn that nobody began, none are kept"
+    )
+
+
 def test_one_log_probability_for_each_token(make: Any) -> None:
     for reply in ask(make(), {"seed": 5, "n": 3, "logprobs": True})[0]:
         assert reply.logprobs is not None and len(reply.logprobs) == reply.output_tokens

@@ -70,13 +70,15 @@ def test_a_text_that_is_cut_ends_in_a_whole_character(some_words: list[tuple[Wor
     said = "so it is 漢字。👩x é"
     for words, tokenizer in some_words:
         before, ids = ([*tokenizer(t, add_special_tokens=False)["input_ids"]] for t in ("a b", said))
-        assert len(ids) > len(said) and words.whole_after(before, ids) == words.after(before, ids)
+        assert len(ids) > len(said) and words.whole_after(before, ids) == (words.after(before, ids), ids)
         for k in range(len(ids)):
-            text = words.whole_after(before, ids[:k])
+            text, own = words.whole_after(before, ids[:k])
+            assert own == ids[: len(own)] and words.after(before, own) == text
             assert "\ufffd" not in text and words.after(before, ids).startswith(text)
             assert len(text) >= len(words.after(before, ids[:k]).rstrip("\ufffd"))
         garbage = [i for i in range(len(tokenizer)) if tokenizer.decode([i]) == "\ufffd"][:1] * 4
-        assert words.whole_after(before, garbage) == words.after(before, garbage) == "\ufffd" * 4
+        assert words.whole_after(before, garbage) == (words.after(before, garbage), garbage)
+        assert words.after(before, garbage) == "\ufffd" * 4
 
 
 def test_a_byte_behind_one_that_is_no_character_is_none_either() -> None:

@@ -433,6 +433,69 @@ def test_a_model_that_keeps_no_ban_is_asked_again_and_what_that_costs_is_counted
     assert found_by(["Wait, no.\n\nYes.", GOOD], TRACE, deaf=True, redraws=0).child is None
 
 
+def test_a_rollout_goes_on_from_the_tokens_that_were_drawn() -> None:
+    """As far as they are known; where some are not, all before is text, and that is noted."""
+    asked: list[tuple[str, Any]] = []
+
+    class Drawing(Scripted):
+        unknown: int | None = None
+
+        async def chat(self, messages: Any, *, prefix: str, as_drawn: Any = None, **more: Any) -> Any:
+            asked.append((prefix, as_drawn))
+            [said] = await super().chat(messages, prefix=prefix, **more)
+            text = said.text + (said.stopped or "")
+            known = len(asked) != self.unknown and said.finish == "length" or said.stopped
+            return [replace(said, ids=tuple(map(ord, text)) if known else None)]
+
+    row = {"trace_id": "t", "question": "q", "messages": None, "answer": "7", "response": "\\boxed{7}"}
+    begun = "<think>\nIt is 7.\n\n"
+    good = "So it is.\n\n" + " ".join(map(str, range(200))) + "\n</think>\n\n\\boxed{7}"
+    thinking = TRACE + "\n\n" + "\n\n".join(map(str, range(30)))
+    for unknown, retokenized in ((None, False), (2, True)):
+        asked.clear()
+        Drawing.unknown = unknown
+        step = RetroSearch(
+            Drawing(script=lambda messages, prefix: good[len(prefix) - len(begun) :]), MathEqual()
+        )
+        with mock.patch("curate.rewriters.retro_search.SHORTEST_SLICE", 20):
+            found = asyncio.run(step.ask({**row, "thinking": thinking}))
+        [event] = found.events
+        assert event["accepted"] and event["retokenized"] == retokenized and event["calls"] == len(asked) > 3
+        for i, (prefix, own) in enumerate(asked):
+            known = prefix[len(asked[2][0]) if unknown and i > 1 else len(begun) :]
+            assert own == ((len(known), tuple(map(ord, known))) if known else None)
+
+
+def test_a_wrong_trace_is_searched_where_that_is_asked() -> None:
+    """Until something right is found, however long that is; from then on as ever."""
+    one = "It is 8.\n\n"
+    two = one + "Wait, no.\n\n"
+    three = two + "Yes.\n\n" * 9
+    said = {
+        three: "It is.\n\n" * 200 + GOOD,
+        two: "Yes.\n\n" * 9 + "But so.\n</think>\n\n\\boxed{7}",
+        one: "No.\n</think>\n\n\\boxed{8}",
+    }
+
+    def script(messages: Any, prefix: str) -> str:
+        turn = prefix.removeprefix("<think>\n")
+        begun = next(b for b in said if turn.startswith(b))
+        return said[begun][len(turn) - len(begun) :]
+
+    row = {"trace_id": "t", "question": "q", "messages": None, "answer": "7", "response": "\\boxed{8}"}
+    row["thinking"] = two + "But yes, it is.\n\nNo."
+    step = RetroSearch(Scripted(script=script), MathEqual(), revise_incorrect=True)
+    found = asyncio.run(step.ask(row))
+    assert [(e["passed"], e["accepted"], e["end"]) for e in found.events] == [
+        (False, False, "stop"), (True, True, "stop"), (None, False, "dominated"),
+    ]  # fmt: skip
+    assert [e["remaining_value"] > 0 for e in found.events] == [False, False, True]
+    assert found.child is not None and found.child.response == "\\boxed{7}"
+    assert found.retro["status"] == "revised" and found.retro["steps_after"] > found.retro["steps_before"]
+    kept = asyncio.run(replace(step, revise_incorrect=False).ask(row))
+    assert kept.retro["status"] == "skipped_incorrect"
+
+
 @pytest.mark.parametrize("error, end", [(TooLong, "no_room"), (Refused, "refused")])
 def test_a_cut_that_an_engine_does_not_take_is_passed_over(error: type[CallFailed], end: str) -> None:
     """The trace is not set aside for it: what comes before is still searched."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from curate.engines.hf_checkpoint import Checkpoint, load, revision_of
 from curate.engines.hf_jobs import Draw, Drawn, Scoring
 from curate.engines.hf_worker import Worker
-from curate.engines.sampling import Sampled
+from curate.engines.sampling import AsDrawn, Sampled
 from curate.step import Completion, Message, TokenScores
 
 
@@ -91,6 +91,7 @@ class HF(Sampled):
         ban: Sequence[str] = (),
         logprobs: bool = False,
         seed: int | None = None,
+        as_drawn: AsDrawn | None = None,
         **sampling: Any,
     ) -> list[Completion]:
         """n turns, each drawn with the seed `sample_seed(seed, i)`. A ban holds in every tokenisation.
@@ -101,7 +102,7 @@ class HF(Sampled):
         """
         rendered = self.checkpoint.render(messages, prefix)
         how: dict[str, Any] = {"n": n, "stop": stop, "ban": ban, "logprobs": logprobs, "seed": seed}
-        return await self.go_on(rendered, prefix, **how, **sampling)
+        return await self.go_on(rendered, prefix, as_drawn=as_drawn, **how, **sampling)
 
     async def go_on(
         self,
@@ -113,6 +114,7 @@ class HF(Sampled):
         ban: Sequence[str] = (),
         logprobs: bool = False,
         seed: int | None = None,
+        as_drawn: AsDrawn | None = None,
         **sampling: Any,
     ) -> list[Completion]:
         """As `chat`, after a prompt as the checkpoint's `render` gives it; prefix: the begun turn in it."""
@@ -124,9 +126,8 @@ class HF(Sampled):
             job = Draw(ids, limit, how, seed, ends, not_said, prefix)
             return asyncio.wrap_future(door.worker.submit(job))
 
-        return await door.checkpoint.turns(
-            draw, rendered, prefix, n=n, max_tokens=how.max_tokens, logprobs=logprobs, seed=seed
-        )
+        asked: dict[str, Any] = {"n": n, "logprobs": logprobs, "seed": seed, "as_drawn": as_drawn}
+        return await door.checkpoint.turns(draw, rendered, prefix, max_tokens=how.max_tokens, **asked)
 
     async def score(
         self,

@@ -13,7 +13,7 @@ from typing import Any
 
 from curate.engines.hf_jobs import Drawn
 from curate.engines.hf_words import Words
-from curate.engines.sampling import completion, opening, opens, sample_seed
+from curate.engines.sampling import AsDrawn, completion, opening, opens, sample_seed
 from curate.errors import TooLong, UserError
 from curate.step import Completion, Message
 
@@ -139,26 +139,21 @@ class Checkpoint:
         max_tokens: int | None,
         logprobs: bool,
         seed: int | None,
+        as_drawn: AsDrawn | None = None,
     ) -> list[Completion]:
         """n samples at once, `draw(tokens of the prompt, the most new tokens, seed)` each, as Completions."""
         prompt, opened = rendered
-        ids = self.ids(prompt)
+        characters, own = as_drawn or (0, ())
+        ids = [*self.ids(prompt[: len(prompt) - characters]), *own]
         limit = min(self.room(len(ids), 1, "the prompt"), max_tokens or 1 << 62)
         first = secrets.randbits(48) if seed is None else seed
         drawn = await asyncio.gather(*(draw(ids, limit, sample_seed(first, i)) for i in range(n)))
+        same: dict[str, Any] = {"prefix": prefix, "opened": opened, "prompt_tokens": len(ids)}
         return [
-            completion(
-                d.text,
-                d.finish,
-                prefix=prefix,
-                opened=opened,
-                prompt_tokens=len(ids),
-                output_tokens=d.output_tokens,
-                logprobs=d.logprobs if logprobs else None,
-                stopped=d.stopped,
-            )
+            completion(d.text, d.finish, **same, output_tokens=d.output_tokens, stopped=d.stopped,
+                       logprobs=d.logprobs if logprobs else None, ids=d.ids if prefix else None)
             for d in drawn
-        ]
+        ]  # fmt: skip
 
     def continued(self, prompt: str, text: str) -> tuple[list[int], list[int], list[tuple[int, int]]]:
         """The tokens of a prompt, those of the text after it, and the text's character offsets.

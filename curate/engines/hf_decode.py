@@ -166,17 +166,19 @@ class Batch:
         """Answer the row if it has come to its end."""
         ended = row.new[-1] in self.ends
         ids = row.new[:-1] if ended else row.new
-        stopped, at = None, ""
+        stopped, at, kept = None, "", None
         if row.stop and not ended and self.words.can_end(ids[-1], row.stop) and self._stops(row):
             said = self._text(row, ids, whole=True)
             stopped, at = cut_at(said, row.stop), stop_in(said, row.stop)
+            kept = ids if stopped is not None and stopped + at == said else None
         if not ended and stopped is None and len(row.new) < row.limit:
             return False
         finish: Literal["stop", "length"] = "stop" if ended or stopped is not None else "length"
         text = self._text(row, ids, whole=True) if stopped is None else stopped
         if finish == "length":
-            text = self.words.whole_after(row.ids[-SEAM:], ids)
-        row.answer(Drawn(text, finish, len(row.new), tuple(row.logprobs), at))
+            text, kept = self.words.whole_after(row.ids[-SEAM:], ids)
+        own = None if kept is None else tuple(kept)
+        row.answer(Drawn(text, finish, len(row.new), tuple(row.logprobs), at, own))
         return True
 
     def _stops(self, row: Draw) -> bool:

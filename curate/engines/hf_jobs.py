@@ -16,7 +16,8 @@ MASK_CELLS = 1 << 26  # of one mask over texts that go on from a prompt; as floa
 class Drawn(NamedTuple):
     """A finished sample. `logprobs` are the model's own, before temperature, cuts and bans.
 
-    stopped: the stop string it ended before; "" where it ended otherwise.
+    stopped: the stop string it ended before; "" where it ended otherwise. ids: the tokens of the text, and of
+    that string; None where no tokens are just these characters, or the turn is over.
     """
 
     text: str
@@ -24,6 +25,7 @@ class Drawn(NamedTuple):
     output_tokens: int
     logprobs: tuple[float, ...]
     stopped: str
+    ids: tuple[int, ...] | None
 
 
 @dataclass(eq=False)

@@ -28,15 +28,16 @@ class Words:
         whole = self.text(before + new)
         return whole[len(head) :] if whole.startswith(head) else self.text(new)
 
-    def whole_after(self, before: list[int], new: list[int]) -> str:
+    def whole_after(self, before: list[int], new: list[int]) -> tuple[str, list[int]]:
         """As `after`, without the tokens of a last character that is not all there: three at the most.
 
-        Where a fourth would have to go, too, these bytes were never to be a character, and all are shown.
+        The tokens that are left stand beside their text. Where a fourth would have to go, too, these bytes
+        were never to be a character, and all are shown.
         """
         for left in range(len(new), max(len(new) - 4, -1), -1):
             if not (text := self.after(before, new[:left])).endswith(_PART):
-                return text
-        return self.after(before, new)
+                return text, new[:left]
+        return self.after(before, new), new
 
     def can_end(self, token: int, strings: tuple[str, ...]) -> bool:
         """Whether one of the strings may end in this token, whatever stands before it; mostly none does."""

@@ -15,6 +15,7 @@ from curate.step import Completion
 from curate.text import split_thinking
 
 _OPENS = re.compile(r"(?:<think>|<thinking>|<\|begin_of_thought\|>)\s*\Z")
+AsDrawn = tuple[int, Sequence[int]]  # the last so many characters of a begun turn, and their tokens
 _OPENED = re.compile(r"\s*(?:<think>|<thinking>|<\|begin_of_thought\|>)")
 
 
@@ -134,6 +135,7 @@ def completion(
     output_tokens: int,
     logprobs: tuple[float, ...] | None = None,
     stopped: str | None = None,
+    ids: tuple[int, ...] | None = None,
 ) -> Completion:
     """Split the whole turn. `opened` is the tag with which the chat template began it, if any."""
     turn = prefix + text
@@ -141,4 +143,4 @@ def completion(
         turn = opened + turn
     split = split_thinking(turn)
     counts = prompt_tokens, output_tokens
-    return Completion(split.thought, split.response, text, finish, *counts, logprobs, stopped)
+    return Completion(split.thought, split.response, text, finish, *counts, logprobs, stopped, ids)

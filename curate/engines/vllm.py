@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from curate.engines.hf_checkpoint import Checkpoint, load_tokenizer, revision_of
 from curate.engines.hf_jobs import Drawn
-from curate.engines.sampling import Sampled, Sampling
+from curate.engines.sampling import AsDrawn, Sampled, Sampling
 from curate.engines.vllm_draw import Draw, containing, own_chances, vocabulary
 from curate.engines.vllm_start import refusals, start
 from curate.errors import CallFailed, EngineDown, UserError
@@ -132,6 +132,7 @@ class VLLM(Sampled):
         ban: Sequence[str] = (),
         logprobs: bool = False,
         seed: int | None = None,
+        as_drawn: AsDrawn | None = None,
         **sampling: Any,
     ) -> list[Completion]:
         """n turns, each drawn with the seed `sample_seed(seed, i)`. A ban holds in every tokenisation.
@@ -159,6 +160,7 @@ class VLLM(Sampled):
             max_tokens=how.max_tokens,
             logprobs=logprobs,
             seed=seed,
+            as_drawn=as_drawn,
         )
 
     async def score(

@@ -66,10 +66,12 @@ class Draw:
         stopped = cut_at(text, self.stop) if turn else said.text if said.finish_reason == "stop" else None
         finish: Literal["stop", "length"] = "stop" if ended or stopped is not None else "length"
         if turn and finish == "length":
-            text = self.words.whole_after(self.ids[-SEAM:], new)  # at the first turn vLLM sees to that
+            text, _ = self.words.whole_after(self.ids[-SEAM:], new)  # at the first turn vLLM sees to that
         hit = said.stop_reason if isinstance(said.stop_reason, str) else ""
         at = stop_in(text, self.stop) if turn else hit
-        return Drawn(text if stopped is None else stopped, finish, len(new), tuple(own), at)
+        text = text if stopped is None else stopped
+        ids = None if ended or self._text(new) != text + at else tuple(new)
+        return Drawn(text, finish, len(new), tuple(own), at, ids)
 
     def _good(self, before: list[int], new: list[int]) -> int | None:
         """How many of the new tokens may stay: those before the one that completes a ban; None for all."""

@@ -52,13 +52,14 @@ def retro_search(
     loop_repeats: int = 8,
     opening: str = "<think>",
     reference: Literal["gold", "self"] = "gold",
+    revise_incorrect: bool = False,
     temperature: float = 0.6,
     top_p: float = 0.95,
     max_tokens: int = 16_384,
     seed: int = 0,
     bad_rows: Literal["error", "set_aside"] = "error",
 ) -> Pipeline:
-    """Traces of a teacher, or of a file, revised; those that are wrong are not revised, and set aside.
+    """Traces of a teacher, or of a file, revised; those that are wrong in the end are set aside.
 
     Parameters
     ----------
@@ -96,6 +97,8 @@ def retro_search(
         the tag that begins the reviser's thinking, on a line of its own
     reference
         gold, or self: a trace without a gold answer is held to its own
+    revise_incorrect
+        search in wrong traces, too, until something right is found; without it they cost nothing
     temperature
         of sampling; counts only where engines are given as text
     top_p
@@ -119,7 +122,7 @@ def retro_search(
     assert by is not None
     search = RetroSearch(
         by, MathEqual(), mode, n_rollouts, length_unit, stop_when_dominated, window,
-        tuple(transitions), where, gamma, reference, max_tokens, redraws, loop_repeats,
+        tuple(transitions), where, gamma, reference, revise_incorrect, max_tokens, redraws, loop_repeats,
         f"{opening.strip()}\n", seed,
     )  # fmt: skip
     given = [] if traces is None else traces
