@@ -154,13 +154,19 @@ def _added(step: Score, frame: pl.LazyFrame) -> list[str]:
             f"the score {step.name} does not say which columns it adds; give it, with their types, "
             f'writes = {{"{step.name}": pl.Float64}}'
         )
-    answers = frame.select(step.expr()).collect_schema().names() if expr else list(says)  # type: ignore[attr-defined]
+    answers = frame.select(step.expr()).collect_schema() if expr else pl.Schema(says)  # type: ignore[attr-defined]
     if says and set(answers) != set(says):
         raise InputError(
             f"the score {step.name} answers {', '.join(answers)}, and its `writes` names {', '.join(says)}; "
             f"let its expression end in .alias({next(iter(says))!r})"
         )
-    return answers
+    for column, dtype in pl.Schema(says).items():
+        if answers[column].is_float() and dtype.is_integer():  # a cast would cut off what is behind the point
+            raise InputError(
+                f"the score {step.name} answers {answers[column]} in the column {column!r}, and its `writes` "
+                f"says {dtype}; let one of the two be the other's type"
+            )
+    return answers.names()
 
 
 def _check_filter(step: Filter, frame: pl.LazyFrame) -> None:
@@ -200,10 +206,11 @@ def _meant(name: str, have: Iterable[str]) -> str:
 
 
 def expression(step: Step, frame: pl.LazyFrame) -> pl.LazyFrame:
-    """A verifier's or score's expression, as columns; a filter's, as the column `why`."""
+    """A verifier's or score's expression, as columns of its types; a filter's, as the column `why`."""
     value = step.expr()  # type: ignore[attr-defined]
     if isinstance(step, Filter):
         return frame.with_columns(why=value.cast(pl.String))
     if isinstance(step, Verifier):
         return frame.with_columns(value.cast(VERDICT).alias(step.name))
-    return frame.with_columns(value)
+    said = frame.with_columns(value)
+    return said.with_columns(pl.col(column).cast(dtype) for column, dtype in step.writes.items())

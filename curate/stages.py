@@ -90,10 +90,16 @@ class Walk:
         """
         self.close()
         rows, columns = self.live.with_row_index("row"), step.writes or {"why": pl.String}
-        marks = step.mark(rows.select("row", *step.columns))  # type: ignore[attr-defined]
         path = self.memory.scratch / f"{self.number:03d}.marks.parquet"
         dtypes = pl.Schema({"row": pl.UInt32, **columns})
-        _check_marks(step, marks.collect_schema(), dtypes)
+        try:
+            marks = step.mark(rows.select("row", *step.columns))  # type: ignore[attr-defined]
+            _check_marks(step, marks.collect_schema(), dtypes)
+        except pl.exceptions.ColumnNotFoundError as e:
+            words, given = str(e).splitlines()[0].partition(";")[0], ", ".join(("row", *step.columns))
+            raise RunError(
+                f"{step.name} looks at a column that its `columns` do not name: {words}; it is given {given}"
+            ) from None
         sink(marks.select(pl.col(c).cast(t) for c, t in dtypes.items()), path).collect()
         rows = rows.drop(list(columns), strict=False)
         marked = rows.join(pl.scan_parquet(path), on="row", how="left", maintain_order="left").drop("row")

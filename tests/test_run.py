@@ -753,6 +753,15 @@ def test_what_a_pipeline_may_not_hold_is_said_before_any_call(tmp_path: Path) ->
 
         writes = {"hops": pl.UInt32}
 
+    @dataclass(frozen=True)
+    class Halves(Bodiless):
+        """Says whole numbers and answers others."""
+
+        reads = ("thinking",)
+
+        def expr(self) -> pl.Expr:
+            return (pl.col("thinking").str.len_chars() / 2).alias("hops")
+
     sample = curate.Sample(Counting())
     wrong: list[tuple[list[Any], str]] = [
         ([sample, Editor()], "no text is ever edited"),
@@ -761,6 +770,7 @@ def test_what_a_pipeline_may_not_hold_is_said_before_any_call(tmp_path: Path) ->
         ([sample, Undeclared()], "does not say which columns it adds.*writes = "),
         ([sample, Listed()], "does not say which columns it adds.*writes = "),
         ([sample, Bodiless()], "Bodiless must define one of expr, row, ask, mark"),
+        ([sample, Halves()], "answers Float64 in the column 'hops', and its `writes` says UInt32"),
         ([sample, curate.Sample(Counting(), n=2)], "second Sample"),
         ([sample, lambda lf: lf.with_columns(why=pl.lit("x"))], "'why'"),
         ([sample, lambda lf: lf.select("question")], "drops the column"),
@@ -769,6 +779,22 @@ def test_what_a_pipeline_may_not_hold_is_said_before_any_call(tmp_path: Path) ->
     for steps, says in wrong:
         with pytest.raises(UserError, match=says):
             curate.Pipeline(problems(2), steps).run(tmp_path / "run")
+
+
+def test_a_look_at_a_column_that_a_step_does_not_read_is_a_sentence(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Peeks(Score):
+        """Reads no response."""
+
+        reads = ("question",)
+        writes = {"hops": pl.UInt32}
+
+        def mark(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+            return frame.select("row", hops=pl.col("response").str.len_chars())
+
+    pipeline = curate.Pipeline(problems(2), [curate.Sample(Counting()), Peeks()])
+    with pytest.raises(RunError, match="`columns` do not name: .*response.*; it is given row, question$"):
+        pipeline.run(tmp_path / "run")
 
 
 def test_a_field_named_n_counts_wherever_it_changes_an_answer(tmp_path: Path) -> None:
