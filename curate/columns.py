@@ -50,7 +50,7 @@ def is_door(step: Step | Function) -> bool:
 def schema_after(steps: Sequence[Step | Function]) -> list[dict[str, Any]]:
     """The schema after each step, worked out on no rows. InputError names a column that nobody writes."""
     frame, out = pl.LazyFrame(schema=ROW), []
-    unread: dict[str, Score] = {}
+    unread: dict[str, Step] = {}
     for i, step in enumerate(steps):
         have = frame.collect_schema()
         if isinstance(step, Sample) and any(isinstance(s, Sample) for s in steps[:i]):
@@ -124,21 +124,21 @@ def _check_given(step: Step, have: pl.Schema) -> None:
         )
 
 
-def _check_unread(step: Step | Function, unread: dict[str, Score]) -> None:
-    """No score takes the place of what another was paid for and no step has read. The same one again is
-    wanted; a function may have read anything, and a rewriter's children begin without scores."""
+def _check_unread(step: Step | Function, unread: dict[str, Step]) -> None:
+    """No score or verdict takes the place of one that was paid for and that no step has read. The same again
+    is wanted; a function may have read anything, and a rewriter's children begin without them."""
     read = unread if not isinstance(step, Step) or isinstance(step, Rewriter) else step.columns
     known = {unread[column].fingerprint for column in read if column in unread}  # who reads one column of it
-    for column in [c for c, score in unread.items() if score.fingerprint in known]:
+    for column in [c for c, writer in unread.items() if writer.fingerprint in known]:
         del unread[column]
-    if not isinstance(step, Score) or step.body != "ask":
+    if not isinstance(step, Score | Verifier) or step.body != "ask":
         return
     for column in step.writes:
         before = unread.setdefault(column, step)
         if before.fingerprint != step.fingerprint:
             raise InputError(
                 f"{step.name} writes the column {column!r} over what another {before.name} wrote and no step "
-                "has read; give one of the two another name (of=…), or leave it out"
+                "has read; give one of the two another name (`of`, where it has that), or leave it out"
             )
 
 

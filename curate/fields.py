@@ -1,4 +1,4 @@
-"""The fields of a step hold what their annotations say, as far as those are values or plain types."""
+"""Fields of steps and options of engines hold what their annotations say, where those are plain."""
 
 from __future__ import annotations
 
@@ -42,6 +42,17 @@ def check_fields(step: Step) -> None:
         if (known := _listed(str(f.type))) and value not in known:
             words = " or ".join(map(repr, known))
             raise UserError(f"{step.name}: {f.name} is {words}, not {value!r}")
+
+
+def check_options(engine: Any) -> None:
+    """Raise UserError for an option of another type, or below what the engine's `least` says it must be."""
+    for f in fields(engine):
+        said, least = getattr(engine, f.name), engine.least.get(f.name)
+        words = wrong_type(f, said)
+        if "number" not in words:  # what is a path or a dtype may be one of another library's
+            words = "" if None in (said, least) or said >= least else f"{least} or more"
+        if words:
+            raise UserError(f"{f.name}={said!r} is no option of {engine.model!r}: it must be {words}.")
 
 
 def wrong_type(f: Field[Any], value: object) -> str:

@@ -114,12 +114,16 @@ def test_a_model_is_not_compared_with_itself(step: Any) -> None:
 def test_what_a_score_was_paid_for_is_not_written_over_unread() -> None:
     one, other = TokenLogprobs(ENGINE), TokenLogprobs(OTHER)
     for between in ([], [MathEqual()]):
-        with pytest.raises(InputError, match=r"'model_[a-z]+' over what another token_logprobs wrote .*of=…"):
+        with pytest.raises(InputError, match=r"'model_[a-z]+' over what another token_logprobs wrote .*`of`"):
             schemas([one, *between, other])
     schemas([one, one])
     schemas([one, Perplexity(), ScoreBand("model_perplexity", high=9), other])  # read in part is read
     schemas([one, lambda frame: frame.with_columns(mine=pl.col("model_tokens")), other])
     schemas([one, TokenLogprobs(OTHER, of="other")])
+    judges = Judge(ENGINE), Judge(OTHER)
+    with pytest.raises(InputError, match="judge writes the column 'judge' over what another judge wrote"):
+        schemas([MathEqual(), *judges])
+    schemas([MathEqual(), judges[0], Failed("judge"), judges[1]])
 
 
 def test_what_a_step_of_ones_own_takes_has_to_be_known_and_read() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -12,6 +12,7 @@ from curate.cluster import INSTALL, attach, share_of_cpus
 from curate.engines.fleet import Fleet, affinity
 from curate.engines.ray_replica import Died, Door, Place, Replica
 from curate.errors import CallFailed, UserError, require
+from curate.fields import check_options
 from curate.identity import engines, with_engines
 from curate.step import Completion, Engine, Message, Step, TokenScores
 from curate.worker import portable
@@ -29,6 +30,7 @@ class Ray:
     """
 
     loads: ClassVar[bool] = True
+    least: ClassVar[Mapping[str, float]] = {"replicas": 1, "gpus": 0}
     engine: Engine
     replicas: int = 2
     gpus: float | None = None
@@ -36,9 +38,8 @@ class Ray:
     _door: Door | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
-        if self.replicas < 1:
-            raise UserError(f"replicas={self.replicas} answer nothing; give 1 or more")
         object.__setattr__(self, "model", self.engine.model)
+        check_options(self)
 
     @property
     def fingerprint(self) -> str:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from curate.errors import UserError, near
-from curate.fields import wrong_type
+from curate.fields import check_options, wrong_type
 from curate.schema import content_hash
 from curate.step import Completion
 from curate.text import split_thinking
@@ -64,13 +64,7 @@ class Sampled:
 
     def __post_init__(self) -> None:
         self.sampling({})
-        for f in fields(self):
-            said, least = getattr(self, f.name), self.least.get(f.name)
-            words = wrong_type(f, said)
-            if "number" not in words:  # what is a path or a dtype may be one of another library's
-                words = "" if None in (said, least) or said >= least else f"{least} or more"
-            if words:
-                raise UserError(f"{f.name}={said!r} is no option of {self.model!r}: it must be {words}.")
+        check_options(self)
 
     def sampling(self, overrides: Mapping[str, Any]) -> Sampling:
         """How this call samples: the engine's fields, and whatever the call says otherwise."""
