@@ -159,6 +159,7 @@ def once(teacher: Engine, problems: int, every: int) -> dict[str, float]:
             "engine alone, the samples, tokens/s": samples,
             "engine alone, the search's calls at once, tokens/s": together,
             "calls at once / samples, %": 100 * together / samples,
+            "search / calls at once, %": 100 * rate(run, "retro_search")[0] / together,
             "window 2, tokens/s": rate(ahead, "retro_search")[0],
             "window 2, seconds / seconds": rate_of_seconds(ahead, run),
             "window 2, tokens / tokens": rate(ahead, "retro_search")[1] / rate(run, "retro_search")[1],
