@@ -138,7 +138,8 @@ def _check_unread(step: Step | Function, unread: dict[str, Step]) -> None:
         if before.fingerprint != step.fingerprint:
             raise InputError(
                 f"{step.name} writes the column {column!r} over what another {before.name} wrote and no step "
-                "has read; give one of the two another name (`of`, where it has that), or leave it out"
+                "has read; put what reads that before it (`Failed`, `Decided`), give one of the two another "
+                "name where it has an `of`, or leave it out"
             )
 
 
@@ -154,19 +155,34 @@ def _added(step: Score, frame: pl.LazyFrame) -> list[str]:
             f"the score {step.name} does not say which columns it adds; give it, with their types, "
             f'writes = {{"{step.name}": pl.Float64}}'
         )
-    answers = frame.select(step.expr()).collect_schema() if expr else pl.Schema(says)  # type: ignore[attr-defined]
+    try:
+        types = pl.Schema(says)
+    except TypeError:
+        raise InputError(
+            f"the score {step.name} does not say its types whole: write pl.List(pl.Int64), not pl.List"
+        ) from None
+    answers = frame.select(step.expr()).collect_schema() if expr else types  # type: ignore[attr-defined]
     if says and set(answers) != set(says):
         raise InputError(
             f"the score {step.name} answers {', '.join(answers)}, and its `writes` names {', '.join(says)}; "
             f"let its expression end in .alias({next(iter(says))!r})"
         )
-    for column, dtype in pl.Schema(says).items():
-        if answers[column].is_float() and dtype.is_integer():  # a cast would cut off what is behind the point
+    for column, dtype in types.items():
+        if not _holds_all_of(dtype, answers[column]):
             raise InputError(
                 f"the score {step.name} answers {answers[column]} in the column {column!r}, and its `writes` "
                 f"says {dtype}; let one of the two be the other's type"
             )
     return answers.names()
+
+
+def _holds_all_of(wide: pl.DataType, dtype: pl.DataType) -> bool:
+    """Whether a cast to `wide` loses nothing and cannot fail."""
+    if wide == dtype or dtype == pl.Null:
+        return True
+    if wide == pl.Int64:
+        return dtype in (pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32)
+    return wide == pl.Float64 and dtype.is_numeric()
 
 
 def _check_filter(step: Filter, frame: pl.LazyFrame) -> None:

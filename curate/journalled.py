@@ -6,7 +6,7 @@ import contextvars
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from curate.budget import Budget
@@ -17,6 +17,7 @@ from curate.schema import content_hash, made_once
 from curate.step import Completion, Engine, Message, TokenScores
 
 _to_json = made_once(json.JSONEncoder(ensure_ascii=False))
+_MAY_LACK = {f.name for f in fields(Completion) if f.default is None}
 _row: contextvars.ContextVar[tuple[str, dict[str, int], int]] = contextvars.ContextVar("row")
 
 
@@ -135,8 +136,8 @@ def begin_row(key: str, turn: int) -> None:
 
 
 def _told(reply: Completion) -> dict[str, Any]:
-    """Its fields, without those at the end that nobody filled."""
-    return {k: v for k, v in vars(reply).items() if v is not None or k == "thinking"}
+    """Its fields, without those that nobody filled."""
+    return {k: v for k, v in vars(reply).items() if v is not None or k not in _MAY_LACK}
 
 
 def _tuple(value: Any) -> Any:

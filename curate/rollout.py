@@ -97,7 +97,7 @@ class Rollout:
     def discard(self) -> None:
         self.discarded += 1
         self.discarded_tokens += self.drawn
-        self.text, self.drawn, self.as_drawn = "", 0, (0, ())
+        self.text, self.drawn, self.as_drawn, self.retokenized = "", 0, (0, ()), False
 
 
 def thinking_of(text: str, closing: str) -> str:
@@ -133,7 +133,8 @@ async def roll(
             made.end, made.why = "no_room" if isinstance(e, TooLong) else "refused", str(e)
             return made
         made.paid(reply)
-        made.say(reply.text + (reply.stopped or ""), reply.ids)
+        made.retokenized |= made.as_drawn[0] < len(made.text)
+        made.say(reply.text if free else reply.text + (reply.stopped or ""), reply.ids)
         if not free:
             made.first = thinking_of(made.text.removesuffix(reply.stopped or ""), way.closing)
             if way.banned.search(made.first) or not (made.first.strip() or reply.stopped == way.closing):
@@ -158,9 +159,7 @@ async def roll(
 async def _call(
     way: Way, begun: str, made: Rollout, free: bool, limit: int, seed: Sequence[object]
 ) -> Completion:
-    characters, own = made.as_drawn
-    made.retokenized |= characters < len(made.text)
-    known: dict[str, Any] = {"as_drawn": made.as_drawn} if own else {}
+    known: dict[str, Any] = {"as_drawn": made.as_drawn} if made.as_drawn[0] else {}
     [reply] = await way.engine.chat(
         way.messages,
         prefix=way.opening + begun + made.text,

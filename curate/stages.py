@@ -98,8 +98,9 @@ class Walk:
         except pl.exceptions.ColumnNotFoundError as e:
             words, given = str(e).splitlines()[0].partition(";")[0], ", ".join(("row", *step.columns))
             raise RunError(
-                f"{step.name} looks at a column that its `columns` do not name: {words}; it is given {given}"
-            ) from None
+                f"the mark of {step.name} uses a column that is not there: {words}; it is given the columns "
+                f"that `reads` and `columns` name: {given}"
+            ) from e
         sink(marks.select(pl.col(c).cast(t) for c, t in dtypes.items()), path).collect()
         rows = rows.drop(list(columns), strict=False)
         marked = rows.join(pl.scan_parquet(path), on="row", how="left", maintain_order="left").drop("row")

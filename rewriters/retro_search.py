@@ -31,16 +31,16 @@ class RetroSearch(Rewriter):
     From the first change of thought to the last: `engine` goes on with the thought that was left, its next
     step without any of the `transitions`, the rest free. If that passes the verifier and is shorter than what
     the trace had from there, it takes its place, response included; the search goes on behind it. A trace
-    that does not pass, has no gold answer, no thinking or one thought alone, stays and costs nothing; so
-    does, at a cost, one for which nothing better is found. `retro` says what became of each trace,
-    `retro_events` holds every rollout with its text. The child has `spans` labelled author and reviser.
+    that does not pass, has no gold answer, no thinking or one thought alone, stays and costs nothing; one for
+    which nothing better is found stays, too. `retro` says what became of each trace, `retro_events` holds
+    every rollout with its text. The child has `spans` labelled author and reviser.
 
     verifier: one that needs no model. mode: partial begins at one change of thought, drawn. length_unit:
     thinking only; tokens are the engine's; both: shorter in each. gamma: of the recorded values alone, for
     with right or wrong the shorter right one always has the greater value. reference: self takes the trace's
-    own answer for gold where there is none. revise_incorrect: a wrong trace is searched, too; the first right
-    rollout takes its place, however long. window: so many changes of thought are tried ahead, for speed: it
-    changes no result. opening: of the reviser's thinking. redraws: of a first step that does hold a
+    own answer for gold where there is none. revise_incorrect: in a wrong trace any right rollout is better;
+    what a verifier abstains from still stays. window: so many changes of thought are tried ahead, for speed:
+    it changes no result. opening: of the reviser's thinking. redraws: of a first step that does hold a
     transition, where an engine cannot forbid them. loop_repeats: of one thing in a row end a rollout.
     """
 
@@ -222,7 +222,7 @@ class RetroSearch(Rewriter):
     def _told(self, row: Row, by: Delimiter, begin: Now, now: Now, events: list[dict[str, Any]]) -> Found:
         """What the search has come to, beside what it began with."""
         revised = now is not begin
-        found = self._stays("revised" if revised else "kept", by)
+        found = self._stays("revised" if revised else "kept" if begin.right else "kept_incorrect", by)
         for when, trace in (("before", begin), ("after", now)):
             found.retro[f"steps_{when}"] = len(steps(trace.thinking, by))
             found.retro[f"thoughts_{when}"] = 1 + len(self._cuts(trace.thinking, by, 0))

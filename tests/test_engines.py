@@ -281,9 +281,11 @@ def test_a_begun_turn_goes_on_from_the_tokens_it_was_drawn_as(make: Any) -> None
     told = [half.ids[: found.output_tokens] == found.ids for found in stopped]
     assert True in told and False in told, "a string ends where a token does, or within one"
     assert all(found.ids is None for found, whole in zip(stopped, told, strict=True) if not whole)
-    assert ask(make(), how | {"max_tokens": 2})[0][0].ids is None, (
-        "of a turn that nobody began, none are kept"
-    )
+    [[unbegun]] = ask(make(), how | {"max_tokens": 2})
+    assert unbegun.ids is None, "nobody goes on with it"
+    for characters, ids in ((3, (1,)), (-1, (1,)), (1, (1 << 30,)), (1, (-1,))):
+        with pytest.raises(UserError, match="no characters or tokens of the prefix"):
+            ask(make(), {**how, "prefix": "It", "as_drawn": (characters, ids)})
 
 
 def test_one_log_probability_for_each_token(make: Any) -> None:

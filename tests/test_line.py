@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -161,6 +162,38 @@ def test_the_call_of_the_row_begun_first_is_next() -> None:
         return held.heard
 
     assert asyncio.run(go()) == ["row 2", "row 0", "row 1"]
+
+
+def test_a_reply_is_the_same_when_it_is_bought_and_when_it_is_remembered() -> None:
+    """With the tokens that were drawn, or without; also one that an earlier version wrote down."""
+    kept: list[Any] = []
+
+    class Kept:
+        async def keep(self, call: Any) -> None:
+            kept.append(call)
+
+    @dataclass(frozen=True)
+    class Says(Listener):
+        reply: Any = None
+
+        async def chat(self, messages: Any, **options: Any) -> list[Completion]:
+            return [self.reply]
+
+    async def ask(engine: Any, known: dict[str, str]) -> Any:
+        asked = Journalled(
+            engine, cast(Journal, Kept()), "m", "s", "f", known, Budget(), Line(1), lambda tokens: None
+        )
+        begin_row("row", 0)
+        return await asked.chat(user("?"), as_drawn=(2, (5, 6)))
+
+    for more in ({}, {"ids": (3, 4), "stopped": "\n"}, {"logprobs": (-0.5,)}):
+        said = Completion(None, "so", "so", "length", 1, 1, **more)
+        [bought] = asyncio.run(ask(Says(reply=said), {}))
+        call = kept.pop()
+        [remembered] = asyncio.run(ask(Listener(wait_for=None), {call.key: call.reply}))
+        assert bought == remembered == said and not kept
+        before = json.dumps([{**vars(said), "ids": None}]) if not more else call.reply
+        assert asyncio.run(ask(Listener(), {call.key: before})) == [said]
 
 
 def test_a_search_has_more_rounds_where_a_trace_changes_its_mind_more_often() -> None:

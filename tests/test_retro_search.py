@@ -30,10 +30,12 @@ from running import bought
 from served import serving
 
 import curate
+from curate.bought import unfinished
 from curate.demo import WORLD
 from curate.demo_world.world import problems, solve
+from curate.engines.hf import HF
 from curate.engines.scripted import Scripted
-from curate.errors import CallFailed, EngineDown, Refused, TooLong, UserError
+from curate.errors import BudgetSpent, CallFailed, EngineDown, Refused, TooLong, UserError
 from curate.methods.retro_search import STATUS, report, retro_events, retro_search
 from curate.pieces import TRANSITIONS, delimiter, steps, thoughts
 from curate.recipes import pipeline
@@ -491,6 +493,8 @@ def test_a_wrong_trace_is_searched_where_that_is_asked() -> None:
     ]  # fmt: skip
     assert [e["remaining_value"] > 0 for e in found.events] == [False, False, True]
     assert found.child is not None and found.child.response == "\\boxed{7}"
+    vain = replace(step, engine=Scripted(script=lambda messages: "No.\n</think>\n\n\\boxed{8}"))
+    assert asyncio.run(vain.ask(row)).retro["status"] == "kept_incorrect"
     assert found.retro["status"] == "revised" and found.retro["steps_after"] > found.retro["steps_before"]
     kept = asyncio.run(replace(step, revise_incorrect=False).ask(row))
     assert kept.retro["status"] == "skipped_incorrect"
@@ -625,6 +629,30 @@ def test_the_demo_teacher_revises_its_own_traces_from_the_command_line(tmp_path:
     assert "retro" in columns and "retro_events" not in columns, "the log of a search is no training data"
     retro = children.unnest("retro")
     assert (retro["steps_after"] < retro["steps_before"]).all()
+
+
+@pytest.mark.slow
+def test_a_search_that_is_cut_off_goes_on_from_the_tokens_it_had_drawn(tmp_path: Path) -> None:
+    dice, stream = random.Random(3), problems(3, "sample")
+    told = [(p, *solve(p, dice)) for p in itertools.islice(stream, 60)]
+    rows = [dict(id=str(i), question=p.question, answer=str(p.answer), thinking=t, response=r)
+            for i, (p, t, r) in enumerate(told)]  # fmt: skip
+    traces = write(tmp_path, rows)
+    teacher = HF(str(WORLD / "teacher"), dtype="float32", device="cpu", batch_size=16)
+
+    def search(out: str, **bound: Any) -> Run:
+        made = retro_search(traces=[str(traces)], reviser=teacher, max_tokens=200)
+        return made.run(tmp_path / out, **bound)
+
+    whole = search("whole")
+    spent = whole.ledger["prompt_tokens"].sum() + whole.ledger["output_tokens"].sum()
+    with pytest.raises(BudgetSpent):
+        search("cut", budget_tokens=spent // 2)
+    assert unfinished(tmp_path / "cut", "retro_search"), "no search was cut off in its midst"
+    columns = ["trace_id", "iteration", "attempt", "calls", "retokenized", "end", "thinking", "response"]
+    one, other = (retro_events(run).select(columns).sort(columns[:3]) for run in (whole, search("cut")))
+    assert one.equals(other) and one["calls"].max() > 1
+    assert not one["retokenized"].any(), "no step of this model ends within a token"
 
 
 @pytest.mark.slow

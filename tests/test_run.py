@@ -793,7 +793,7 @@ def test_a_look_at_a_column_that_a_step_does_not_read_is_a_sentence(tmp_path: Pa
             return frame.select("row", hops=pl.col("response").str.len_chars())
 
     pipeline = curate.Pipeline(problems(2), [curate.Sample(Counting()), Peeks()])
-    with pytest.raises(RunError, match="`columns` do not name: .*response.*; it is given row, question$"):
+    with pytest.raises(RunError, match="uses a column that is not there: .*response.* name: row, question$"):
         pipeline.run(tmp_path / "run")
 
 

@@ -202,6 +202,24 @@ def test_a_draw_that_is_cut_in_a_letter_ends_before_it_whatever_was_banned() -> 
     assert not any(one.text.endswith("\ufffd") for one in cut)
 
 
+def test_what_was_drawn_is_told_as_far_as_it_is_the_text() -> None:
+    """Cut in a letter, after it, by a stop string or within a token; of a turn that is over nothing is."""
+    asked: tuple[dict[str, Any], ...] = ({}, {"ban": ("ab",)}, {"stop": ("ba",)}, {"stop": ("a",)})
+    for kind in (Letters, Bytes):
+        seen: Counter[Any] = Counter()
+        for more in asked:
+            for one in (drawn(seed, limit=3, kind=kind, **more) for seed in range(200)):
+                if one.ids is not None:
+                    assert kind().decode(list(one.ids)) == one.text + one.stopped
+                    assert one.finish == "length" or one.stopped
+                elif one.stopped:
+                    seen["within a token"] += 1
+                seen[one.finish, one.ids is None] += 1
+        assert seen["length", False] and seen["stop", True] and seen["stop", False], seen
+        if kind is Letters:
+            assert seen["within a token"] and not seen["length", True], seen
+
+
 def test_vllm_is_skipped_where_it_is_missing_but_not_by_make_test_vllm(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -65,12 +65,14 @@ class Draw:
             refused = set()
         stopped = cut_at(text, self.stop) if turn else said.text if said.finish_reason == "stop" else None
         finish: Literal["stop", "length"] = "stop" if ended or stopped is not None else "length"
-        if turn and finish == "length":
-            text, _ = self.words.whole_after(self.ids[-SEAM:], new)  # at the first turn vLLM sees to that
+        whole, kept = self._text(new), new
+        if finish == "length":
+            whole, kept = self.words.whole_after(self.ids[-SEAM:], new)
+            text = whole if turn else text  # at the first turn vLLM sees to that
         hit = said.stop_reason if isinstance(said.stop_reason, str) else ""
         at = stop_in(text, self.stop) if turn else hit
         text = text if stopped is None else stopped
-        ids = None if ended or self._text(new) != text + at else tuple(new)
+        ids = None if ended or whole != text + at else tuple(kept)
         return Drawn(text, finish, len(new), tuple(own), at, ids)
 
     def _good(self, before: list[int], new: list[int]) -> int | None:

@@ -25,7 +25,9 @@ from curate.sample import Sample
 from curate.step import Engine
 from curate.verifiers.math_equal import MathEqual
 
-STATUS = ("revised", "kept", "single_thought", "no_thinking", "no_gold", "skipped_incorrect")
+STATUS = (
+    "revised", "kept", "kept_incorrect", "single_thought", "no_thinking", "no_gold", "skipped_incorrect"
+)  # fmt: skip
 WHEN = ("before", "after")
 PARAPHRASED = (
     r"^(?:Let me (?:double[- ]?)?(?:re-?)?(?:check|verify|think again|reconsider)|On second thought|Hold on"
@@ -98,7 +100,8 @@ def retro_search(
     reference
         gold, or self: a trace without a gold answer is held to its own
     revise_incorrect
-        search in wrong traces, too, until something right is found; without it they cost nothing
+        search in wrong traces, too, where any right rollout is better; without it they cost nothing. Traces
+        that their length has cut are set aside all the same
     temperature
         of sampling; counts only where engines are given as text
     top_p
