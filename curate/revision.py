@@ -23,8 +23,8 @@ EVENT: dict[str, Any] = {
     "accepted": pl.Boolean,
     "steps": pl.Int64,  # of the rollout's thinking
     "remaining_steps": pl.Int64,  # of the trace's, from the cursor on
-    "value": pl.Float64,  # gamma to the power of the steps of a right rollout, else 0; so is the next
-    "remaining_value": pl.Float64,
+    "value": pl.Float64,  # gamma to the power of the steps where the rollout is right, else 0
+    "remaining_value": pl.Float64,  # the same of the trace, from the cursor on
     "calls": pl.Int64,
     "prompt_tokens": pl.Int64,
     "output_tokens": pl.Int64,

@@ -144,10 +144,8 @@ class Checkpoint:
         """n samples at once, `draw(tokens of the prompt, the most new tokens, seed)` each, as Completions."""
         prompt, opened = rendered
         characters, own = as_drawn or (0, ())
-        if not (0 <= characters <= len(prefix) and all(0 <= i < len(self.tokenizer) for i in own)):
-            raise UserError(
-                f"as_drawn={(characters, own)!r}: these are no characters or tokens of the prefix."
-            )
+        if not 0 <= characters <= len(prefix):
+            raise UserError(f"as_drawn: the prefix does not end with {characters} characters of its own.")
         ids = [*self.ids(prompt[: len(prompt) - characters]), *own]
         limit = min(self.room(len(ids), 1, "the prompt"), max_tokens or 1 << 62)
         first = secrets.randbits(48) if seed is None else seed

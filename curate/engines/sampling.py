@@ -14,8 +14,9 @@ from curate.schema import content_hash
 from curate.step import Completion
 from curate.text import split_thinking
 
-_OPENS = re.compile(r"(?:<think>|<thinking>|<\|begin_of_thought\|>)\s*\Z")
 AsDrawn = tuple[int, Sequence[int]]  # the last so many characters of a begun turn, and their tokens
+
+_OPENS = re.compile(r"(?:<think>|<thinking>|<\|begin_of_thought\|>)\s*\Z")
 _OPENED = re.compile(r"\s*(?:<think>|<thinking>|<\|begin_of_thought\|>)")
 
 
