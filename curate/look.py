@@ -1,15 +1,17 @@
-"""A few traces of a run, as text for a terminal; what rewriters made of them, also as a picture."""
+"""A few traces of a run, and what rewriters made of them: text for a terminal, a picture in Jupyter."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from html import escape
 from typing import Any
 
 import polars as pl
 
 from curate.beside import beside
 from curate.errors import UserError
-from curate.picture import ORIGINS, TEXTS, Picture, spans_of, trace_text
+from curate.picture import ORIGINS, TEXTS, Picture, spans_of, trace_html, trace_text
 from curate.run import Run
 from curate.schema import REWRITTEN
 from curate.searched import search_tree
@@ -28,11 +30,12 @@ def look(
     trace: str | None = None,
     colour: bool = False,
     k: int = 3,
-) -> str:
+) -> Picture:
     """The first k live traces, or the first k dropped ones of each of the ten most frequent reasons.
 
     provenance: those that have one, with their sentences marked by origin; in colours, where `colour` is set.
-    trace: those whose id, or whose parent's, is this or begins so, live or dropped.
+    trace: those whose id, or whose parent's, is this or begins so, live or dropped. In a terminal the
+    middle of a long text is left out, and counted.
     """
     traces = _rows(run, dropped, trace, k)
     if provenance:
@@ -45,13 +48,15 @@ def look(
     table, more = _of_each_reason(traces, k) if dropped else (traces.head(k).collect(), "")
     if table.is_empty():
         scored = " with a provenance" if provenance else ""
-        return f"{run.folder}: no {_which(dropped, trace)} rows{scored}"
+        said = f"{run.folder}: no {_which(dropped, trace)} rows{scored}"
+        return Picture(said, f"<div>{escape(said)}</div>")
     shown = []
     for row in table.iter_rows(named=True):
-        short, spans = _cut(row, row["provenance"] if provenance else spans_of(row))
-        shown.append(trace_text(short, spans, _painted if provenance and colour else None))
-    legend = "  ".join(_painted(label, label) for label in ORIGINS) + "\n"
-    return (legend if provenance and colour else "") + RULE.join([*shown, more] if more else shown)
+        spans = row["provenance"] if provenance else spans_of(row)
+        text = trace_text(*_cut(row, spans), _painted if provenance and colour else None)
+        shown.append(Picture(text, trace_html(row, spans)))
+    together, legend = _together(shown, more), "  ".join(_painted(label, label) for label in ORIGINS) + "\n"
+    return replace(together, text=legend + together.text) if provenance and colour else together
 
 
 def diff(

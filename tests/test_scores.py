@@ -110,19 +110,20 @@ def test_real_tokenizers_place_every_token_in_one_sentence_and_have_the_same_sen
 
 def test_a_sampled_trace_is_scored_as_it_was_sampled(tmp_path: Path) -> None:
     teacher = HF(str(WORLD / "teacher"), dtype="float32", max_tokens=120)
-    question = pl.read_ndjson(WORLD / "problems.jsonl")["question"][0]
-    said: list[Completion] = []
+    questions = pl.read_ndjson(WORLD / "problems.jsonl")["question"].head(8).to_list()
 
-    async def sample() -> None:
+    async def sample() -> list[list[Completion]]:
         async with teacher:
-            said.extend(await teacher.chat(user(question), n=6, seed=3, logprobs=True))
+            asked = (teacher.chat(user(q), n=3, seed=i, logprobs=True) for i, q in enumerate(questions))
+            return await asyncio.gather(*asked)
 
-    asyncio.run(sample())
-    whole = [c for c in said if c.finish == "stop" and c.response]
-    assert whole
+    said = zip(questions, asyncio.run(sample()), strict=True)
+    drawn = [(q, c) for q, replies in said for c in replies if c.finish == "stop" and c.response]
+    whole = [c for _, c in drawn]
+    assert len(whole) > 12
     rows = pl.DataFrame(
         {
-            "question": [question] * len(whole),
+            "question": [q for q, _ in drawn],
             "thinking": [c.thinking for c in whole],
             "response": [c.response for c in whole],
             "sample": range(len(whole)),

@@ -20,6 +20,7 @@ from curate.errors import RunError, UserError
 from curate.look import look
 from curate.methods.teacher_guided_selection import selection, teacher_guided_selection
 from curate.rewriters.trim_after_answer import TrimAfterAnswer
+from curate.schema import SPANS
 from curate.scores.divergence import Divergence, log_ratio
 from curate.scores.length import Length
 from curate.scores.pass_rate import PassRate
@@ -275,12 +276,29 @@ def test_look_marks_sentences_by_origin_and_keeps_to_them_where_the_middle_is_le
     rows = rows.with_columns(response=pl.Series(["so.", "plain."]))
     steps = [*scored("teacher", "student"), Provenance()]
     run = pipeline(rows, steps).run(tmp_path / "run")
-    text = look(run, provenance=True, k=1)
+    text = look(run, provenance=True, k=1).text
     assert "thinking: ⟦teacher: TTT. ⟧⟦common: plain" in text and "⟦teacher: TT.⟧\n" in text
     assert "⟦common: TT SSS. ⟧" in text and "characters not shown" in text
-    assert look(run, k=1) == text, "tokens and sentences without a label are not drawn beside them"
-    painted = look(run, provenance=True, colour=True, k=2)
+    assert look(run, k=1).text == text, "tokens and sentences without a label are not drawn beside them"
+    painted = look(run, provenance=True, colour=True, k=2).text
     assert "\x1b[42mTTT. \x1b[0m" in painted and "response: \x1b[0mplain.\x1b[0m" in painted
+
+
+def test_in_jupyter_the_same_sentences_have_the_same_labels(tmp_path: Path) -> None:
+    """Provenance alone, whatever other spans with labels a row has, and no text left out."""
+    mine = pl.Series(
+        [[{"field": "response", "start": 0, "end": 4, "label": "student", "value": None}]], dtype=SPANS
+    )
+
+    def owners(frame: pl.LazyFrame) -> pl.LazyFrame:
+        return frame.with_columns(mine=pl.lit(mine))
+
+    thinking = "TTT. plain. " + "plain words here. " * 200
+    rows = pl.DataFrame({"question": ["q"], "thinking": [thinking], "response": ["TTT."]})
+    run = pipeline(rows, [*scored("teacher", "student"), Provenance(), owners]).run(tmp_path / "run")
+    html = look(run, provenance=True)._repr_html_()
+    assert "teacher" in html and html.count("plain words here.") == 200
+    assert "student" not in html and "student" in look(run)._repr_html_()
 
 
 def test_look_says_that_a_run_has_no_provenance(tmp_path: Path) -> None:

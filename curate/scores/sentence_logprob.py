@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from curate.errors import UserError
 from curate.pieces import by_piece, joined, sentences
 from curate.schema import SPANS, Row
 from curate.step import Score
@@ -49,6 +50,11 @@ class SentenceLogprob(Score):
         ),
         (dict(response="One.", model_tokens=None), dict(model_sentences=None)),
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.min_words < 1:
+            raise UserError(f"min_words={self.min_words} joins nothing; give 1 or more")
 
     @property
     def columns(self) -> tuple[str, ...]:

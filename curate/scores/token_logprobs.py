@@ -30,6 +30,8 @@ class TokenLogprobs(Score):
     the model's template begins the thinking, one with a log-probability that is no number, and a row that
     has no trace.
 
+    The text is cut into tokens anew: where a model drew another cut of it, these are not the tokens it drew.
+
     entropy: write `{of}_entropy_tokens` as well, the same spans with the entropy of the model's distribution
     at that place as value, in nats, from 0 to the logarithm of its vocabulary; hf: engines can.
 
