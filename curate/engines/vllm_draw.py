@@ -65,10 +65,12 @@ class Draw:
             refused = set()
         stopped = cut_at(text, self.stop) if turn else said.text if said.finish_reason == "stop" else None
         finish: Literal["stop", "length"] = "stop" if ended or stopped is not None else "length"
-        whole, kept = self._text(new), new
+        whole, kept = text, new
         if finish == "length":
             whole, kept = self.words.whole_after(self.ids[-SEAM:], new)
             text = whole if turn else text  # at the first turn vLLM sees to that
+        elif not ended:
+            whole = self._text(new)
         hit = said.stop_reason if isinstance(said.stop_reason, str) else ""
         at = stop_in(text, self.stop) if turn else hit
         text = text if stopped is None else stopped
