@@ -22,6 +22,9 @@ from curate.errors import TooLong, UserError
 from curate.methods.skip_thinking import chunk_rows, skip_thinking
 from curate.rewriters.skip_thinking import SkipThinking
 from curate.rewriting import Revision
+from curate.train.data import conversations
+from curate.train.model import load_tokenizer
+from curate.train.render import encode
 from curate.verifiers.math_equal import MathEqual
 
 WORLD = Path(curate.__file__).parent / "demo_world"
@@ -264,6 +267,23 @@ def test_the_rows_of_chunk_wise_training_join_to_the_traces(tmp_path: Path) -> N
         assert part["field"].to_list() == ["thinking"] * (len(part) - 1) + ["response"]
         assert part["chunk_index"].to_list() == list(range(len(part)))
         assert set(part["n_chunks"]) == {len(part)} and len(part) <= 4
+
+
+def test_the_trainer_learns_the_target_of_each_row_and_nothing_else(tmp_path: Path, tiny_model: Path) -> None:
+    source = curate.read(table(4, filler=True))
+    run = skip_thinking(source, Scripted(script=knows), chunks=3).run(tmp_path / "run")
+    rows = chunk_rows(run)
+    rows.write_parquet(tmp_path / "chunks.parquet")
+    tokenizer = load_tokenizer(tiny_model)
+    found = encode(tokenizer, list(conversations([tmp_path / "chunks.parquet"])))
+    learnt = [tokenizer.decode(row.ids[row.learn]) for row in found]
+    assert len(learnt) == len(rows) > 12
+    for row, text in zip(rows.to_dicts(), learnt, strict=True):
+        before = "<think>\n" if row["chunk_index"] == 0 else ""
+        if row["field"] == "thinking":
+            assert text.strip("\n") == (before + row["target"]).strip("\n")
+        else:
+            assert text == f"\n</think>\n\n{row['target']}<|im_end|>"
 
 
 def test_a_real_student_tries_its_own_chunks(tmp_path: Path) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sums import THOUGHT, talk
 from tiny_model import TEMPLATE, THINKING_TEMPLATE
 
 from curate.errors import InputError
-from curate.train.model import load_tokenizer
+from curate.losses.cross_entropy import cross_entropy
+from curate.train.data import LABELS, _conversation
+from curate.train.model import load_model, load_tokenizer, logits
 from curate.train.render import Conversation, encode
 
 QWEN_LIKE = (  # keeps the thinking of the last turn, and cuts it out of the history
@@ -45,8 +49,8 @@ def templated(tiny_model: Path):
 
 def learnt(tokenizer, row: dict, tmp_path: Path | None = None) -> str:
     """The text of the tokens that one row teaches."""
-    masks = [s for s in row.get("spans", ()) if s["label"] == "mask"]
-    (found,) = encode(tokenizer, [Conversation("row 1", row["messages"], row.get("first", 0), masks)])
+    spans = [s for s in row.get("spans", ()) if s["label"] in LABELS]
+    (found,) = encode(tokenizer, [Conversation("row 1", row["messages"], row.get("first", 0), spans)])
     return tokenizer.decode(found.ids[found.learn])
 
 
@@ -101,6 +105,66 @@ def test_masked_spans_are_seen_but_not_learnt(tokenizer) -> None:
         InputError, match="a span masks 'thought', but the answer has only thinking and response"
     ):
         learnt(tokenizer, talk("a", THOUGHT, spans=[spans[0] | {"field": "thought"}]))
+
+
+def learn(field: str, start: int, end: int) -> dict:
+    return {"field": field, "start": start, "end": end, "label": "learn", "value": None}
+
+
+def test_where_spans_are_to_be_learnt_nothing_else_is(tokenizer) -> None:
+    def of(*spans: dict) -> str:
+        return learnt(tokenizer, talk("What is 2 + 2?", THOUGHT, spans=list(spans)))
+
+    assert of(learn("thinking", 0, 12)) == "<think>\n2 + 2 is 4.\n"
+    assert of(learn("thinking", 12, 26)) == "Wait, it is 4."
+    assert of(learn("response", 0, 9)) == "\n</think>\n\n\\boxed{4}<|im_end|>"
+    mask = {"field": "response", "start": 0, "end": 7, "label": "mask", "value": None}
+    assert of(learn("response", 0, 9), mask) == "\n</think>\n\n4}<|im_end|>"
+    turns = talk("a", "b", "c", THOUGHT, spans=[learn("thinking", 12, 26)])
+    assert learnt(tokenizer, turns) == "Wait, it is 4."
+    with pytest.raises(InputError, match="a span learns 'thought', but the answer has only thinking and"):
+        of(learn("thought", 0, 2))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    thinking=st.text(min_size=1, max_size=60),
+    response=st.text(min_size=1, max_size=30),
+    cuts=st.lists(st.integers(0, 60), max_size=4),
+)
+def test_law_spans_that_part_a_turn_among_rows_learn_every_token_once(
+    tokenizer, thinking, response, cuts
+) -> None:
+    assume(thinking.strip() and response.strip() and "<" not in thinking + response)
+    said = f"<think>\n{thinking}\n</think>\n\n{response}"
+    marks = sorted({0, len(thinking), *(c for c in cuts if c < len(thinking))})
+    spans = [learn("thinking", a, b) for a, b in pairwise(marks)] + [learn("response", 0, len(response))]
+    turns, texts = talk("?", said)["messages"], {"thinking": thinking, "response": response}
+    (whole,) = encode(tokenizer, [_conversation({"messages": turns}, "row 1")])
+    rows = [_conversation({"messages": turns, "spans": [s], **texts}, "row 1") for s in spans]
+    times = sum(row.learn.astype(int) for row in encode(tokenizer, rows))
+    assert times.tolist() == whole.learn.astype(int).tolist()
+
+
+def test_a_chunk_learnt_in_its_whole_row_has_the_gradient_of_a_row_that_ends_with_it(
+    tiny_model: Path, tokenizer
+) -> None:
+    """The label mask of chunk-wise training (Skip-Thinking, arXiv:2505.18642), to 1e-6."""
+    net = load_model(tiny_model, seed=0)
+    spans = [learn("thinking", 12, 26)]
+    (row,) = encode(tokenizer, [Conversation("row 1", talk("2 + 2?", THOUGHT)["messages"], 0, spans)])
+    ids, chunk = torch.tensor(row.ids, dtype=torch.int64)[None], torch.tensor(row.learn)[None]
+    places = torch.arange(ids.shape[1])[None]
+    (cross_entropy(logits(net, ids, places), ids, chunk) / chunk.sum()).backward()
+    masked = {n: p.grad.clone() for n, p in net.named_parameters()}
+    net.zero_grad()
+    first, last = int(chunk[0].nonzero().min()), int(chunk[0].nonzero().max())
+    assert chunk[0, first : last + 1].all() and 0 < first < last < ids.shape[1] - 5
+    target = torch.where(torch.arange(last + 1) < first, -100, ids[0, : last + 1])[None]
+    net(input_ids=ids[:, : last + 1], labels=target).loss.backward()  # transformers' own
+    for name, parameter in net.named_parameters():
+        assert torch.allclose(masked[name], parameter.grad, atol=1e-6), name
+    assert max(g.abs().max() for g in masked.values()) > 1e-3
 
 
 REFUSED = [

@@ -21,8 +21,10 @@ from curate.pipeline import Pipeline
 from curate.read import Source, as_traces
 from curate.rewriters.skip_thinking import SkipThinking
 from curate.run import Run
+from curate.schema import MESSAGES, SPANS
 from curate.scores.token_logprobs import TokenLogprobs
 from curate.step import Engine, Step
+from curate.turns import asked_of, turn_of
 from curate.verifiers.math_equal import MathEqual
 
 ROWS: dict[str, Any] = {
@@ -35,6 +37,10 @@ ROWS: dict[str, Any] = {
     "chunk_index": pl.Int64,
     "n_chunks": pl.Int64,  # the response counts as one
     "skipping": pl.Boolean,  # whether needless chunks are left out
+    "messages": MESSAGES,  # the whole conversation, of which
+    "spans": SPANS,  # the chunk alone is to be learnt, in characters of
+    "thinking": pl.String,
+    "response": pl.String,
 }
 
 
@@ -81,9 +87,11 @@ def chunk_rows(run: Run) -> pl.DataFrame:
 
     `skipping` rows leave the needless chunks out (of children only); the others have all of them. Chunk-wise
     training learns the targets of the latter, and then those of the former; of one trace and kind, the
-    targets joined are thinking and response, up to white space at the end of the thinking.
+    targets joined are thinking and response, up to white space at the end of the thinking. Written as
+    parquet, the rows are what `curate train` takes: it learns the target of each and sees what is before.
     """
-    record, columns = pl.col("skip_thinking"), ("problem_id", "trace_id", "question", "thinking", "response")
+    record = pl.col("skip_thinking")
+    columns = ("problem_id", "trace_id", "question", "messages", "thinking", "response")
     live = run.traces.filter(record.is_not_null()).select(*columns, "parent_id", record).collect()
     child = record.struct.field("why").is_null()
     noted = live.filter(child).select(
@@ -98,12 +106,21 @@ def chunk_rows(run: Run) -> pl.DataFrame:
 
 def _rows(trace: dict[str, Any], *, skipping: bool) -> Iterator[dict[str, Any]]:
     chunks = [c for c in trace["skip_thinking"]["chunks"] if not (skipping and c["skipped"])]
-    same = {c: trace[c] for c in ("problem_id", "trace_id", "question")}
+    turn = turn_of(trace, "")
+    assert turn is not None, "only where a template opens the thinking is there none"
+    turns = [*asked_of(trace), {"role": "assistant", "content": turn.text}]
+    same = {c: trace[c] for c in ("problem_id", "trace_id", "question", "thinking", "response")}
+    same |= {"messages": turns, "n_chunks": len(chunks) + 1, "skipping": skipping}
     thinking, at = trace["thinking"] or "", 0
     for i, chunk in enumerate(chunks):
         end = at + chunk["end"] - chunk["start"]
-        place = dict(field="thinking", chunk_index=i, n_chunks=len(chunks) + 1, skipping=skipping)
-        yield {**same, "prefix": thinking[:at], "target": thinking[at:end], **place}
+        piece = {"prefix": thinking[:at], "target": thinking[at:end], "field": "thinking"}
+        yield {**same, **piece, "chunk_index": i, "spans": [_learnt("thinking", at, min(end, len(thinking)))]}
         at = end
-    place = dict(field="response", chunk_index=len(chunks), n_chunks=len(chunks) + 1, skipping=skipping)
-    yield {**same, "prefix": thinking, "target": trace["response"], **place}
+    piece = {"prefix": thinking, "target": trace["response"], "field": "response"}
+    span = _learnt("response", 0, len(trace["response"]))
+    yield {**same, **piece, "chunk_index": len(chunks), "spans": [span]}
+
+
+def _learnt(field: str, start: int, end: int) -> dict[str, Any]:
+    return {"field": field, "start": start, "end": end, "label": "learn", "value": None}

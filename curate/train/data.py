@@ -16,7 +16,8 @@ from curate.errors import InputError
 from curate.train.render import Conversation
 
 TURNS = ("messages", "prompt", "completion")
-MASKS = ("spans", "thinking", "response")  # a span counts its characters in one of the other two
+SPANS = ("spans", "thinking", "response")  # a span counts its characters in one of the other two
+LABELS = ("mask", "learn")
 
 
 def find_files(data: str | Path) -> list[Path]:
@@ -65,7 +66,7 @@ def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
         there = file.schema_arrow.names
         if "messages" not in there and not {"prompt", "completion"} <= set(there):
             raise InputError(_no_columns(path.name, there))
-        names = [n for n in (*TURNS, *(MASKS if "spans" in there else ())) if n in there]
+        names = [n for n in (*TURNS, *(SPANS if "spans" in there else ())) if n in there]
         for batch in file.iter_batches(batch_size=64, columns=names):
             yield from batch.to_pylist()
 
@@ -104,15 +105,15 @@ def _conversation(row: Mapping[str, Any], where: str) -> Conversation:
         raise InputError(_no_columns(where, sorted(k for k, v in row.items() if v is not None)))
     if not any(m["role"] == "assistant" for m in messages[first:]):
         raise InputError(f"{where} has no assistant turn, so there is nothing to learn from it; drop the row")
-    masks = [_mask(span, row) for span in row.get("spans") or () if span["label"] == "mask"]
-    return Conversation(where, messages, first, masks)
+    spans = [_span(span, row) for span in row.get("spans") or () if span["label"] in LABELS]
+    return Conversation(where, messages, first, spans)
 
 
-def _mask(span: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+def _span(span: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     """The span, counted from the first word of its field: templates may alter the space before it."""
     text = row.get(span["field"]) or ""
     lead = len(text) - len(text.lstrip())
-    return {"field": span["field"], "start": span["start"] - lead, "end": span["end"] - lead}
+    return {**span, "start": span["start"] - lead, "end": span["end"] - lead}
 
 
 def _messages(value: Any, column: str, where: str, role: str | None = None) -> list[dict[str, Any]]:

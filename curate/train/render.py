@@ -28,15 +28,16 @@ REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
 
 
 class Conversation(NamedTuple):
-    """One row. Its assistant turns from `first` on are learnt, but for the `masks`.
+    """One row. Its assistant turns from `first` on are learnt, but for what `spans` leave out.
 
-    masks: SPANS of the last assistant turn, in characters from the first word of its thinking or response.
+    spans: SPANS of the last assistant turn, in characters from the first word of its thinking or response.
+    What is under a "mask" is not learnt; where there is a "learn", nothing but what is under one.
     """
 
     where: str  # how an error names the row
     messages: list[dict[str, Any]]
     first: int
-    masks: Sequence[Mapping[str, Any]] = ()
+    spans: Sequence[Mapping[str, Any]] = ()
 
 
 class Encoded(NamedTuple):
@@ -94,7 +95,7 @@ def _render(tokenizer: PreTrainedTokenizerBase, c: Conversation, count: int) -> 
 
 
 def _learn(tokenizer: PreTrainedTokenizerBase, c: Conversation, t: Text) -> Encoded:
-    """Mark the tokens that hold a character of a learnt turn and none that is masked."""
+    """Mark the tokens of the learnt turns, but for those that spans leave out."""
     learn, ends = np.zeros(len(t.ids), dtype=bool), set()
     turns = [i for i, m in enumerate(c.messages) if m["role"] == "assistant" and i >= c.first]
     for turn in turns:
@@ -102,10 +103,8 @@ def _learn(tokenizer: PreTrainedTokenizerBase, c: Conversation, t: Text) -> Enco
         stop, pieces = _turn(t, at, turn, c)
         learn[_token_at(t, at) : stop + 1] = True
         ends.add(int(t.ids[stop]))
-        if c.masks and turn == turns[-1]:
-            start, end = np.array(t.encoding.offsets).T
-            for low, high in _masked(c, pieces):
-                learn &= (end <= low) | (start >= high)
+        if c.spans and turn == turns[-1]:
+            learn &= _spared(c, t, pieces)
     return Encoded(c.where, t.ids, learn, frozenset(ends))
 
 
@@ -165,11 +164,30 @@ def _turn(t: Text, at: int, turn: int, c: Conversation) -> tuple[int, list[Piece
     )
 
 
-def _masked(c: Conversation, pieces: list[Piece]) -> list[tuple[int, int]]:
-    """The characters of the rendered text that the row's masks take out of the loss."""
-    start = {p.field: p.start for p in pieces}
-    for mask in c.masks:
-        if mask["field"] not in start:
-            known = " and ".join(start)
-            raise InputError(f"{c.where}: a span masks {mask['field']!r}, but the answer has only {known}")
-    return [(start[m["field"]] + m["start"], start[m["field"]] + m["end"]) for m in c.masks]
+def _spared(c: Conversation, t: Text, pieces: list[Piece]) -> np.ndarray:
+    """The tokens that the spans leave in: no character is masked; the first is under a "learn", if any is.
+
+    A tag belongs to the text behind it, and what ends the turn to the text before it: where the spans to be
+    learnt part the turn among rows, these learn every token once.
+    """
+    start, end = np.array(t.encoding.offsets).T
+    masked, learnt = np.zeros_like(t.ids, dtype=bool), np.zeros_like(t.ids, dtype=bool)
+    place = {p.field: i for i, p in enumerate(pieces)}
+    for span in c.spans:
+        if span["field"] not in place:
+            known, does = " and ".join(place), span["label"]
+            raise InputError(f"{c.where}: a span {does}s {span['field']!r}, but the answer has only {known}")
+        i = place[span["field"]]
+        piece = pieces[i]
+        low, high = piece.start + span["start"], piece.start + span["end"]
+        if span["label"] == "mask":
+            masked |= (end > low) & (start < high)
+            continue
+        last = piece.start + len(piece.text)
+        if low <= piece.start:
+            low = pieces[i - 1].start + len(pieces[i - 1].text) if i else 0
+        if high >= last:
+            high = last if piece is not pieces[-1] else len(t.text)
+        learnt |= (start >= low) & (start < high)
+    only = any(span["label"] == "learn" for span in c.spans)
+    return ~masked & learnt if only else ~masked

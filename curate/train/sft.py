@@ -64,7 +64,8 @@ def train(
     ----------
     data
         A folder that publish wrote, or one parquet or JSON-lines file. Rows have messages, or prompt and
-        completion; where a row has spans, those labelled "mask" are not learnt.
+        completion; spans labelled "mask" are not learnt, and where there are any labelled "learn", nothing
+        else is.
     model
         A model folder, or a name on the hub. It needs a chat template.
     output_dir
