@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import curate
 from curate.engines.hf import HF
 from curate.engines.scripted import Scripted
-from curate.errors import TooLong, UserError
+from curate.errors import CallFailed, TooLong, UserError
 from curate.methods.budget_forcing import SYSTEM, act_score, budget_forcing, mode_rows, report
 from curate.rewriters.budget_forcing import CONNECTIVES, MODES, BudgetForcing
 from curate.rewriting import Revision
@@ -217,6 +217,20 @@ def test_modes_are_balanced_and_every_kept_answer_is_verified(tmp_path: Path) ->
     again = budget_forcing(curate.read(table(120).reverse()), Scripted(script=honest), medium=0.7)
     other = again.run(tmp_path / "again").traces.collect()
     assert other.sort("trace_id").equals(live.sort("trace_id")), "the order of rows draws no other modes"
+
+
+def test_the_report_counts_the_traces_whose_call_failed(tmp_path: Path) -> None:
+    def say(messages: Any, prefix: str) -> str:
+        if messages[-1]["content"] == "3 + 3?":
+            raise CallFailed("the line was cut")
+        return honest(messages, prefix)
+
+    run = budget_forcing(curate.read(table(6)), Scripted(script=say), mode="medium", medium=0.7)
+    lines = {line["mode"]: line for line in report(run.run(tmp_path / "run")).to_dicts()}
+    assert {mode: (line["traces"], line["kept"]) for mode, line in lines.items()} == {
+        None: (1, 0), "medium": (5, 5),
+    }  # fmt: skip
+    assert lines[None]["reasons"] == [{"reason": "call failed", "count": 1}]
 
 
 def test_rows_of_a_mode_begin_with_its_system_prompt(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from curate.pipeline import Pipeline
 from curate.read import Source, as_traces
 from curate.rewriters.budget_forcing import MODES, BudgetForcing
 from curate.run import Run
+from curate.schema import REWRITTEN
 from curate.scores.token_logprobs import TokenLogprobs
 from curate.step import Engine, Step
 from curate.verifiers.math_equal import MathEqual
@@ -153,13 +154,17 @@ def report(run: Run) -> pl.DataFrame:
     kept: traces that are there at the end, children or as they were; keep_rate says how much of the answer
     the beginning of the thinking decides. thinking_ratio: the mean share of the parents' thinking that the
     kept children have, for those that were cut. leak_rate: the share of the new answers with words of
-    thinking. reasons: why there is no child, and how often.
+    thinking. reasons: why there is no child, and how often. A line without a mode has the traces whose call
+    failed, which the next run asks again.
     """
     live = run.traces.with_columns(dropped_by=pl.lit(None, pl.String))
-    rows = pl.concat([live, run.dropped], how="diagonal_relaxed").filter(pl.col(STEP).is_not_null())
-    rows = rows.filter((pl.col("dropped_by") == STEP).not_().fill_null(True))
-    record = ("mode", "why", "tokens", "kept", "closed", "leaks")
-    flat = rows.select("dropped_by", *(pl.col(STEP).struct.field(f) for f in record)).collect()
+    rows = pl.concat([live, run.dropped], how="diagonal_relaxed")
+    here = pl.col("dropped_by").eq_missing(STEP)
+    failed = here & (pl.col("why") != REWRITTEN)
+    mine = rows.filter(failed | ~here & pl.col(STEP).is_not_null())
+    said = {f: pl.col(STEP).struct.field(f) for f in ("mode", "why", "tokens", "kept", "closed", "leaks")}
+    said["why"] = pl.when(failed).then("why").otherwise(said["why"])
+    flat = mine.select("dropped_by", **said).collect()
     return pl.DataFrame(
         [_line(mode[0], part) for mode, part in flat.sort("mode").group_by("mode", maintain_order=True)]
     )
