@@ -269,6 +269,17 @@ def test_the_rows_of_chunk_wise_training_join_to_the_traces(tmp_path: Path) -> N
         assert set(part["n_chunks"]) == {len(part)} and len(part) <= 4
 
 
+def test_equal_traces_have_the_rows_of_one_each(tmp_path: Path) -> None:
+    rows = {}
+    for n in (1, 2):
+        source = curate.read(pl.concat([table(1, filler=True)] * n))
+        run = skip_thinking(source, Scripted(script=knows), chunks=3).run(tmp_path / str(n))
+        rows[n] = chunk_rows(run).sort("trace_id", "chunk_index")
+    assert rows[1]["skipping"].any() and rows[2].equals(
+        pl.concat([rows[1]] * 2).sort("trace_id", "chunk_index")
+    )
+
+
 def test_the_trainer_learns_the_target_of_each_row_and_nothing_else(tmp_path: Path, tiny_model: Path) -> None:
     source = curate.read(table(4, filler=True))
     run = skip_thinking(source, Scripted(script=knows), chunks=3).run(tmp_path / "run")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -103,6 +104,29 @@ def test_bad_data_is_one_sentence(tiny_model: Path, tmp_path: Path, name: str) -
     with pytest.raises(InputError) as caught:
         train(tmp_path / "d.jsonl", model=tiny_model, output_dir=tmp_path / "out")
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+SPAN = {"field": "response", "start": 0, "end": 1, "label": "learn"}
+BAD_SPANS = ["abc", {"a": 1}, [None], ["abc"], [{k: v for k, v in SPAN.items() if k != "label"}],
+             [{k: v for k, v in SPAN.items() if k != "field"}], [SPAN | {"field": None}],
+             [SPAN | {"label": 7}], [SPAN | {"label": "note", "end": None}], [SPAN, SPAN | {"end": None}],
+             [SPAN | {"start": "0"}], [SPAN | {"start": 0.5}], [SPAN | {"end": True}]]  # fmt: skip
+
+
+@pytest.mark.parametrize("spans", BAD_SPANS)
+def test_bad_spans_are_one_sentence(tmp_path: Path, spans: Any) -> None:
+    file = write(tmp_path / "d.jsonl", [talk("a", "b", response="b", spans=spans)])
+    with pytest.raises(
+        InputError, match=r"row 1 of d.jsonl: spans must be a list of \{field, start, end, label"
+    ):
+        list(conversations([file]))
+
+
+def test_spans_in_a_field_that_is_no_text_are_one_sentence(tokenizer, tmp_path: Path) -> None:
+    for more in (dict(field="messages"), dict(field="thinking")):
+        row = talk("a", "b", thinking=7, response="b", spans=[SPAN | more])
+        with pytest.raises(InputError, match="a span learns .* but the answer has only response"):
+            encode(tokenizer, list(conversations([write(tmp_path / "d.jsonl", [row])])))
 
 
 BAD_ARGUMENTS = [

@@ -94,9 +94,8 @@ def chunk_rows(run: Run) -> pl.DataFrame:
     columns = ("problem_id", "trace_id", "question", "messages", "thinking", "response")
     live = run.traces.filter(record.is_not_null()).select(*columns, "parent_id", record).collect()
     child = record.struct.field("why").is_null()
-    noted = live.filter(child).select(
-        record, trace_id="parent_id"
-    )  # of the parent's text, not of the child's
+    noted = live.filter(child).select(record, trace_id="parent_id")  # of the parent's text, not the child's
+    noted = noted.unique("trace_id", maintain_order=True)  # equal traces share an id and an answer
     parents = run.dropped.filter(dropped_by="skip_thinking").select(columns).collect()
     whole = [*parents.join(noted, on="trace_id").to_dicts(), *live.filter(~child).to_dicts()]
     rows = [row for trace in whole for row in _rows(trace, skipping=False)]

@@ -105,14 +105,34 @@ def _conversation(row: Mapping[str, Any], where: str) -> Conversation:
         raise InputError(_no_columns(where, sorted(k for k, v in row.items() if v is not None)))
     if not any(m["role"] == "assistant" for m in messages[first:]):
         raise InputError(f"{where} has no assistant turn, so there is nothing to learn from it; drop the row")
-    spans = [_span(span, row) for span in row.get("spans") or () if span["label"] in LABELS]
+    spans = [_span(span, row) for span in _spans(row.get("spans"), where) if span["label"] in LABELS]
     return Conversation(where, messages, first, spans)
+
+
+def _spans(value: Any, where: str) -> list[dict[str, Any]]:
+    """The column's spans, of whatever labels; none where it is null."""
+    if value is None:
+        return []
+    wrong = [span for span in value if not _is_span(span)] if isinstance(value, list) else [value]
+    if wrong:
+        raise InputError(
+            f"{where}: spans must be a list of {{field, start, end, label}} with places as whole numbers, "
+            f"not {str(wrong[0])[:60]!r}; mend the column or leave it out"
+        )
+    return list(value)
+
+
+def _is_span(value: Any) -> bool:
+    if not isinstance(value, dict) or not {"field", "start", "end", "label"} <= value.keys():
+        return False
+    texts = isinstance(value["field"], str) and isinstance(value["label"], str | None)
+    return texts and type(value["start"]) is type(value["end"]) is int
 
 
 def _span(span: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     """The span, counted from the first word of its field: templates may alter the space before it."""
-    text = row.get(span["field"]) or ""
-    lead = len(text) - len(text.lstrip())
+    text = row.get(span["field"])
+    lead = len(text) - len(text.lstrip()) if isinstance(text, str) else 0
     return {**span, "start": span["start"] - lead, "end": span["end"] - lead}
 
 
