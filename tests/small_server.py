@@ -21,6 +21,7 @@ from typing import Any
 
 HALF = {"choices": [{"message": {"role": "assistant", "content": "half \ud800"}, "finish_reason": "stop"}]}
 GARBAGE = ["<html>busy</html>", "", "null", "[1]", '{"choices": []}', '{"choices": [7]}', json.dumps(HALF)]
+GARBAGE += ['{"choices": [{"message": {"content": [7]}}]}', '{"choices": [{"message": {}, "logprobs": "x"}]}']
 ERRORS = [500, 502, 503, 429, 400, 0]  # 0 drops the connection
 
 

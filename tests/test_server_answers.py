@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -72,6 +73,58 @@ def test_a_withheld_answer_fails_alone() -> None:
     with told(lambda nth, body: says("", finish_reason="content_filter")) as server:
         [found] = ask(server.url)
     assert isinstance(found, CallFailed) and "withheld" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("reason", "finish"),
+    [(None, "stop"), ("eos", "stop"), ("MAX_TOKENS", "length"), ("repetition", "length")],
+)
+def test_only_what_came_to_its_end_is_whole(reason: str | None, finish: str) -> None:
+    with told(lambda nth, body: says("half an ans", finish_reason=reason)) as server:
+        assert one(server.url).finish == finish
+
+
+@pytest.mark.parametrize("reason", ["abort", "error", "tool_calls", {"type": "stop"}])
+def test_what_the_server_gave_up_on_is_no_answer(reason: Any) -> None:
+    """Stored as a whole answer it would never be asked for again."""
+    with told(lambda nth, body: says("half an ans", finish_reason=reason)) as server:
+        [found] = ask(server.url)
+        assert len(server.bodies) == 1
+    assert type(found) is CallFailed and f"ended the answer with {reason!r}" in str(found)
+
+
+def test_a_text_in_parts_is_one_text() -> None:
+    parts = [{"type": "text", "text": "4"}, {"type": "text", "text": "2"}]
+    with told(lambda nth, body: says("", message={"content": parts})) as server:
+        assert one(server.url).text == "42"
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"message": {"content": 4}},
+        {"message": {"content": [{"type": "image"}]}},
+        {"message": {"content": "4", "reasoning": {"text": "hm"}}},
+        {"logprobs": "none"},
+        {"logprobs": {"content": "none"}},
+        {"logprobs": {"content": [-0.5]}},
+    ],
+)
+def test_parts_of_another_kind_are_no_answer_and_asked_again(choice: dict[str, Any]) -> None:
+    """They ended the run, and every start after it."""
+    with told(lambda nth, body: says("4", **({} if nth else choice))) as server:
+        assert one(server.url).text == "4" and len(server.bodies) == 2
+    with told(lambda nth, body: says("4", **choice)) as server:
+        with pytest.raises(EngineDown, match="no text or log-probabilities where they belong"):
+            one(server.url)
+
+
+def test_a_chance_and_a_count_that_are_no_numbers_are_not_taken_for_some() -> None:
+    chances = {"content": [{"logprob": None}, {"logprob": "-1"}]}
+    with told(lambda nth, body: says("4", logprobs=chances, output_tokens="7")) as server:
+        [[reply]] = ask(server.url, {"logprobs": True})
+    assert [math.isnan(chance) for chance in reply.logprobs] == [True, True]
+    assert reply.output_tokens == 2
 
 
 def test_the_key_is_sent_and_never_shown(monkeypatch: Any) -> None:

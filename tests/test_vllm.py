@@ -188,6 +188,18 @@ def test_a_draw_under_a_ban_repeats_itself_and_keeps_its_length() -> None:
     assert drawn(3, ban=("zz",)) == free
 
 
+@pytest.mark.parametrize("reason", ["abort", "error", None])
+def test_what_vllm_gave_up_on_is_no_answer(reason: str | None) -> None:
+    """It was taken for one that its length cuts."""
+
+    class Gives(Letters):
+        def _said(self, text: str, new: list[int], finish: str, why: str | None) -> Any:
+            return super()._said(text, new, reason, None)  # type: ignore[arg-type]
+
+    with pytest.raises(CallFailed, match=f"gave the answer up in its midst: {reason}"):
+        drawn(3, kind=Gives)
+
+
 def test_a_chance_that_is_no_number_stays_one() -> None:
     told = [{5: SimpleNamespace(logprob=chance)} for chance in (math.nan, 1e-7, -1.0, -math.inf)]
     broken, *others = own_chances([5] * 4, told)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from curate.engines.sampling import Sampling, completion, cut_at, stop_in
 from curate.errors import CallFailed, EngineDown
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from curate.engines.fleet import Host
 
 logger = logging.getLogger(__name__)
+_STOP = ("stop", "eos", "eos_token", "end_turn", "stop_sequence")  # as `read` takes them
+_LENGTH = ("length", "max_tokens", "max_length", "max_output_tokens", "repetition")  # vLLM cut a loop off
 
 
 def request(model: str, how: Sampling, stop: Sequence[str], ban: Sequence[str]) -> dict[str, Any]:
@@ -64,19 +67,43 @@ async def post(host: Host, path: str, body: dict[str, Any]) -> httpx.Response:
 
 def lacks_turns(reply: Any) -> str:
     """What the reply to a chat has to have and has not; empty where it is whole."""
-    return _lacks(reply, "message", dict)
+    choices = _choices(reply, "message", dict)
+    said = [c["message"].get(name) for c in choices for name in ("reasoning", "reasoning_content")]
+    said += [_joined(c["message"].get("content")) for c in choices]
+    good = all(text is None or isinstance(text, str) for text in said)
+    return _lacks(choices, good, "content")
 
 
 def lacks_texts(reply: Any) -> str:
     """The same of a text that goes on."""
-    return _lacks(reply, "text", str)
+    return _lacks(_choices(reply, "text", str), True, "token_logprobs")
 
 
-def _lacks(reply: Any, name: str, kind: type) -> str:
+def _choices(reply: Any, name: str, kind: type) -> list[dict[str, Any]]:
+    """The choices, where each of them has this; else none."""
     choices = reply.get("choices") if isinstance(reply, dict) else None
     choices = choices if isinstance(choices, list) else []
-    whole = [isinstance(c, dict) and isinstance(c.get(name), kind) for c in choices]
-    return "" if whole and all(whole) else "no choices"
+    return choices if all(isinstance(c, dict) and isinstance(c.get(name), kind) for c in choices) else []
+
+
+def _lacks(choices: list[dict[str, Any]], good: bool, chances: str) -> str:
+    if not choices:
+        return "no choices"
+    told = [c.get("logprobs") or {} for c in choices]
+    lists = [t.get(chances) if isinstance(t, dict) else "" for t in told]
+    good = good and all(chance is None or isinstance(chance, list) for chance in lists)
+    if chances == "content":
+        good = good and all(isinstance(token, dict) for some in lists for token in some or ())
+    return "" if good else "no text or log-probabilities where they belong"
+
+
+def _joined(content: Any) -> Any:
+    """The text of a turn whose text comes in parts; any other content as it is."""
+    if not isinstance(content, list):
+        return content
+    texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+    strings = [text for text in texts if isinstance(text, str)]
+    return "".join(strings) if len(strings) == len(content) else content
 
 
 def turns(
@@ -85,27 +112,39 @@ def turns(
     """Every choice of a reply from the server at `url`. opened: as the template does, where that is known."""
     choices = [choice if "message" in choice else _said(choice) for choice in reply["choices"]]
     texts = [_raw(c["message"], prefix) for c in choices]
-    counts = _output_tokens(choices, _used(reply, "completion_tokens"), texts)
-    asked = _used(reply, "prompt_tokens")
+    counts = _output_tokens(choices, _used(reply.get("usage"), "completion_tokens"), texts)
+    asked = _used(reply.get("usage"), "prompt_tokens")
     out = []
     for choice, text, count in zip(choices, texts, counts, strict=True):
-        reason = choice.get("finish_reason")
-        if reason == "content_filter":
-            raise CallFailed(f"the server at {url} withheld the answer: content_filter")
+        finish = _finish(url, choice)
         cut = cut_at(text, stop)  # some servers keep the stop string
         out.append(
             completion(
                 text if cut is None else cut,
-                "length" if reason == "length" else "stop",
+                finish,
                 prefix=prefix,
                 opened=opened or choice.get("opened") or "",
                 prompt_tokens=asked,
                 output_tokens=count,
                 logprobs=_logprobs(url, choice) if logprobs else None,
-                stopped=_stopped(choice, stop) if cut is None else stop_in(text, stop),
+                stopped=_stopped(choice, finish, stop) if cut is None else stop_in(text, stop),
             )
         )
     return out
+
+
+def _finish(url: str, choice: dict[str, Any]) -> Literal["stop", "length"]:
+    """Whether the turn is whole, or cut by a bound; what the server gave up on is neither, and no answer."""
+    reason = choice.get("finish_reason")
+    word = str(reason or "stop").lower()
+    if word == "content_filter":
+        raise CallFailed(f"the server at {url} withheld the answer: content_filter")
+    if word not in _STOP and word not in _LENGTH:
+        raise CallFailed(
+            f"the server at {url} ended the answer with {reason!r}, which says neither that it is whole nor "
+            "that a length cut it"
+        )
+    return "stop" if word in _STOP else "length"
 
 
 def _said(choice: dict[str, Any]) -> dict[str, Any]:
@@ -115,10 +154,10 @@ def _said(choice: dict[str, Any]) -> dict[str, Any]:
     return {**choice, "message": {"content": choice["text"]}, "logprobs": told}
 
 
-def _stopped(choice: dict[str, Any], stop: Sequence[str]) -> str | None:
+def _stopped(choice: dict[str, Any], finish: str, stop: Sequence[str]) -> str | None:
     """The stop string that the server names (vLLM, SGLang), "" where none; None where it tells nothing."""
     told = [choice[name] for name in ("stop_reason", "matched_stop") if name in choice]
-    if choice.get("finish_reason") == "length" or not stop:
+    if finish == "length" or not stop:
         return ""
     return next((s for s in told if s in stop), "") if told else None
 
@@ -127,12 +166,13 @@ def _logprobs(url: str, choice: dict[str, Any]) -> tuple[float, ...]:
     content = (choice.get("logprobs") or {}).get("content")
     if content is None:
         raise EngineDown(f"the server at {url} gives no log-probabilities, and this step needs them.")
-    return tuple(float(token["logprob"]) for token in content)
+    found = (token.get("logprob") for token in content)
+    return tuple(float(chance) if isinstance(chance, int | float) else math.nan for chance in found)
 
 
 def _raw(message: dict[str, Any], prefix: str) -> str:
     """The turn as the model wrote it; thinking that the server has cut out is put back between tags."""
-    content = message.get("content") or ""
+    content = _joined(message.get("content")) or ""
     reasoning = message.get("reasoning") or message.get("reasoning_content")
     if not reasoning:
         return content
@@ -140,16 +180,15 @@ def _raw(message: dict[str, Any], prefix: str) -> str:
     return f"{thought.rstrip()}\n</think>\n\n{content.lstrip()}" if content else thought
 
 
-def _used(reply: dict[str, Any], what: str) -> int:
+def _used(usage: Any, what: str) -> int:
     """A number of tokens, 0 where the server tells none, or what can be none."""
-    usage = reply.get("usage")
     said = usage.get(what) if isinstance(usage, dict) else None
     return said if isinstance(said, int) and 0 <= said < 1 << 40 else 0
 
 
 def _output_tokens(choices: Sequence[dict[str, Any]], total: int, texts: Sequence[str]) -> list[int]:
     """Per choice: what the server says, as many as log-probabilities, or the share of the sum by length."""
-    said = [c.get("output_tokens") or len((c.get("logprobs") or {}).get("content") or ()) for c in choices]
+    said = [_used(c, "output_tokens") or len((c.get("logprobs") or {}).get("content") or ()) for c in choices]
     if all(said) or not total:
         return said
     length, ends = sum(map(len, texts)) or 1, [0]

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from curate.engines.hf_checkpoint import Checkpoint, load_tokenizer, revision_of
 from curate.engines.hf_jobs import Drawn
 from curate.engines.sampling import AsDrawn, Sampled, Sampling
-from curate.engines.vllm_draw import Draw, containing, own_chances, vocabulary
+from curate.engines.vllm_draw import Draw, containing, finished, own_chances, vocabulary
 from curate.engines.vllm_start import refusals, start
 from curate.errors import CallFailed, EngineDown, UserError
 from curate.step import Completion, Message, TokenScores
@@ -173,7 +173,9 @@ class VLLM(Sampled):
         if not text_ids:
             return TokenScores((), (), (), (), None, () if top_k else None, () if rank else None)
         checkpoint.room(len(ids) + len(text_ids), 1, "prompt and text")  # vLLM always draws one token more
-        answer = await self._ask(ids + text_ids, max_tokens=1, temperature=0.0, prompt_logprobs=top_k)
+        answer = finished(
+            await self._ask(ids + text_ids, max_tokens=1, temperature=0.0, prompt_logprobs=top_k)
+        )
         found = [answer.prompt_logprobs[len(ids) + i] for i in range(len(text_ids))]
         return TokenScores(
             ids=tuple(text_ids),

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from curate.engines.hf_jobs import Drawn
 from curate.engines.hf_words import SEAM, Words
 from curate.engines.sampling import cut_at, sample_seed, stop_in
+from curate.errors import CallFailed
 
 _NEVER = -1e9  # added to a logit
 
@@ -49,7 +50,7 @@ class Draw:
                 logit_bias=dict.fromkeys(self.never | refused, _NEVER) or None,
                 **sampling,
             )
-            said = answer.outputs[0]
+            said = finished(answer).outputs[0]
             ended = said.finish_reason == "stop" and not isinstance(said.stop_reason, str)
             tokens = list(said.token_ids)
             good = self._good(new, tokens[:-1] if ended else tokens)
@@ -92,6 +93,14 @@ class Draw:
     def _text(self, new: list[int]) -> str:
         """The text of new tokens as it reads after the prompt, white space kept."""
         return self.words.after(self.ids[-SEAM:], new)
+
+
+def finished(answer: Any) -> Any:
+    """vLLM's answer, where it came to an end of its own: what it gave up (abort, error) is none."""
+    reason = answer.outputs[0].finish_reason
+    if reason not in ("stop", "length"):
+        raise CallFailed(f"vLLM gave the answer up in its midst: {reason}")
+    return answer
 
 
 def containing(vocabulary: Sequence[str], ban: Sequence[str]) -> frozenset[int]:
