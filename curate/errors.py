@@ -79,6 +79,14 @@ class Interrupted(CurateError):
     exit_code = 130
 
 
+def first_error(error: BaseException) -> BaseException:
+    """The error itself; of a group, at any depth, the first that stops a run, else the first."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    found = [first_error(inner) for inner in error.exceptions]
+    return next((e for e in found if not isinstance(e, (CallFailed, BudgetSpent))), found[0])
+
+
 def near(name: str, known: Iterable[str]) -> str:
     """Name what was probably meant: `did you mean 'x'?`, or else all that exists."""
     known = sorted(known)

@@ -2,23 +2,72 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
+import functools
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, ParamSpec, TypeVar
 
 from curate.budget import Budget
-from curate.errors import CallFailed, EngineDown
+from curate.errors import BudgetSpent, CallFailed, EngineDown, first_error
 from curate.journal import Call, Journal
 from curate.line import Line
 from curate.schema import content_hash, made_once
 from curate.step import Completion, Engine, Message, TokenScores
 
 _to_json = made_once(json.JSONEncoder(ensure_ascii=False))
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 _MAY_LACK = {f.name for f in fields(Completion) if f.default is None}
-_row: contextvars.ContextVar[tuple[str, dict[str, int], int]] = contextvars.ContextVar("row")
+
+
+@dataclass(eq=False)
+class _Row:
+    """A row that is asked about, begun as the `turn`-th: what it has asked, and its calls in flight."""
+
+    key: str
+    turn: int
+    seen: dict[str, int] = field(default_factory=dict)
+    calls: dict[asyncio.Future[None], asyncio.Task[Any]] = field(default_factory=dict)  # end → who waits
+    over: bool = False
+
+    async def end(self, *, stop: bool) -> None:
+        """Its calls in flight come to their end, paid and journalled, or are broken off; none begins."""
+        self.over = True
+        try:
+            if self.calls and not stop:
+                await asyncio.wait([*self.calls])
+        finally:
+            for task in self.calls.values():
+                task.cancel()
+            if self.calls:
+                await asyncio.wait([*self.calls])
+
+
+_row: contextvars.ContextVar[_Row] = contextvars.ContextVar("row")
+
+
+def _in_flight(call: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, Coroutine[Any, Any, _T]]:
+    """The row is not at its end before this call is."""
+
+    @functools.wraps(call)
+    async def of_row(*args: _P.args, **options: _P.kwargs) -> _T:
+        row, task = _row.get(), asyncio.current_task()
+        if row.over:
+            raise asyncio.CancelledError
+        ended = asyncio.get_running_loop().create_future()
+        assert task
+        row.calls[ended] = task
+        try:
+            return await call(*args, **options)
+        finally:
+            del row.calls[ended]
+            ended.set_result(None)
+
+    return of_row
 
 
 @dataclass(frozen=True)
@@ -58,6 +107,7 @@ class Journalled:
             raise EngineDown(f"{self.model!r} counts no tokens; measure in steps, or ask another engine.")
         return int(await ask(text))
 
+    @_in_flight
     async def chat(
         self, messages: Sequence[Message], *, seed: int | None = None, **options: Any
     ) -> list[Completion]:
@@ -86,6 +136,7 @@ class Journalled:
             )
         return replies
 
+    @_in_flight
     async def score(self, messages: Sequence[Message], text: str, **options: Any) -> TokenScores:
         """The engine's score, bought once."""
         key = self._key("score", messages, text, options)
@@ -103,17 +154,19 @@ class Journalled:
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
-        await self.line.enter(_row.get()[2])
+        row = _row.get()
+        await self.line.enter(row.turn)
         try:
+            if row.over:
+                raise asyncio.CancelledError  # it waited for its place until its row had failed
             yield
         finally:
             self.line.leave()
 
     def _key(self, *call: Any) -> str:
-        row, seen, _ = _row.get()
-        asked = content_hash(self.engine.fingerprint, *call)
-        seen[asked] = seen.get(asked, 0) + 1  # the same call again within one row is another call
-        return content_hash(row, asked, seen[asked])
+        row, asked = _row.get(), content_hash(self.engine.fingerprint, *call)
+        row.seen[asked] = row.seen.get(asked, 0) + 1  # the same call again within one row is another call
+        return content_hash(row.key, asked, row.seen[asked])
 
     async def _keep(
         self, key: str, reply: Any, prompt_tokens: int, output_tokens: int, usd: float | None
@@ -126,13 +179,30 @@ class Journalled:
                 "the model's answer holds half of a surrogate pair; no file can hold that"
             ) from None
         self.told(output_tokens)
-        of_step = self.step, _row.get()[0], text, self.fingerprint_of_step, self.name
+        of_step = self.step, _row.get().key, text, self.fingerprint_of_step, self.name
         await self.journal.keep(Call(key, *of_step, prompt_tokens, output_tokens, usd))
 
 
-def begin_row(key: str, turn: int) -> None:
-    """Calls made from here on, in this asyncio task, belong to the row with this key, begun as the n-th."""
-    _row.set((key, {}, turn))
+@asynccontextmanager
+async def row_of(key: str, turn: int) -> AsyncIterator[None]:
+    """Calls made inside, in this task and in those it makes, belong to the row with this key.
+
+    turn: it is begun as the n-th. It ends once they have, so that none is thrown away because another one
+    failed; where the run stops they are broken off. Of a group of errors the first that counts comes out.
+    """
+    row, stop = _Row(key, turn), True
+    _row.set(row)
+    try:
+        try:
+            yield
+        except ExceptionGroup as e:  # of an asyncio.TaskGroup
+            raise first_error(e) from None
+        stop = False
+    except (CallFailed, BudgetSpent):
+        stop = False
+        raise
+    finally:
+        await row.end(stop=stop)
 
 
 def _told(reply: Completion) -> dict[str, Any]:

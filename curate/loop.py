@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from curate.errors import first_error
+
 
 class Loop:
     """An event loop in a thread of its own, so that notebooks and asyncio programs may use it.
@@ -47,7 +49,7 @@ class Loop:
             ended.wait()
             raise
         if not begun[0].cancelled() and (error := begun[0].exception()):
-            raise _first(error)
+            raise first_error(error)
 
     def close(self) -> None:
         """End the thread."""
@@ -76,7 +78,3 @@ def run_async(work: Coroutine[Any, Any, None]) -> None:
         loop.run(work)
     finally:
         loop.close()
-
-
-def _first(error: BaseException) -> BaseException:
-    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error

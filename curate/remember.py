@@ -23,7 +23,7 @@ from curate.doors import Doors
 from curate.errors import BudgetSpent, CallFailed, CurateError, Interrupted, RunError, UserError, place
 from curate.identity import engines, model_name, with_engines
 from curate.journal import Journal
-from curate.journalled import Journalled, begin_row
+from curate.journalled import Journalled, row_of
 from curate.line import Line
 from curate.match import answered, longest_first, match, new_rows
 from curate.pair import judge_with
@@ -157,9 +157,10 @@ async def _ask_all(memory: Memory, step: Step, todo: Path, writer: Writer) -> No
 async def _ask_some(step: Any, rows: Iterator[tuple[int, dict[str, Any]]], writer: Writer) -> None:
     for turn, row in rows:
         key = row.pop("key")
-        begin_row(key, turn)
         try:
-            writer.answer(key, await step.ask(row))
+            async with row_of(key, turn):
+                value = await step.ask(row)
+            writer.answer(key, value)
         except CallFailed as e:
             writer.fail(key, f"call failed: {e}")
         except BudgetSpent:

@@ -15,9 +15,9 @@ import polars as pl
 import pytest
 
 import curate
-from curate.errors import EngineDown
+from curate.errors import BudgetSpent, CallFailed, EngineDown, RunError
 from curate.journal import AT_ONCE, Call, Journal
-from curate.step import Completion
+from curate.step import Completion, Engine, Rewriter, Text, user
 
 
 @pytest.fixture
@@ -196,3 +196,84 @@ def test_what_was_bought_is_kept_where_the_engine_dies_while_the_disk_is_slow(
         curate.Pipeline(rows, [curate.Sample(engine, n=1)]).run(tmp_path)
     with closing(Journal(tmp_path / "journal.sqlite")) as journal:
         assert len(journal.replies("sample")) == 3
+
+
+@dataclass(frozen=True)
+class AtOnce(Rewriter):
+    """Makes the calls that its row's response names, all at once."""
+
+    engine: Engine
+    grouped: bool = False
+    reads = ("response",)
+
+    async def ask(self, row: Any) -> Text:
+        asked = [self.engine.chat(user(word)) for word in row["response"].split()]
+        if self.grouped:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(call) for call in asked]
+            said = [await task for task in tasks]
+        else:
+            said = await asyncio.gather(*asked)
+        return Text(None, " ".join(reply.response for [reply] in said))
+
+
+@dataclass(frozen=True)
+class Shop(Narrow):
+    """Says yes, at once to `quick` and later to the others; what is in `refused` fails."""
+
+    concurrency: int = 8
+    refused: dict[str, Exception] = field(default_factory=dict, compare=False)
+    made: list[str] = field(default_factory=list, compare=False)
+    ended: list[str] = field(default_factory=list, compare=False)
+
+    async def chat(self, messages: Sequence[dict[str, str]], **options: Any) -> list[Completion]:
+        word = messages[-1]["content"]
+        self.made.append(word)
+        if word in self.refused:
+            raise self.refused[word]
+        await asyncio.sleep(0 if word == "quick" else 0.1)
+        self.ended.append(word)
+        return [Completion(None, "yes", "yes", "stop", 1, 1)]
+
+
+def at_once(shop: Shop, rows: list[str], *, grouped: bool = False) -> curate.Pipeline:
+    table = pl.DataFrame({"question": [f"question {i}" for i in range(len(rows))], "response": rows})
+    return curate.Pipeline(table, [AtOnce(shop, grouped)])
+
+
+def test_calls_in_flight_when_another_of_their_row_fails_are_kept_and_never_bought_again(
+    tmp_path: Path,
+) -> None:
+    shop = Shop(refused={"bad": CallFailed("no")})
+    for times in (1, 2):
+        run = at_once(shop, ["quick", "good bad fine"]).run(tmp_path)
+        assert sorted(shop.made) == sorted(["quick", "good", "fine", *times * ["bad"]])
+        assert sorted(shop.ended) == ["fine", "good", "quick"]
+        assert run.ledger.select("calls", "failed").rows() == [(3, times)]
+    del shop.refused["bad"]
+    assert at_once(shop, ["quick", "good bad fine"]).run(tmp_path).ledger["calls"].to_list() == [4]
+
+
+def test_a_call_that_waits_for_a_place_when_its_row_fails_is_not_bought(tmp_path: Path) -> None:
+    shop = Shop(refused={"bad": CallFailed("no")}, concurrency=1)
+    run = at_once(shop, ["quick", "bad good fine"]).run(tmp_path)
+    assert sorted(shop.made) == ["bad", "good", "quick"], "`good` had the place before anybody knew"
+    assert run.ledger["calls"].to_list() == [2]
+
+
+def test_calls_in_flight_when_the_run_stops_are_broken_off_and_not_waited_for(tmp_path: Path) -> None:
+    shop = Shop(refused={"bad": EngineDown("it is gone")})
+    with pytest.raises(EngineDown, match="^it is gone$"):
+        at_once(shop, ["quick", "good bad"]).run(tmp_path)
+    assert "good" in shop.made and "good" not in shop.ended
+
+
+def test_an_error_in_a_task_group_of_a_step_is_what_it_is_alone(tmp_path: Path) -> None:
+    shop = Shop(refused={"bad": CallFailed("no")})
+    run = at_once(shop, ["quick", "good bad"], grouped=True).run(tmp_path / "failed")
+    assert sorted(run.dropped.collect()["why"]) == ["call failed: no", "rewritten"]
+    with pytest.raises(BudgetSpent):
+        at_once(Shop(), ["a b", "c d"], grouped=True).run(tmp_path / "spent", budget_tokens=2)
+    bug = Shop(refused={"bad": CallFailed("no"), "bug": KeyError("oh")})
+    with pytest.raises(RunError, match="failed on the row with .*: KeyError: 'oh'"):
+        at_once(bug, ["bad bug"], grouped=True).run(tmp_path / "bug")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import curate
 from curate.budget import Budget
 from curate.journal import Journal
-from curate.journalled import Journalled, begin_row
+from curate.journalled import Journalled, row_of
 from curate.line import Line
 from curate.match import AT_A_TIME, longest_first
 from curate.pieces import TRANSITIONS
@@ -148,10 +148,10 @@ def test_the_call_of_the_row_begun_first_is_next() -> None:
         asked = Journalled(held, journal, "m", "s", "f", {}, Budget(), line, lambda tokens: None)
 
         async def row(turn: int) -> None:
-            begin_row(f"row {turn}", turn)
-            if turn < 2:
-                await go_on[turn].wait()
-            await asked.chat(user(f"row {turn}"))
+            async with row_of(f"row {turn}", turn):
+                if turn < 2:
+                    await go_on[turn].wait()
+                await asked.chat(user(f"row {turn}"))
 
         tasks = [asyncio.create_task(row(turn)) for turn in range(3)]
         for event in (go_on[1], go_on[0], go_on[2]):
@@ -183,8 +183,8 @@ def test_a_reply_is_the_same_when_it_is_bought_and_when_it_is_remembered() -> No
         asked = Journalled(
             engine, cast(Journal, Kept()), "m", "s", "f", known, Budget(), Line(1), lambda tokens: None
         )
-        begin_row("row", 0)
-        return await asked.chat(user("?"), as_drawn=(2, (5, 6)))
+        async with row_of("row", 0):
+            return await asked.chat(user("?"), as_drawn=(2, (5, 6)))
 
     for more in ({}, {"ids": (3, 4), "stopped": "\n"}, {"logprobs": (-0.5,)}):
         said = Completion(None, "so", "so", "length", 1, 1, **more)
