@@ -15,6 +15,9 @@ import pytest
 from served import Answer, ask, free_port, one, says, told
 
 from curate.engines import retry
+from curate.engines.fleet import Host
+from curate.engines.knock import Identity
+from curate.engines.limiter import Limiter
 from curate.errors import CallFailed, EngineDown, Refused, TooLong
 from curate.step import user
 
@@ -142,6 +145,32 @@ def test_requests_that_are_all_rejected_stop_the_run() -> None:
         assert [type(e) for e in found] == [Refused] * 2 + [EngineDown] * 4
         assert "unknown field top_k; so it did 3 times in a row" in str(found[-1])
         assert len(server.bodies) == 3
+
+
+@pytest.mark.parametrize(("status", "words"), [(402, "Payment required"), (400, "Budget has been exceeded!")])
+def test_refusals_that_are_not_of_the_request_stop_the_run_after_a_success_too(
+    status: int, words: str
+) -> None:
+    """Else every row left would be asked, and refused."""
+    with told(lambda nth, body: (status, words) if nth else says("4")) as server:
+        [_, *found] = ask(server.url, *[{}] * 9, give_up_after=3, concurrency=1)
+        assert [type(e) for e in found] == [CallFailed] * 2 + [EngineDown] * 6
+        assert len(server.bodies) == 4
+    with told(lambda nth, body: (400, "unknown word") if nth else says("4")) as server:
+        found = ask(server.url, *[{}] * 9, give_up_after=3, concurrency=1)[1:]
+    assert [type(e) for e in found] == [Refused] * 8
+
+
+def test_a_redirect_stops_at_once_and_names_where() -> None:
+    there = {"Location": "https://elsewhere/v1/chat/completions"}
+    with told(lambda nth, body: (308, "", there)) as server:
+        with pytest.raises(EngineDown, match="answers 308 and sends us on to https://elsewhere/v1/chat/"):
+            one(server.url)
+        assert len(server.bodies) == 1
+    moved = httpx.MockTransport(lambda request: httpx.Response(301))
+    host = Host("http://h/v1", httpx.AsyncClient(base_url="http://h/v1/", transport=moved), Limiter(1))
+    with pytest.raises(EngineDown, match="at http://h/v1 answers 301 and .* a place that it does not name"):
+        asyncio.run(Identity("m", {}).check(host))
 
 
 @pytest.mark.parametrize(

@@ -217,3 +217,24 @@ def test_a_template_that_is_told_forgives_no_call_that_fails() -> None:
         found = found[1:] if status == 500 else found
         assert [type(e) for e in found[:2]] == [kind, kind]
         assert {type(e) for e in found[2:]} == {EngineDown}
+
+
+def test_a_template_that_is_told_does_not_keep_a_server_that_fails_among_the_others() -> None:
+    """Three broken answers in a row leave it out, whatever it tells between them."""
+    letters, good = Letters("??"), [1]
+
+    def answer(nth: int, body: dict[str, Any]) -> Answer:
+        fails = "seed" in body and not (good and good.pop())
+        return (500, "no") if fails else letters.answer(nth, body)
+
+    async def asked(url: str) -> list[bool]:
+        dead = []
+        async with Server("m", url=url, retries=0, backoff_s=60) as engine:
+            for i in range(1, 5):
+                calls = [engine.chat(user(f"{i}"), prefix="So")]
+                await asyncio.gather(*calls, return_exceptions=True)
+                dead.append(engine._door.fleet.hosts[0].dead)  # type: ignore[union-attr]
+        return dead
+
+    with told(answer) as server:
+        assert asyncio.run(asked(server.url)) == [False, False, False, True]

@@ -33,6 +33,8 @@ class Identity:
         reply = await host.client.get("models", timeout=LISTING_S)
         if reply.status_code in (401, 403):
             retry.Breaker(1).refused(host.url, reply.status_code, reply.text)
+        if 300 <= reply.status_code < 400:
+            retry.Breaker(1).moved(host.url, reply.status_code, reply.headers.get("location", ""))
         listed = _listed(reply) if reply.status_code == 200 else {}
         if self.model not in listed:
             # a folder may be served on demand by a server that lists only its cache, as transformers' does

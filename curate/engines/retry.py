@@ -43,9 +43,13 @@ class Patience:
 
 @dataclass
 class Breaker:
-    """Counts calls given up in a row. Once it has tripped, every call that asks is told why."""
+    """Counts calls given up in a row. Once it has tripped, every call that asks is told why.
+
+    aside: of questions before a call, whose answers do not say that calls are answered, too.
+    """
 
     give_up_after: int
+    aside: bool = False
     failed: int = 0
     answered: bool = False
     tripped: str | None = None
@@ -72,6 +76,14 @@ class Breaker:
             )
         self.down(f"the server at {url} refuses us with {status}: {short(words)}; {remedy}")
 
+    def moved(self, url: str, status: int, where: str) -> NoReturn:
+        """A redirect: the same for every call."""
+        said = short(where) or "a place that it does not name"
+        self.down(
+            f"the server at {url} answers {status} and sends us on to {said}, where no request follows; "
+            "write the address of the server that answers"
+        )
+
     def invalid(self, url: str, status: int, words: str) -> NoReturn:
         """The server cannot serve this request. A prompt that is too long says nothing about the others."""
         sentence = f"the server at {url} rejects the request with {status}: {short(words)}"
@@ -79,7 +91,7 @@ class Breaker:
         if lasting and _TOO_LONG.search(words):
             raise TooLong(sentence)
         self.failed += 1
-        if not self.answered and self.failed >= self.give_up_after:
+        if not (self.answered and lasting) and self.failed >= self.give_up_after:
             self.down(f"{sentence}; so it did {self.failed} times in a row.")
         raise (Refused if lasting else CallFailed)(sentence)
 
@@ -165,7 +177,8 @@ async def _once(
     answer, words = _read(host.url, response, breaker, lacks)
     if answer is not None:
         breaker.success()
-        host.answered()
+        if not breaker.aside:
+            host.answered()
         return answer
     if response.status_code in (429, 503):
         host.limiter.overrun(ticket)
@@ -181,6 +194,8 @@ def _read(
     status, words = response.status_code, response.text
     if status in (401, 403, 404):
         breaker.refused(url, status, words)
+    if 300 <= status < 400:
+        breaker.moved(url, status, response.headers.get("location", ""))
     if 400 <= status < 500 and status not in (408, 409, 425, 429):
         breaker.invalid(url, status, words)
     if status != 200:

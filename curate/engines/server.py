@@ -30,7 +30,7 @@ class _Door:
     fleet: Fleet[Host]
     identity: Identity
     breaker: Breaker
-    aside: Breaker  # of questions before a call: their answers do not forgive calls that fail
+    aside: Breaker
     prompts: dict[str, str] = field(default_factory=dict)  # of messages, as the server's chat template has it
     users: int = 1
 
@@ -56,7 +56,7 @@ class Server(Sampled):
 
     least: ClassVar[Mapping[str, float]] = {
         "concurrency": 1, "give_up_after": 1, "retries": 0,
-        "request_timeout_s": 0, "backoff_s": 0, "longest_wait_s": 0,
+        "backoff_s": 0, "longest_wait_s": 0,
     }  # fmt: skip
     url: str | Sequence[str] = field(kw_only=True)
     api_key: str | None = field(default=None, kw_only=True, repr=False)
@@ -71,8 +71,12 @@ class Server(Sampled):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        given = self.url.split(",") if isinstance(self.url, str) else self.url
-        urls = list(dict.fromkeys(url.strip().rstrip("/") for url in given))
+        if self.request_timeout_s <= 0:
+            said = f"request_timeout_s={self.request_timeout_s!r}"
+            raise UserError(f"{said} is no option of {self.model!r}: it must be above 0.")
+        given = self.url if isinstance(self.url, Sequence) else str(self.url)
+        given = given.split(",") if isinstance(given, str) else given
+        urls = list(dict.fromkeys(str(url).strip().rstrip("/") for url in given))
         for url in urls or [""]:
             if not _is_address(url):
                 raise UserError(
@@ -95,7 +99,8 @@ class Server(Sampled):
             self._door.users += 1
             return self
         identity = Identity(self.model, self._served, self.max_tokens)
-        door = _Door(self._fleet(), identity, Breaker(self.give_up_after), Breaker(self.give_up_after))
+        breaker, aside = Breaker(self.give_up_after), Breaker(self.give_up_after, aside=True)
+        door = _Door(self._fleet(), identity, breaker, aside)
         try:
             await knock(door.fleet.hosts, door.identity, self._patience)
         except BaseException:

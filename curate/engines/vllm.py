@@ -91,6 +91,15 @@ class VLLM(Sampled):
     tensor_parallel_size: int = field(default=1, kw_only=True)
     _door: _Door | None = field(init=False, repr=False, compare=False, default=None)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        share = self.gpu_memory_utilization
+        if share is not None and not 0 < share <= 1:
+            raise UserError(
+                f"gpu_memory_utilization={share!r} is no option of {self.model!r}: it must be above 0 and at "
+                "most 1."
+            )
+
     @cached_property
     def _revision(self) -> str:
         return revision_of(self.model, self.revision)
