@@ -48,6 +48,8 @@ SUMMARY: dict[str, Any] = {
     "steps_after": pl.Int64,
     "thoughts_before": pl.Int64,
     "thoughts_after": pl.Int64,
+    "words_before": pl.Int64,  # of the thinking, as are steps and tokens
+    "words_after": pl.Int64,
     "tokens_before": pl.Int64,  # null where tokens do not count
     "tokens_after": pl.Int64,
 }

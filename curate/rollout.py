@@ -6,20 +6,25 @@ somebody stops after it or not, the slices are the same, and so is what is said 
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 from curate.errors import EngineDown, Refused, TooLong
-from curate.pieces import Delimiter
+from curate.pieces import Delimiter, steps
 from curate.schema import content_hash
 from curate.step import Completion, Engine, Message
 from curate.text import split_thinking
 
 CLOSINGS = {"<think>": "</think>", "<thinking>": "</thinking>", "<|begin_of_thought|>": "<|end_of_thought|>"}
-STEP_ENDS: dict[Delimiter, str] = {"blank": "\n\n", "line": "\n", "sentence": ". "}
+STEP_ENDS: dict[Delimiter, tuple[str, ...]] = {
+    "blank": ("\n\n", "\n \n"),
+    "line": ("\n",),
+    "sentence": (". ", "? ", "! ", "\n", "。", "？", "！"),
+}
 SHORTEST_LOOP = 200  # characters that a loop has at least
 LONGEST_UNIT = 600  # characters that are looked at as what is repeated
 _TAGS = re.compile(r"</?think(?:ing)?>|<\|(?:begin|end)_of_thought\|>")
@@ -62,7 +67,7 @@ class Way:
 
 @dataclass
 class Rollout:
-    """What a model made of a begun turn. text: all that it wrote, raw; first: as much of it as was banned.
+    """What a model made of a begun turn. text: all that it wrote, raw; first: its first step, the banned one.
 
     discarded: draws in which the ban was not kept, or that were only white space; what they cost is in
     discarded_tokens, and in output_tokens. as_drawn: the end of the text that is known in tokens, which are
@@ -98,6 +103,14 @@ class Rollout:
         self.discarded += 1
         self.discarded_tokens += self.drawn
         self.text, self.drawn, self.as_drawn, self.retokenized = "", 0, (0, ()), False
+
+
+async def call_off(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Break off what is not needed any more. Calls that had ended are in the ledger, the others nowhere."""
+    tasks = list(tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def thinking_of(text: str, closing: str) -> str:
@@ -136,8 +149,9 @@ async def roll(
         made.retokenized |= made.as_drawn[0] < len(made.text)
         made.say(reply.text if free else reply.text + (reply.stopped or ""), reply.ids)
         if not free:
-            made.first = thinking_of(made.text.removesuffix(reply.stopped or ""), way.closing)
-            if way.banned.search(made.first) or not (made.first.strip() or reply.stopped == way.closing):
+            said = thinking_of(made.text, way.closing)
+            made.first = said[: steps(said, way.by)[0].end].rstrip() if said.strip() else ""
+            if way.banned.search(made.first) or not (made.first or reply.stopped == way.closing):
                 made.discard()
                 limit = slice_tokens
                 if made.discarded > way.redraws:
@@ -163,7 +177,7 @@ async def _call(
     [reply] = await way.engine.chat(
         way.messages,
         prefix=way.opening + begun + made.text,
-        stop=() if free else (STEP_ENDS[way.by], way.closing),
+        stop=() if free else (*STEP_ENDS[way.by], way.closing),
         ban=() if free else way.ban,
         seed=int(content_hash("rollout", *seed)[:12], 16),
         max_tokens=limit,

@@ -15,11 +15,12 @@ class Failed(Filter):
     """Sets aside what a verifier failed. It judges nothing itself, and says what the verifier said.
 
     verdict: the name of the verifier, which is the name of its column. abstained: "keep" leaves a row without
-    a verdict (`passed` is null, or nobody judged it) in the table; "drop" sets it aside too.
+    a verdict (`passed` is null, or nobody judged it) in the table; "drop" sets it aside too; "without_gold"
+    keeps those alone of which the verifier says `no_gold`.
     """
 
     verdict: str
-    abstained: Literal["keep", "drop"] = "keep"
+    abstained: Literal["keep", "without_gold", "drop"] = "keep"
     takes = {"verdict": "verdicts"}
     example_fields = {"verdict": "math_equal", "abstained": "drop"}
     examples = (
@@ -39,4 +40,9 @@ class Failed(Filter):
         failed = pl.format("{}: {}", pl.lit(self.verdict), why.fill_null("no reason given"))
         unsure = pl.format("{} abstains: {}", pl.lit(self.verdict), why.fill_null("it was never asked"))
         reason = pl.when(passed.not_()).then(failed)
-        return reason.when(passed.is_null()).then(unsure) if self.abstained == "drop" else reason
+        if self.abstained == "keep":
+            return reason
+        undecided = passed.is_null()
+        if self.abstained == "without_gold":
+            undecided &= ~why.str.starts_with("no_gold").fill_null(False)
+        return reason.when(undecided).then(unsure)

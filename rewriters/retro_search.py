@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 import polars as pl
 
-from curate.answers import final_answer
 from curate.errors import Refused, UserError
 from curate.identity import model_name
 from curate.pieces import TRANSITIONS, Delimiter, delimiter, settled, steps, thoughts
 from curate.revision import EVENT, SUMMARY, Found, Now, Try, best_of, event, owners_of, shorter
-from curate.rollout import CLOSINGS, Way, response_of, roll, thinking_of
+from curate.rewriting import gold_of, stray_tag, words
+from curate.rollout import CLOSINGS, Way, call_off, response_of, roll, thinking_of
 from curate.schema import Row, content_hash
 from curate.step import Engine, Rewriter, Text, Verdict, Verifier
 from curate.turns import asked_of
@@ -61,7 +61,7 @@ class RetroSearch(Rewriter):
     loop_repeats: int = 8
     opening: str = "<think>\n"
     seed: int = 0
-    version = 4
+    version = 5
     owners = True
     not_identity = ("window",)
     reads = ("trace_id", "question", "messages", "thinking", "response", "answer")
@@ -86,6 +86,11 @@ class RetroSearch(Rewriter):
                 )
         if getattr(self.verifier, "body", None) not in ("row", "expr"):
             raise UserError(f"verifier={self.verifier!r}: give one that needs no model, like MathEqual()")
+        if self.length_unit != "steps" and getattr(self.engine, "count_tokens", None) is None:
+            raise UserError(
+                f"{self.engine.model!r} counts no tokens, and length_unit={self.length_unit!r}; "
+                "measure in steps, or ask another engine"
+            )
         if not 0 < self.gamma < 1:
             raise UserError(f"gamma={self.gamma} is no discount; give a number between 0 and 1")
         if not self.transitions or not all(word.strip() for word in self.transitions):
@@ -110,16 +115,15 @@ class RetroSearch(Rewriter):
 
     async def ask(self, row: Row) -> Found:
         """The search in one trace."""
-        thinking, found = row["thinking"] or "", final_answer(row["response"] or "")
-        if row["answer"] is None and self.reference == "self" and found:
-            row = {**row, "answer": found.text}
-        elif row["answer"] is None:
+        thinking, gold = row["thinking"] or "", gold_of(row, without_gold=self.reference == "self")
+        if gold is None:
             return self._stays("no_gold")
+        row = {**row, "answer": gold}
         if not thinking.strip():
             return self._stays("no_thinking")
         right = (await self._judge(row, row["response"] or "", thinking)).passed
         if not right and (right is None or not self.revise_incorrect):
-            return self._stays("skipped_incorrect")
+            return self._stays("unverified" if right is None else "skipped_incorrect")
         by = delimiter(thinking)
         if not (cuts := self._cuts(thinking, by, 0)):
             return self._stays("single_thought", by)
@@ -136,7 +140,7 @@ class RetroSearch(Rewriter):
     async def _search(self, row: Row, way: Way, now: Now, cursor: int) -> tuple[Now, list[dict[str, Any]]]:
         """The trace at the end, and what was tried. Of what is tried in vain ahead only the cost is left."""
         events: list[dict[str, Any]] = []
-        ahead: dict[int, asyncio.Task[list[Try]]] = {}
+        ahead: dict[int, asyncio.Task[list[Try]]] = {}  # by the cut
         cuts, iteration = self._cuts(now.thinking, way.by, cursor - 1), 0
         try:
             while cuts:
@@ -153,16 +157,21 @@ class RetroSearch(Rewriter):
                 if best is None:
                     cuts = cuts[1:]
                     continue
-                await _cancel(ahead)
+                await call_off(ahead.values())
+                ahead.clear()
                 now = tries[best].then or now
                 cuts = self._cuts(now.thinking, way.by, cuts[0])
         finally:
-            await _cancel(ahead)
+            await call_off(ahead.values())
         return now, events
 
     async def _tries(self, row: Row, way: Way, now: Now, cut: int) -> list[Try]:
-        made = (self._try(row, way, now, cut, attempt) for attempt in range(self.n_rollouts))
-        return list(await asyncio.gather(*made))
+        ask = (self._try(row, way, now, cut, attempt) for attempt in range(self.n_rollouts))
+        made = list(map(asyncio.create_task, ask))
+        try:
+            return list(await asyncio.gather(*made))
+        finally:
+            await call_off(made)
 
     async def _try(self, row: Row, way: Way, now: Now, cut: int, attempt: int) -> Try:
         """One rollout, which hangs on the trace up to the cut, and on its length."""
@@ -182,6 +191,9 @@ class RetroSearch(Rewriter):
             return Try(made, None, None)
         thinking = (begun + thinking_of(made.text, way.closing)).rstrip()
         response = response_of(made.text, way.closing)
+        if stray_tag(Text(thinking_of(made.text, way.closing), response)):
+            made.end = "other_tags"
+            return Try(made, None, None)
         verdict = await self._judge(row, response, thinking)
         size = await self._size(thinking, way.by)
         author_end = min(now.author_end, cut, len(thinking))
@@ -201,13 +213,8 @@ class RetroSearch(Rewriter):
         if self.length_unit != "tokens":
             size.append(len(steps(thinking if ended else settled(thinking), by)))
         if self.length_unit != "steps":
-            count = getattr(self.engine, "count_tokens", None)
-            if count is None:
-                raise UserError(
-                    f"{self.engine.model!r} counts no tokens, and length_unit={self.length_unit!r}; "
-                    "measure in steps, or ask another engine"
-                )
-            size.append(await count(thinking if ended else (_WORDS.match(thinking) or [""])[0]))
+            counted = thinking if ended else (_WORDS.match(thinking) or [""])[0]
+            size.append(await self.engine.count_tokens(counted))  # type: ignore[attr-defined]
         return tuple(size)
 
     def _cuts(self, thinking: str, by: Delimiter, after: int) -> list[int]:
@@ -226,6 +233,7 @@ class RetroSearch(Rewriter):
         for when, trace in (("before", begin), ("after", now)):
             found.retro[f"steps_{when}"] = len(steps(trace.thinking, by))
             found.retro[f"thoughts_{when}"] = 1 + len(self._cuts(trace.thinking, by, 0))
+            found.retro[f"words_{when}"] = words(trace.thinking, None)
             found.retro[f"tokens_{when}"] = None if self.length_unit == "steps" else trace.size[-1]
         found.retro.update(
             {
@@ -239,11 +247,3 @@ class RetroSearch(Rewriter):
         spans = list(owners_of(now.thinking, now.response, now.author_end))
         child = Text(now.thinking, now.response, spans=spans) if revised else None
         return found._replace(child=child, events=events)
-
-
-async def _cancel(tasks: dict[int, asyncio.Task[list[Try]]]) -> None:
-    """What is tried ahead and not needed any more is broken off; what it cost is in the ledger."""
-    for task in tasks.values():
-        task.cancel()
-    await asyncio.gather(*tasks.values(), return_exceptions=True)
-    tasks.clear()

@@ -12,7 +12,11 @@ from typing import Protocol
 from curate.pieces import TRANSITIONS, delimiter, steps, thoughts
 
 OPEN, CLOSE = "<think>\n", "</think>"
-ENDS = {"blank": "\n\n", "line": "\n", "sentence": ". "}
+ENDS = {
+    "blank": ("\n\n", "\n \n"),
+    "line": ("\n",),
+    "sentence": (". ", "? ", "! ", "\n", "。", "？", "！"),
+}
 
 
 class Reply(Protocol):
@@ -48,9 +52,9 @@ def revised(
             thinking, response = new, new_response
 
 
-def rollout(kept: str, say: Say, end: str, most: int) -> tuple[str, str] | None:
+def rollout(kept: str, say: Say, ends: tuple[str, ...], most: int) -> tuple[str, str] | None:
     """How the model ends the thinking, and its response; None where it comes to no good end."""
-    first = say(OPEN + kept, (end, CLOSE), TRANSITIONS, most)
+    first = say(OPEN + kept, (*ends, CLOSE), TRANSITIONS, most)
     if first.finish == "length" or not first.stopped:
         return None
     text = first.text + first.stopped

@@ -77,7 +77,18 @@ def test_a_failed_row_goes_with_the_verifiers_own_words() -> None:
     ]
 
 
-def test_failed_knows_two_ways_to_treat_an_abstention() -> None:
+def test_without_a_gold_answer_alone_an_abstention_may_stay() -> None:
+    rows = [{"v": {"passed": None, "score": None, "extracted": None, "why": w}}
+            for w in ("no_gold", "unsupported: the gold answer is words", None)]  # fmt: skip
+    assert whys(Failed("v", abstained="without_gold"), [*rows, {"v": None}], v=VERDICT) == [
+        None,
+        "v abstains: unsupported: the gold answer is words",
+        "v abstains: it was never asked",
+        "v abstains: it was never asked",
+    ]
+
+
+def test_failed_knows_three_ways_to_treat_an_abstention() -> None:
     with pytest.raises(UserError, match="'skip'"):
         Failed("v", abstained="skip")  # type: ignore[arg-type]
 

@@ -393,6 +393,65 @@ def test_how_a_rollout_can_end(end: str) -> None:
         assert found.child.spans[-1] == dict(field="response", start=0, end=9, label="reviser", value=None)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "<reasoning>So it is.</reasoning>\n</think>\n\n\\boxed{7}",
+        "[THINK]So it is.[/THINK]\n</think>\n\n\\boxed{7}",
+        "So.\n</THINK>\n</think>\n\n\\boxed{7}",
+        "So.\n</think>\n\n<thought>Hm.</thought>\\boxed{7}",
+        "So. <|begin_of_solution|>\n</think>\n\n\\boxed{7}",
+    ],
+)
+def test_a_reviser_with_the_tags_of_another_model_is_not_taken(said: str) -> None:
+    found = found_by([said], TRACE)
+    assert found.child is None and [e["end"] for e in found.events] == ["other_tags"]
+    mine = TRACE.replace("It is 7.", "It is 7, as <reasoning> says.")
+    assert found_by([GOOD], mine).child is not None, "what the author wrote is the author's"
+
+
+@pytest.mark.parametrize(
+    ("trace", "said", "first"),
+    [
+        (TRACE.replace("\n\n", " "), "Is that so? But yes.\n</think>\n\n\\boxed{7}", "Is that so? "),
+        (TRACE.replace("\n\n", " "), "It is so!\nBut yes.\n</think>\n\n\\boxed{7}", "It is so!\n"),
+        (TRACE.replace("\n\n", " "), "就是这样。But yes.\n</think>\n\n\\boxed{7}", "就是这样。"),
+        (TRACE, "It is so.\n \nBut yes.\n</think>\n\n\\boxed{7}", "It is so.\n \n"),
+        (TRACE, "It is so.\n\t\nBut yes.\n</think>\n\n\\boxed{7}", "It is so.\n\t\n"),
+    ],
+)
+def test_the_ban_is_over_with_the_first_step(trace: str, said: str, first: str) -> None:
+    found = found_by([said], trace, deaf=True, redraws=0)
+    event = found.events[0]
+    assert (event["end"], event["accepted"], event["first_step"].strip()) == ("stop", True, first.strip())
+
+
+def test_the_other_tries_at_a_cut_are_broken_off_where_one_fails() -> None:
+    ended: list[int] = []
+
+    @dataclass(frozen=True)
+    class Cut(Scripted):
+        async def chat(self, *messages: Any, seed: int = 0, **more: Any) -> Any:
+            asked.append(seed)
+            if len(asked) == 1:
+                raise CallFailed("the line was cut")
+            await asyncio.sleep(0.2)
+            ended.append(seed)
+            return await super().chat(*messages, seed=seed, **more)
+
+    asked: list[int] = []
+    row = {"trace_id": "t", "question": "q", "messages": None, "answer": "7", "response": "\\boxed{7}"}
+    step = RetroSearch(Cut(script=[GOOD]), MathEqual(), n_rollouts=3)
+
+    async def go() -> None:
+        with pytest.raises(CallFailed, match="the line was cut"):
+            await step.ask({**row, "thinking": TRACE})
+        await asyncio.sleep(0.3)
+
+    asyncio.run(go())
+    assert len(asked) == 3 and not ended
+
+
 SHRINKING = [
     ("steps", "But.\n\nYes.\n\nNo.\n\nYes.", "In code.\n\n```\n" + "x = f(x)\n\n" * 9 + "```\nSo."),
     ("steps", "But.\n\nYes.\n\nNo.\n\nYes.", "Let\n\n$$\nx\n\ny\n\nz\n$$\nbe so."),
@@ -561,6 +620,12 @@ def test_traces_that_have_nowhere_to_begin() -> None:
     assert found_by([GOOD], TRACE, **nobody).retro["status"] == "no_gold"
     mine = found_by([GOOD], TRACE, **nobody, reference="self")
     assert (mine.retro["status"], mine.retro["reference"]) == ("revised", "self")
+    blank = {"row": {"answer": " "}}
+    assert found_by([GOOD], TRACE, **blank).retro["status"] == "no_gold"
+    assert found_by([GOOD], TRACE, **blank, reference="self").retro["status"] == "revised"
+    for reference in ("gold", "self"):  # nothing is held against it, and nothing paid
+        unsure = found_by([GOOD], TRACE, row={"answer": "see figure"}, reference=reference)
+        assert unsure.retro["status"] == "unverified" and not unsure.events
     silent = {"row": {"answer": None, "response": "who knows"}}
     assert found_by([GOOD], TRACE, **silent, reference="self").retro["status"] == "no_gold"
 
@@ -576,6 +641,9 @@ def test_what_cannot_be_searched_with_is_a_sentence() -> None:
     ):
         with pytest.raises(UserError, match=re.escape(words)):
             RetroSearch(engine, MathEqual(), **options)  # type: ignore[arg-type]
+    mute = type("Mute", (Scripted,), {"count_tokens": None})(model="mute", script=["7"])
+    with pytest.raises(UserError, match="'mute' counts no tokens, and length_unit='tokens'; measure in"):
+        RetroSearch(mute, MathEqual(), length_unit="tokens")
     for wrong, words in (
         ({}, "or of files"),
         ({"traces": ["x"]}, "who revises"),

@@ -113,7 +113,7 @@ def difficulty_aware_pruning(
     def made(spec: str | Engine) -> Engine:
         return as_engine(spec, max_tokens=max_tokens)
 
-    judged = [MathEqual(), Failed("math_equal", abstained="keep" if without_gold else "drop")]
+    judged = [MathEqual(), Failed("math_equal", abstained="without_gold" if without_gold else "drop")]
     steps: list[Step | Function] = [Sample(made(teacher), n=n)] if teacher is not None else []
     steps += [Truncated(), *judged]
     if student is not None:

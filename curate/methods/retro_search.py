@@ -26,7 +26,8 @@ from curate.step import Engine
 from curate.verifiers.math_equal import MathEqual
 
 STATUS = (
-    "revised", "kept", "kept_incorrect", "single_thought", "no_thinking", "no_gold", "skipped_incorrect"
+    "revised", "kept", "kept_incorrect", "single_thought", "no_thinking", "no_gold", "skipped_incorrect",
+    "unverified",
 )  # fmt: skip
 WHEN = ("before", "after")
 PARAPHRASED = (
@@ -131,7 +132,7 @@ def retro_search(
     given = [] if traces is None else traces
     source = as_traces(given, bad_rows) if problems is None else as_source(problems, bad_rows)
     births = [] if asked is None else [Sample(asked, n=n)]
-    unjudged: Literal["keep", "drop"] = "keep" if reference == "self" else "drop"
+    unjudged: Literal["without_gold", "drop"] = "without_gold" if reference == "self" else "drop"
     steps = [*births, Truncated(), search, MathEqual(), Failed("math_equal", abstained=unjudged)]
     return Pipeline(source, steps)
 
@@ -140,7 +141,7 @@ def retro_events(run: Run) -> pl.DataFrame:
     """Every rollout of a run, in the order of its trace's search, with the ids of the trace it was made for.
 
     Rejected ones hold their text, too: those that passed are more right samples. `retro` in the run's tables
-    sums them up for each trace. What a window tried in vain is in the ledger alone.
+    sums them up for each trace. What a window tried in vain is in the ledger alone, as far as it had ended.
     """
     tables = [t.filter(pl.col("retro_events").list.len() > 0) for t in (run.traces, run.dropped)]
     found = pl.concat([t.select("problem_id", "trace_id", "parent_id", "retro_events") for t in tables])
@@ -150,8 +151,9 @@ def retro_events(run: Run) -> pl.DataFrame:
 def report(run: Run) -> pl.DataFrame:
     """One line on a run. steps, thoughts, steps_per_thought: sums and their ratio over all traces searched.
 
-    rollout_tokens: output tokens of the rollouts in `retro_events`; wasted_tokens: what the ledger counts
-    beside them, tried ahead in vain. paraphrased: the share of first steps that open with a change of thought
+    words likewise. rollout_tokens: output tokens of the rollouts in `retro_events`; wasted_tokens: what the
+    ledger counts beside them, tried ahead in vain (calls that were broken off are counted nowhere).
+    paraphrased: the share of first steps that open with a change of thought
     in other words, which no ban catches: where it is large, give `transitions` more words.
     """
     tables = [t.select("retro").drop_nulls().unnest("retro") for t in (run.traces, run.dropped)]
@@ -159,7 +161,9 @@ def report(run: Run) -> pl.DataFrame:
     events = retro_events(run)
     asked = int(run.paid.filter(pl.col("step") == "retro_search")["output_tokens"].sum())
     used = int(events["output_tokens"].sum())
-    sums = {c: int(traces[c].sum()) for c in (f"{a}_{b}" for a in ("steps", "thoughts") for b in WHEN)}
+    sums = {
+        c: int(traces[c].sum()) for c in (f"{a}_{b}" for a in ("steps", "thoughts", "words") for b in WHEN)
+    }
     opened = events["first_step"].str.strip_chars_start().str.contains(PARAPHRASED)
     line = {
         **{status: (traces["status"] == status).sum() for status in STATUS},
