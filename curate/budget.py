@@ -57,7 +57,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name, bound in (("budget_tokens", self.tokens), ("budget_usd", self.usd)):
-            if bound is not None and not (isinstance(bound, Real) and bound > 0):
+            if bound is not None and (isinstance(bound, bool) or not (isinstance(bound, Real) and bound > 0)):
                 raise UserError(f"{name}={bound} buys nothing; give a number above 0, or none")
 
     def open_door(self, calls: int, tokens: int, usd: float) -> None:

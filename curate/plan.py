@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,9 @@ class Plan:
         tokens_per_second: of one replica, tokens in and out together, as a ledger or a benchmark says. Known
         answers count: other problems have none. Only what models do: no processor time, no start, no tail.
         """
+        _check_numbers("tokens_per_second", [tokens_per_second], "a number above 0, like 2500", Real)
+        _check_numbers("problems", problems, "whole numbers in a list, like [1_000, 100_000]", Integral)
+        _check_numbers("replicas", replicas, "whole numbers in a list, like (1, 8)", Integral)
         asks = [s for s in self.steps if s.new is not None]
         if any(s.tokens is None or not s.new for s in asks) or not asks:
             raise UserError(
@@ -128,6 +132,16 @@ class Plan:
         from curate.picture import plan_html
 
         return plan_html(self.as_json())
+
+
+def _check_numbers(name: str, said: Any, wanted: str, kind: type) -> None:
+    good = isinstance(said, Iterable) and all(
+        isinstance(n, kind) and not isinstance(n, bool) and n > 0  # type: ignore[operator]
+        for n in said
+    )
+    if not good:
+        shown = said[0] if name == "tokens_per_second" else said
+        raise UserError(f"{name}={shown!r} gives no size; say {wanted}")
 
 
 def _number(n: int | None) -> str:

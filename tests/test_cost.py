@@ -205,7 +205,7 @@ def test_a_budget_of_nothing_is_refused() -> None:
     for name in ("budget_tokens", "budget_usd"):
         with pytest.raises(UserError, match=f"{name}=0 buys nothing"):
             road(Meter()).run("never", **{name: 0})
-        for none in (float("nan"), "many"):
+        for none in (float("nan"), "many", True):
             with pytest.raises(UserError, match=f"{name}={none} buys nothing"):
                 road(Meter()).run("never", **{name: none})
     assert prices(None, {"a"}) == {} and not Path("never").exists()

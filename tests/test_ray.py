@@ -338,3 +338,52 @@ def test_a_replica_that_is_gone_sends_its_calls_to_the_others() -> None:
     places[1].gone = True
     with pytest.raises(EngineDown, match="no replica stays alive.*out of memory"):
         asyncio.run(door.ask(places[0], "chat", []))
+
+
+class Nodes:
+    """Ray, as far as it says which machines there are."""
+
+    def __init__(self, *gpus: int) -> None:
+        self.gpus = gpus
+
+    def nodes(self) -> list[dict[str, Any]]:
+        gone = [{"Alive": False, "Resources": {"GPU": 64.0}}]
+        return gone + [{"Alive": True, "Resources": {"CPU": 8.0, "GPU": float(n)}} for n in self.gpus]
+
+
+def test_a_replica_has_to_fit_on_one_machine() -> None:
+    def held(replicas: int, gpus: float | None, *nodes: int) -> float:
+        return Ray(Shop(), replicas, gpus)._gpus(Nodes(*nodes))
+
+    with pytest.raises(UserError, match="1 replicas on 16 GPUs .*has 32, its largest machine 8, and each"):
+        held(1, 16, 8, 8, 8, 8)
+    with pytest.raises(UserError, match="3 replicas on 2 GPUs each do not fit: the cluster has 6"):
+        held(3, 2, 3, 3)
+    with pytest.raises(UserError, match="11 replicas on 0.1 GPUs each do not fit"):
+        held(11, 0.1, 1)
+    assert (held(10, 0.1, 1), held(4, 8, 8, 8, 8, 8), held(2, 2, 3, 3), held(9, None)) == (0.1, 8, 2, 0)
+    with pytest.raises(UserError, match=r"gpus=1\.5 is no option .*whole number, or below 1"):
+        held(1, 1.5, 8)
+
+
+def test_a_replica_that_comes_back_with_another_model_stops_the_run() -> None:
+    class Remote:
+        def __init__(self, root: str) -> None:
+            self.open, self.root = self, root
+
+        async def remote(self, pickled: bytes) -> dict[str, Any]:
+            return {"root": self.root, "max_model_len": 9}
+
+    roots = iter(["one", "one", "other"])
+    places = [Place("replica 0", 4), Place("replica 1", 4)]
+    door = Door(None, lambda: Remote(next(roots)), b"", Fleet(places, 8))
+
+    async def work() -> None:
+        await door.start()
+        with pytest.raises(EngineDown, match="replica 1 now has root 'other' .*had root 'one'"):
+            await door._load(places[1])
+        with pytest.raises(EngineDown, match="one engine is one model"):
+            await door.ask(places[0], "chat", [])
+
+    asyncio.run(work())
+    assert places[1].served["root"] == "one"

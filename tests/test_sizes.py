@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -11,6 +12,7 @@ import curate
 from curate.engines.scripted import Scripted
 from curate.errors import UserError
 from curate.filters.failed import Failed
+from curate.plan import Plan
 from curate.verifiers.exact import Exact
 
 PROBLEMS = pl.DataFrame({"question": [f"say {i}" for i in range(20)], "answer": [str(i) for i in range(20)]})
@@ -35,6 +37,20 @@ def test_a_sizing_table_is_the_ledgers_rate_times_rows_over_replicas(tmp_path: P
 def test_a_plan_that_knows_nothing_has_no_sizes(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="probe"):
         pipeline().plan(tmp_path / "run").sizes([10], tokens_per_second=50.0)
+
+
+@pytest.mark.parametrize(
+    ("problems", "speed", "replicas", "said"),
+    [
+        ([10], -5, (1,), "tokens_per_second=-5 gives no size; say a number above 0"),
+        ([10], 5, 4, "replicas=4 gives no size; say whole numbers in a list"),
+        ([10], 5, (0, 1), "replicas=.0, 1. gives no size"),
+        (10, 5, (1,), "problems=10 gives no size; say whole numbers in a list"),
+    ],
+)
+def test_a_size_that_is_none_is_one_sentence(problems: Any, speed: Any, replicas: Any, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        Plan(20, ()).sizes(problems, speed, replicas)
 
 
 def test_the_card_says_what_a_kept_row_cost(tmp_path: Path) -> None:

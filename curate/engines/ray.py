@@ -40,6 +40,11 @@ class Ray:
     def __post_init__(self) -> None:
         object.__setattr__(self, "model", self.engine.model)
         check_options(self)
+        if self.gpus is not None and self.gpus > 1 and self.gpus % 1:
+            raise UserError(
+                f"gpus={self.gpus} is no option of {self.model!r}: it must be a whole number, or below 1 "
+                "where several replicas share one GPU."
+            )
 
     @property
     def fingerprint(self) -> str:
@@ -90,12 +95,17 @@ class Ray:
 
     def _gpus(self, ray: Any) -> float:
         """How many GPUs each replica holds."""
-        there = float(ray.cluster_resources().get("GPU", 0))
-        wanted = _gpus_of(self.engine) if self.gpus is None and there else self.gpus or 0
-        if self.replicas * wanted > there:
+        nodes = [int(node["Resources"].get("GPU", 0)) for node in ray.nodes() if node["Alive"]]
+        wanted = _gpus_of(self.engine) if self.gpus is None and any(nodes) else self.gpus or 0
+        if not wanted:
+            return 0
+        # a replica is on one machine, and a share of a GPU on one GPU; Ray would wait for ever for another
+        fit = sum(n // int(wanted) for n in nodes) if wanted >= 1 else sum(nodes) * int(1 / wanted + 1e-6)
+        if fit < self.replicas:
             raise UserError(
-                f"{self.replicas} replicas on {wanted:g} GPUs each do not fit: the cluster has {there:g}; "
-                "ask for fewer replicas, or say gpus=0.5 where two of them share one"
+                f"{self.replicas} replicas on {wanted:g} GPUs each do not fit: the cluster has {sum(nodes)}, "
+                f"its largest machine {max(nodes, default=0)}, and each replica has to fit on one machine; "
+                "ask for fewer replicas, or fewer GPUs for each (gpus=0.5 where two of them share one)"
             )
         return wanted
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from curate.cluster import first_line
 from curate.engines.fleet import Fleet
+from curate.engines.knock import another
 from curate.errors import EngineDown
 from curate.host import import_from, unpickled
 
@@ -79,6 +80,7 @@ class Door:
     fleet: Fleet[Place]
     users: int = 1
     one: asyncio.Lock = field(default_factory=asyncio.Lock)  # held by a call that replicas have died over
+    changed: str = ""  # said where a replica came back with another model
 
     async def start(self) -> None:
         """Load all replicas at once. A reason why none can be loaded is the reason why the run stops."""
@@ -106,12 +108,22 @@ class Door:
 
     async def _load(self, place: Place) -> None:
         place.actor = self.make()
-        place.served = await place.actor.open.remote(self.pickled)
+        now = await place.actor.open.remote(self.pickled)
+        for known in self.fleet.hosts:
+            if change := another(known.served, now):
+                self.changed = (
+                    f"{place.url} now has {change[1]} behind it, and {known.url} had {change[0]} when it was "
+                    "loaded; one engine is one model"
+                )
+                raise EngineDown(self.changed)
+        place.served = now
 
     async def ask(self, place: Place, method: str, *args: Any, **options: Any) -> Any:
         """The replica's answer. Raises Died where it has none because the replica died; another is made."""
         if place.starting is not None:
             await asyncio.shield(place.starting)
+        if self.changed:
+            raise EngineDown(self.changed)
         if place.gone and not all(other.gone for other in self.fleet.hosts):
             raise Died(place.words)
         if place.gone:
@@ -144,8 +156,10 @@ class Door:
             try:
                 await self._load(place)
                 break
-            except self.ray.exceptions.RayError as e:
+            except self.ray.exceptions.RayError as e:  # what the engine itself raised is one of these
                 place.words = first_line(getattr(e, "cause", None) or e)
+            except EngineDown:
+                break  # another model: every call says so from here on
         else:
             place.gone, place.back_at = True, float("inf")
         place.starting = None
