@@ -96,12 +96,27 @@ def scan_parts(folder: Path, schema: dict[str, Any]) -> pl.LazyFrame:
     return pl.scan_parquet(parts, schema=schema) if parts else pl.LazyFrame(schema=schema)
 
 
-def set_aside_damaged(folder: Path) -> None:
-    """Rename every part that is not what was written to `.damaged`, with a warning; the others are read."""
+def damaged(folder: Path) -> list[Path]:
+    """The parts that are not what was written."""
     parts = sorted(folder.glob("*.parquet"))
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # hashing and reading let go of the interpreter
         sound = list(threads.map(_is_sound, parts))
-    for path in (p for p, good in zip(parts, sound, strict=True) if not good):
+    return [p for p, good in zip(parts, sound, strict=True) if not good]
+
+
+def leave_out_damaged(folder: Path, out: Path) -> None:
+    """Where a part is damaged, `out` has links to all that is not, with a warning; nothing is renamed."""
+    if bad := damaged(folder):
+        out.mkdir(parents=True)
+        for path in set(folder.iterdir()) - set(bad):
+            (out / path.name).symlink_to(path.resolve())
+        for path in bad:
+            logger.warning("%s is damaged; a run sets it aside and asks its rows again", path)
+
+
+def set_aside_damaged(folder: Path) -> None:
+    """Rename every part that is not what was written to `.damaged`, with a warning; the others are read."""
+    for path in damaged(folder):
         path.rename(path.with_suffix(".damaged"))
         logger.warning("%s is damaged and set aside as .damaged; its rows are asked again", path)
 

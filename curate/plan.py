@@ -173,7 +173,7 @@ def make_plan(pipeline: Pipeline, out: Path, price: Prices = None) -> Plan:
         check_answers(pipeline.steps, loaded.rows)
         warn_without_answers(pipeline.steps, loaded.rows)
         # a door opens only where nothing is new, so no pool is ever started
-        memory = Memory(out, Path(folder), journal, Pool, Pool)
+        memory = Memory(out, Path(folder), journal, Pool, Pool, looks=True)
         walk = Walk(memory, loaded.rows, pl.scan_parquet(loaded.rows))
         steps, rows, certain = [], count(loaded.rows), True
         for step, columns in zip(pipeline.steps, added, strict=True):

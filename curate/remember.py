@@ -27,7 +27,7 @@ from curate.journalled import Journalled, row_of
 from curate.line import Line
 from curate.match import answered, longest_first, match, new_rows
 from curate.pair import judge_with
-from curate.parts import count, disk_trouble, iter_rows, set_aside_damaged, sink
+from curate.parts import count, disk_trouble, iter_rows, leave_out_damaged, set_aside_damaged, sink
 from curate.pool import Abstained, Pool, settled
 from curate.record import check_served, check_source
 from curate.schema import content_hash
@@ -60,14 +60,21 @@ class Memory:
     judges: Callable[[], Pool]  # of this machine, for verifiers that a step which asks calls
     budget: Budget = field(default_factory=Budget)
     doors: Doors = field(default_factory=Doors)
+    looks: bool = False  # a plan: nothing in the folder is changed
 
     def answers(self, step: Step) -> Path:
-        """Where the answers of this step, with these fields, are kept."""
-        return self.folder / "answers" / f"{step.name}-{step.fingerprint}"
+        """Where the answers of this step, with these fields, are kept; to a plan, those that are sound."""
+        kept = Path("answers") / f"{step.name}-{step.fingerprint}"
+        sound = self.scratch / kept
+        return sound if self.looks and sound.exists() else self.folder / kept
 
     def todo(self, step: Step, keyed: Path) -> Path:
         """One row for every key that nobody has answered: its `key`, and the columns the step reads."""
-        set_aside_damaged(self.answers(step))
+        answers = self.answers(step)
+        if self.looks:
+            leave_out_damaged(answers, self.scratch / "answers" / answers.name)
+        else:
+            set_aside_damaged(answers)
         path = self.scratch / "todo.parquet"
         new = new_rows(keyed, self.answers(step), self.scratch / "new.parquet")
         sink(new.select("key", *step.columns), path).collect()

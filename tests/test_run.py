@@ -603,6 +603,12 @@ def test_a_damaged_part_is_set_aside_and_its_rows_asked_again(
     whole = (tmp_path / "run" / "live.parquet").read_bytes()
     [part] = (tmp_path / "run" / "answers").glob("sample-*/*.parquet")
     damage(part)
+    planned = road(engine, problems(6)).plan(tmp_path / "run")
+    assert part.exists() and next(s for s in planned.steps if s.name == "sample").new == 18
+    assert [r.getMessage() for r in caplog.records] == [
+        f"{part} is damaged; a run sets it aside and asks its rows again"
+    ]
+    caplog.clear()
     road(engine, problems(6)).run(tmp_path / "run")
     assert len(engine.calls) == 36 and [r.getMessage() for r in caplog.records] == [
         f"{part} is damaged and set aside as .damaged; its rows are asked again"
