@@ -128,8 +128,11 @@ def _goes_on(model: Any) -> bool:
     """Whether any number of texts and tokens may go on from a cache: not from the state of a recurrent layer.
 
     It cannot be repeated, and some models go on from it by one token alone. Keys and values may stand beside.
+    RecurrentGemma holds it by itself; with transformers 5.19 its configuration alone says so, as "recurrent".
     """
     layers = DynamicCache(config=model.config).layers
+    if "recurrent" in getattr(model.config, "layers_block_type", ()):
+        return False
     return all(hasattr(x, "batch_repeat_interleave") and not hasattr(x, "conv_states") for x in layers)
 
 
