@@ -8,7 +8,8 @@ problem in fifty a test question. Every step runs in a fresh process as a run wo
 parquet, the marks to parquet); the peak is the high-water mark of its resident memory (VmHWM, for `ru_maxrss`
 of a child begins at its parent's), with what it takes to import the step. Processor time
 stands beside the wall clock, since the latter grows with whoever else is at work. At ×1 the rows that are
-marked are compared with plain Python that holds everything. The exponents, of processor time and of memory,
+marked are compared with plain Python that holds everything; exit code 1 where they
+differ. The exponents, of processor time and of memory,
 are those of the power law through ×1 and ×16: 1 is linear, 0 is flat.
 """
 
@@ -19,7 +20,6 @@ import hashlib
 import json
 import math
 import os
-import platform
 import random
 import subprocess
 import sys
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from peers.machine import facts
 from peers.plainly import STEPS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,19 +37,21 @@ TIMES = (1, 4, 16)
 PER_PROBLEM, BATCH = 8, 20_000
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rows", type=int, default=60_000)
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)  # a step and a folder, in a child
     asked = parser.parse_args()
     if asked.one:
-        return print(json.dumps(child(asked.one[0], Path(asked.one[1]))))
+        print(json.dumps(child(asked.one[0], Path(asked.one[1]))))
+        return 0
+    wrong = []
     with tempfile.TemporaryDirectory(prefix="curate-growth-") as folder:
         tables = [made(asked.rows * n, Path(folder) / str(n)) for n in TIMES]
         sizes = [
             pl.scan_parquet(t / "rows.parquet").select(pl.col("size").sum()).collect().item() for t in tables
         ]
-        print(f"{platform.platform()}, {os.cpu_count()} cores, polars {pl.__version__}")
+        print(facts("polars"))
         print(
             "; ".join(
                 f"×{n}: {asked.rows * n:,} rows, {s / 1e9:.2f} GB" for n, s in zip(TIMES, sizes, strict=True)
@@ -65,10 +68,15 @@ def main() -> None:
                 math.log(max(runs[-1][k], 0.1) / max(runs[0][k], 0.1)) / math.log(TIMES[-1])
                 for k in ("cpu", "mb")
             ]
-            same = compare(name, tables[0])
+            differ = compare(name, tables[0])
+            wrong += [name] if differ else []
+            same = f"{differ:,} ROWS DIFFER" if differ else "as the reference"
             print(
                 f"{name:18s}{cells} {powers[0]:6.2f} {powers[1]:6.2f}   {runs[-1]['marked']:,}; at ×1 {same}"
             )
+    if wrong:
+        print(f"other rows than plain Python marks: {', '.join(wrong)}")
+    return int(bool(wrong))
 
 
 def _run(name: str, table: Path) -> dict[str, Any]:
@@ -176,17 +184,14 @@ def step_of(name: str, folder: Path) -> Any:
     }[name]()
 
 
-def compare(name: str, folder: Path) -> str:
-    """The rows that the step marked at ×1 (of agree: those it passed), beside the reference's."""
+def compare(name: str, folder: Path) -> int:
+    """How many rows either the step marked at ×1 (of agree: passed) or the reference, and not both."""
     marks = pl.read_parquet(folder / f"{name}.parquet")
     if name == "agree":
         marks = marks.filter(pl.col("agree").struct.field("passed") == True)  # noqa: E712 - a column
     rows = pl.read_parquet(folder / "rows.parquet").with_row_index("row").to_dicts()
-    ours, theirs = set(marks["row"]), STEPS[name](rows, folder)
-    if isinstance(theirs, int):
-        return f"{len(ours):,} rows for {theirs:,}" if len(ours) != theirs else "as many as the reference"
-    return "as the reference" if ours == theirs else f"{len(ours ^ theirs):,} ROWS DIFFER"
+    return len(set(marks["row"]) ^ STEPS[name](rows, folder))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -5,23 +5,26 @@
 Calls: N small answers (300 bytes) from 256 and from 512 writers at once, each of which waits until its own is
 committed and synced; median over rounds. Beside it what the disk itself allows: writes of 4 KiB, each synced.
 A commit carries all calls that completed while the last one was under way, so calls a commit × syncs a second
-is the bound.
+is the bound. Before the journal is closed, another connection looks whether every answer is there.
 
 Resume: a run of N answered rows (8 samples of N / 8 problems, null engine) is made through the ordinary code,
 and run again in a new process. `anti-join` is the time in which every part is checked against its SHA-256 and
 the rows that nobody has answered are found, none here; `whole run` reads the problems again, hashes every
 row, joins the answers and writes the tables. Bytes beside the text: the folder of answers, less the same
 texts alone in files of the same kind. DIR (a new one in TMPDIR) must lie on the disk that is meant.
+
+Exit code 1 where an answer is not there, a row is asked again, or the second run's tables are others.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import json
 import os
-import platform
 import shutil
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -35,6 +38,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "peers" / "overhead"))
 
 import polars as pl
 from of_curate import Null
+from peers.machine import facts, wanted
 from task import question
 
 import curate
@@ -55,8 +59,8 @@ def syncs(folder: Path, seconds: float = 1.0) -> float:
     return done / (time.perf_counter() - began)
 
 
-def durable(folder: Path, calls: int, writers: int) -> tuple[float, float, float]:
-    """Calls a second, calls a commit, and bytes of the journal beside the text of an answer in flight."""
+def durable(folder: Path, calls: int, writers: int) -> tuple[float, float, float, int]:
+    """Calls a second, calls a commit, bytes of the journal beside an answer's text, and how many are lost."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     commits = 0
@@ -80,8 +84,16 @@ def durable(folder: Path, calls: int, writers: int) -> tuple[float, float, float
         began = time.perf_counter()
         asyncio.run(everything(journal))
         seconds = time.perf_counter() - began
+        lost = calls - kept(folder / "journal.sqlite", calls)
     size = (folder / "journal.sqlite").stat().st_size
-    return calls / seconds, calls / commits, size / calls - len(TEXT)
+    return calls / seconds, calls / commits, size / calls - len(TEXT), lost
+
+
+def kept(journal: Path, calls: int) -> int:
+    """How many of the calls another connection finds in a journal, with the answer that was kept."""
+    with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as db:
+        found = db.execute("select distinct key from calls where reply = ?", (TEXT,)).fetchall()
+    return len({key for (key,) in found} & {f"{i:032x}" for i in range(calls)})
 
 
 def pipeline(folder: Path) -> curate.Pipeline:
@@ -128,7 +140,16 @@ def beside(answers: Path, rows: int) -> tuple[float, float]:
     return size / rows, (size - alone) / rows
 
 
-def main() -> None:
+def tables(folder: Path) -> dict[str, str]:
+    """The tables of a run, by name, as a hash of their bytes."""
+    found = {}
+    for path in (folder / "live.parquet", folder / "dropped.parquet"):
+        with open(path, "rb") as file:
+            found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def main() -> int:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--calls", type=int, default=100_000)
     options.add_argument("--rows", type=int, default=1_000_000)
@@ -137,43 +158,63 @@ def main() -> None:
     options.add_argument("--resume", type=Path, default=None, help=argparse.SUPPRESS)
     given = options.parse_args()
     if given.resume is not None:
-        return resume(given.resume)
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}\n")
+        resume(given.resume)
+        return 0
     with tempfile.TemporaryDirectory(prefix="journal-", dir=given.folder) as name:
-        speed(Path(name), given.calls, given.rounds)
-        again(Path(name), given.rows)
+        print(facts(folder=Path(name)) + "\n")
+        wrong = [*speed(Path(name), given.calls, given.rounds), *again(Path(name), given.rows)]
+    print("\n".join(wrong))
+    return int(bool(wrong))
 
 
-def speed(folder: Path, calls: int, rounds: int) -> None:
+def speed(folder: Path, calls: int, rounds: int) -> list[str]:
+    """Print the table of calls; what was wrong."""
     print("| writers | calls/s, durable | calls a commit | syncs/s of the disk | bytes beside the text |")
     print("|---|---|---|---|---|")
+    wrong, found = [], []
     for writers in (256, 512):
         took = [(*durable(folder / "calls", calls, writers), syncs(folder)) for _ in range(rounds)]
-        rate, group, more, disk = (statistics.median(column) for column in zip(*took, strict=True))
+        rate, group, more, _, disk = (statistics.median(column) for column in zip(*took, strict=True))
+        found.append((writers, rate, group * disk))
+        if lost := max(one[3] for one in took):
+            wrong.append(f"{writers} writers: {lost:,} of {calls:,} answers are not in the journal")
         print(f"| {writers} | {rate:,.0f} | {group:,.0f} | {disk:,.0f} | {more:,.0f} |", flush=True)
+    print()
+    for writers, rate, bound in found:
+        beside = f"{rate:,.0f} of {writers} writers, the disk allows {bound:,.0f}"
+        wanted("20,000 answers/s, or what the disk allows", beside, rate >= min(20_000, bound))
+    return wrong
 
 
-def again(folder: Path, rows: int) -> None:
+def again(folder: Path, rows: int) -> list[str]:
+    """Print the table of resuming; what was wrong."""
     problems = folder / "problems.jsonl"
     with open(problems, "w", encoding="utf-8") as out:
         out.writelines(json.dumps({"question": question(i)}) + "\n" for i in range(rows // 8))
     began = time.perf_counter()
     pipeline(folder).run(folder / "run")
     made = time.perf_counter() - began
+    first = tables(folder / "run")
     size, more = beside(folder / "run" / "answers", rows)
     command = [sys.executable, __file__, "--resume", str(folder)]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, check=True, env={**os.environ, "TQDM_DISABLE": "1"}
     )
     said = json.loads(done.stdout)
-    assert said["cached"] == rows, said
     print("\n| answered rows | made in | bytes an answer | beside its text | anti-join | whole run | peak |")
     print("|---|---|---|---|---|---|---|")
     print(
         f"| {rows:,} | {made:.0f} s | {size:.0f} | {more:.0f} | {said['join']:.1f} s | {said['whole']:.1f} s "
         f"| {said['peak'] / 1024:,.0f} MB, {said['before'] / 1024:,.0f} MB of it before |"
     )
+    second = tables(folder / "run")
+    wrong = [
+        f"{name} of the second run is not that of the first" for name in first if first[name] != second[name]
+    ]
+    if said["cached"] != rows:
+        wrong.append(f"{rows - said['cached']:,} of {rows:,} answered rows were asked again")
+    return wrong
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -15,30 +15,25 @@ counted: 2,000 rows, and as many as fit into --seconds, for us N / 5 and N. Memo
 memory of the process and all it started. Throughput at 5 ms is that of the larger size, less what 2,000 rows
 took at 0 ms beyond their slope (the start). `ideal`: 256 / 5 ms. `bare`: a plain asyncio loop that keeps
 nothing. `durable`: such a loop that reads the same file, has every answer synced by sqlite before it counts,
-in groups, and writes a parquet. All are medians over --rounds.
+in groups, and writes a parquet. All are medians over --rounds. Exit code 1 where answers are wrong, or
+a peer that is installed fails.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
-import tempfile
-import threading
 from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import psutil
-from peers.environment import ROOT, environment
+from peers.environment import environment
+from peers.machine import facts, wanted
+from peers.timed import HERE, OURS, Slow, once
 
-HERE = ROOT / "benchmarks" / "peers" / "overhead"
-OURS = ("curate", "bare", "durable")
 PEERS = {  # folder name of the environment → the distribution whose version is printed
     "distilabel": "distilabel",
     "datatrove": "datatrove",
@@ -47,16 +42,7 @@ PEERS = {  # folder name of the environment → the distribution whose version i
     "ray": "ray",
 }
 FEW, MOST = 2_000, 100_000  # rows of a peer
-DELAY_S, LIMIT_S = 0.005, 300
-
-
-class Took(NamedTuple):
-    """One process."""
-
-    rows: int
-    seconds: float
-    peak: int
-    digest: str
+DELAY_S = 0.005
 
 
 class Cost(NamedTuple):
@@ -66,81 +52,7 @@ class Cost(NamedTuple):
     us: float
     bytes: float
     pace: float
-    digests: dict[int, str]
-
-
-def once(python: Path | str, name: str, rows: int, delay_s: float) -> Took:
-    """Run it in a process and a folder of its own; RuntimeError with what it said last where it fails."""
-    with tempfile.TemporaryDirectory(prefix="overhead-") as folder, open(f"{folder}/log", "w+") as log:
-        command = [str(python), str(HERE / f"of_{name}.py"), str(rows), str(delay_s), folder]
-        variables = {**os.environ, "PYTHONPATH": str(ROOT) if name in OURS else "", "TQDM_DISABLE": "1"}
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=log, text=True, env=variables, cwd=folder
-        )
-        timer = threading.Timer(LIMIT_S, kill, [process.pid])
-        timer.start()
-        try:
-            peak, said = watch(process)
-        finally:
-            timer.cancel()
-            kill(process.pid)
-            process.wait()
-        if "DONE" not in said or "SAID" not in said:
-            log.seek(0)
-            lines = [line.strip() for line in log.read().splitlines() if line.strip(" │╰╯─")]
-            raise RuntimeError(
-                f"stopped after {LIMIT_S} s or failed: {lines[-1] if lines else 'no word'}"[:300]
-            )
-        if said["SAID"]["rows"] != rows:
-            raise RuntimeError(f"{said['SAID']['rows']} rows came back of {rows}")
-        return Took(rows, said["DONE"]["seconds"], peak, said["SAID"]["digest"])
-
-
-def watch(process: subprocess.Popen[str]) -> tuple[int, dict[str, dict[str, float]]]:
-    """Peak resident bytes of it and its children until it says DONE, and what it said."""
-    peak, stop, said = 0, threading.Event(), {}
-
-    def sample() -> None:
-        nonlocal peak
-        while not stop.wait(0.1):
-            peak = max(peak, resident(process.pid))
-
-    sampler = threading.Thread(target=sample)
-    sampler.start()
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith(("DONE", "SAID")):
-            stop.set()
-            said[line[:4]] = json.loads(line[4:])
-    stop.set()
-    sampler.join()
-    return peak, said
-
-
-def family(pid: int) -> list[psutil.Process]:
-    try:
-        parent = psutil.Process(pid)
-        return [*parent.children(recursive=True), parent]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def resident(pid: int) -> int:
-    total = 0
-    for process in family(pid):
-        try:
-            total += process.memory_info().rss
-        except psutil.NoSuchProcess:
-            continue
-    return total
-
-
-def kill(pid: int) -> None:
-    for process in family(pid):
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
+    digests: set[tuple[int, str]]
 
 
 def cost(python: Path | str, name: str, sizes: tuple[int, int], rounds: int) -> Cost:
@@ -152,9 +64,9 @@ def cost(python: Path | str, name: str, sizes: tuple[int, int], rounds: int) -> 
     more = sizes[1] - sizes[0]
     a_row = (large - small) / more
     if a_row <= 0:
-        raise RuntimeError(f"{sizes[1]:,} rows took no longer than {sizes[0]:,}: the machine is too busy")
+        raise Slow(f"{sizes[1]:,} rows took no longer than {sizes[0]:,}: the machine is too busy")
     start = max(0.0, small - sizes[0] * a_row)
-    digests = {t.rows: t.digest for t in (*few, *most, *late)}
+    digests = {(t.rows, t.digest) for t in (*few, *most, *late)}
     return Cost(sizes[1], a_row * 1e6, (after - before) / more, sizes[1] / (slow - start), digests)
 
 
@@ -170,15 +82,16 @@ def version(python: Path | str, distribution: str) -> str:
     return subprocess.run([str(python), "-c", ask], capture_output=True, text=True).stdout.strip()
 
 
-def measured(given: argparse.Namespace) -> tuple[dict[str, Cost], dict[str, str], list[str]]:
-    """Everybody's cost, everybody's name with its version, and a sentence for each who has none."""
+def measured(given: argparse.Namespace) -> tuple[dict[str, Cost], dict[str, str], list[str], list[str]]:
+    """Everybody's cost, their names with versions, a sentence for each who has none, and who failed."""
     costs: dict[str, Cost] = {}
     names = {
         "curate": "curate",
         "bare": "plain asyncio, keeps nothing",
         "durable": "plain asyncio, every answer on disk first",
     }
-    missing = []
+    missing: list[str] = []
+    failed: list[str] = []
     for name in OURS:
         costs[name] = cost(sys.executable, name, (given.rows // 5, given.rows), given.rounds)
     for name, distribution in PEERS.items():
@@ -192,56 +105,71 @@ def measured(given: argparse.Namespace) -> tuple[dict[str, Cost], dict[str, str]
         names[name] = f"{distribution} {version(python, distribution)}"
         try:
             costs[name] = cost(python, name, fitting(python, name, given.seconds), given.rounds)
-        except RuntimeError as e:
+        except (Slow, RuntimeError) as e:
             missing.append(f"{names[name]} did not do it: {e}")
-    return costs, names, missing
+            failed += [names[name]] if isinstance(e, RuntimeError) else []
+    return costs, names, missing, failed
 
 
 def table(costs: dict[str, Cost], names: dict[str, str]) -> list[str]:
-    ideal, ours = 256 / DELAY_S, costs["curate"]
-    same = reference(max(c.rows for c in costs.values()), [n for c in costs.values() for n in c.digests])
+    ideal, ours, bad = 256 / DELAY_S, costs["curate"], wrong(costs)
     lines = [
         "| who | rows | µs a row, 0 ms | ours | bytes a row | rows/s, 5 ms | of ideal | of bare | same |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, c in costs.items():
-        right = all(same[rows] == digest for rows, digest in c.digests.items())
         a_row = f"{c.us:,.1f} | × {c.us / ours.us:,.1f} | {c.bytes:,.0f}"
         lines.append(
             f"| {names[name]} | {c.rows:,} | {a_row} | {c.pace:,.0f} "
-            f"| {c.pace / ideal:.1%} | {c.pace / costs['bare'].pace:.1%} | {'yes' if right else 'NO'} |"
+            f"| {c.pace / ideal:.1%} | {c.pace / costs['bare'].pace:.1%} | {'NO' if name in bad else 'yes'} |"
         )
     return lines
 
 
-def reference(most: int, sizes: list[int]) -> dict[int, str]:
-    """rows → the digest of the right answers."""
+def wrong(costs: dict[str, Cost]) -> list[str]:
+    """Who handed back other answers than the right ones, in any of its runs."""
     sys.path.insert(0, str(HERE))
     from task import digest, question, reply
 
-    return {n: digest((q, reply(q)) for q in map(question, range(n))) for n in {*sizes} if n <= most}
+    sizes = {rows for cost in costs.values() for rows, _ in cost.digests}
+    right = {(n, digest((q, reply(q)) for q in map(question, range(n)))) for n in sizes}
+    return [name for name, cost in costs.items() if not cost.digests <= right]
 
 
-def main() -> None:
+def main() -> int:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--rows", type=int, default=100_000, help="for us; peers get at most 100,000")
     options.add_argument("--rounds", type=int, default=3, help="of everybody")
     options.add_argument("--seconds", type=float, default=40.0, help="about how long a peer may take")
     options.add_argument("--only", nargs="*", choices=list(PEERS), default=None, help="these peers alone")
     given = options.parse_args()
-    costs, names, missing = measured(given)
-    facts = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
-    print(f"{facts}; 256 in flight\n")
+    try:
+        costs, names, missing, failed = measured(given)
+    except (Slow, RuntimeError) as e:
+        print(f"nothing was measured: {e}")
+        return int(isinstance(e, RuntimeError))
+    print(f"{facts()}; 256 in flight\n")
     print("\n".join(table(costs, names)))
     for sentence in missing:
         print(f"\n{sentence}")
+    print()
+    ours, bare = costs["curate"], costs["durable"].us
     peers = {name: c.us for name, c in costs.items() if name in PEERS}
     if peers:
         best = min(peers, key=lambda name: peers[name])
-        ours = costs["curate"].us
-        print(f"\nbest peer: {names[best]}; ours costs {ours / peers[best]:.3f} of it a row, ", end="")
-        print(f"and {ours / costs['durable'].us:.3f} of the plain loop with every answer on disk")
+        share = ours.us / peers[best]
+        beside = (
+            f"{share:.3f} of {names[best]}, {ours.us / bare:.3f} of the plain loop with every answer on disk"
+        )
+        wanted("a row costs a tenth of what it costs the best peer", beside, share <= 0.1)
+    ideal = ours.pace * DELAY_S / 256
+    wanted("95 % of the ideal at 5 ms", f"{ideal:.1%}", ideal >= 0.95)
+    if bad := [names[name] for name in wrong(costs)]:
+        print(f"wrong answers: {', '.join(bad)}")
+    if failed:
+        print(f"installed, and failed: {', '.join(failed)}")
+    return int(bool(bad or failed))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

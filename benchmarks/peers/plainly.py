@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from curate.schema import content_hash
 
 WORDS = 13  # a question of the benchmark file shares so many with a problem's
 
@@ -45,13 +48,19 @@ def beyond(
     return reference
 
 
-def unmatched(rows: list[dict[str, Any]], _: Path) -> int:
-    """How many rows a control group as large as the selection leaves out."""
-    return sum(not r["picked"] for r in rows)
-
-
-def over_quota(rows: list[dict[str, Any]], _: Path) -> int:
-    return sum(max(0, n - 100) for n in Counter(r["said"] for r in rows).values())
+def unmatched(rows: list[dict[str, Any]], _: Path) -> set[int]:
+    """The rows that are not drawn for a control group with the lengths of the selection."""
+    sizes = sorted(r["output_tokens"] for r in rows if r["picked"])
+    edges = sorted({sizes[round(i * (len(sizes) - 1) / 10)] for i in range(11)})
+    bins = defaultdict(list)
+    for r in rows:
+        size = r["output_tokens"]
+        bins[bisect_left(edges, size) if edges[0] <= size <= edges[-1] else None].append(r)
+    marked = set()
+    for group in bins.values():
+        drawn = sorted(group, key=lambda r: content_hash(0, r["trace_id"]))
+        marked |= {r["row"] for r in drawn[sum(r["picked"] for r in group) :]}
+    return marked
 
 
 def majority(rows: list[dict[str, Any]], _: Path) -> set[int]:
@@ -66,12 +75,12 @@ def majority(rows: list[dict[str, Any]], _: Path) -> set[int]:
     return passed
 
 
-STEPS: dict[str, Callable[[list[dict[str, Any]], Path], set[int] | int]] = {
+STEPS: dict[str, Callable[[list[dict[str, Any]], Path], set[int]]] = {
     "exact_duplicates": copies,
     "contamination": tested,
     "top_k": beyond(lambda r: (-r["output_tokens"], r["trace_id"]), 2, "problem_id"),
     "shortest_k": beyond(lambda r: (len(r["thinking"]) + len(r["response"]), r["trace_id"]), 2, "problem_id"),
     "length_matched": unmatched,
-    "quota": over_quota,
+    "quota": beyond(lambda r: content_hash(0, r["problem_id"], r["trace_id"]), 100, "said"),
     "agree": majority,
 }

@@ -1,0 +1,43 @@
+"""Where a benchmark ran, and what was wanted of what it found."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+import psutil
+
+
+def facts(*packages: str, folder: Path | None = None) -> str:
+    """Processor, cores, memory, load, versions; of a folder the file system and the disk that it lies on."""
+    memory = psutil.virtual_memory().total / 2**30
+    said = [processor(), f"{os.cpu_count()} cores", f"{memory:.0f} GiB"]
+    said += [f"on {disk(folder)}"] if folder is not None else []
+    said += [f"load {os.getloadavg()[0]:.1f}", f"Python {platform.python_version()}"]
+    return ", ".join([*said, *(f"{name} {importlib.metadata.version(name)}" for name in packages)])
+
+
+def processor() -> str:
+    """Its model, where the system tells it; else its kind."""
+    if (info := Path("/proc/cpuinfo")).exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def disk(folder: Path) -> str:
+    """The file system and the device of a folder."""
+    lies = folder.resolve()
+    holding = [p for p in psutil.disk_partitions(all=True) if lies.is_relative_to(p.mountpoint)]
+    if not holding:
+        return "an unknown file system"
+    deepest = max(reversed(holding), key=lambda p: len(p.mountpoint))  # of equals the one mounted last
+    return f"{deepest.fstype} ({deepest.device})"
+
+
+def wanted(what: str, found: str, reached: bool) -> None:
+    """Print one line. No exit code depends on it: it is of times, and those are the machine's too."""
+    print(f"wanted: {what}; found: {found}; {'reached' if reached else 'missed'}", flush=True)
