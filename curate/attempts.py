@@ -13,9 +13,7 @@ from curate.errors import UserError
 from curate.identity import is_engine, model_name
 from curate.sample import Sample
 from curate.schema import TRACE, Row
-from curate.step import Engine, Step, Verifier, user
-
-_OF_GOLD = ("no_gold", "gold_invalid", "unsupported")  # another attempt would be judged no better
+from curate.step import OF_GOLD, Engine, Step, Verifier, user
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ class Attempts(Sample):
             known = {**row, **trace}
             given = {c: known[c] for c in self.verifier.columns if c in known}
             verdict = await asyncio.to_thread(partial(self.verifier, **given))
-            if (verdict.passed and reply.finish == "stop") or verdict.why.startswith(_OF_GOLD):
+            if (verdict.passed and reply.finish == "stop") or verdict.why.startswith(OF_GOLD):
                 break
         return made
 

@@ -57,9 +57,11 @@ _LAST = {f"DIFFICULTY: {level.upper()}": level for level in LEVELS}
 _ANY = re.compile(r"^\W{0,9}difficulty\b", re.IGNORECASE | re.MULTILINE)
 _PARTS = re.compile(r"^=== (REASONING|SOLUTION|END) ===[ \t]*$", re.MULTILINE)
 _HEADING = re.compile(r"^[ \t#>-]{0,9}\*\*([^*\n]{1,60})\*\*", re.MULTILINE)
+_NOUN = r"(?:solution|answer|reasoning|trace|response)"
 _LEAK = re.compile(
-    r"\b(?:given|provided|supplied|reference|original|official|gold)\s+"
-    r"(?:solution|answer|reasoning|trace|response)\b(?!\s+(?:choice|option)s?)",
+    rf"\b(?:given|provided|supplied|reference|original|official|gold)\s+{_NOUN}\b(?!\s+(?:choice|option)s?)"
+    rf"|\bthe\s+{_NOUN}\s+(?:given|provided|supplied)\b(?!\s+(?:by|that|if|the)\b|\s+\S+\s*(?:[=<>≠≤≥]|\\))"
+    r"|\baccording\s+to\s+the\s+reference\b(?!\s+(?:frame|point|angle|table)\b)",
     re.IGNORECASE,
 )
 

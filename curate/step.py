@@ -31,6 +31,7 @@ Why = Literal[
 ]  # fmt: skip
 """The closed vocabulary of a verdict's `why`; after it may follow `: ` and a short text."""
 WHYS = frozenset(get_args(Why))
+OF_GOLD = ("no_gold", "gold_invalid", "unsupported")  # another text would be judged no better
 
 
 class Verdict(NamedTuple):

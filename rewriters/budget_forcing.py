@@ -53,8 +53,8 @@ class BudgetForcing(Recorded):
     Tokens are those in the column `{of}_tokens`, as `token_logprobs` writes it, where `of` is given; else
     words are counted. An answer from the cut is always held to the engine's own tokens. boundary:
     the cut falls at the last end of a sentence or a step within the budget; `token`, as published, may cut
-    in mid-sentence. low=0 gives empty thinking, which ThinkDial adds for easy problems. max_leaks and
-    boundary are ours.
+    in mid-sentence, and within a code fence or a formula. low=0 gives empty thinking, which ThinkDial adds
+    for easy problems. max_leaks and boundary are ours.
     """
 
     engine: Engine

@@ -21,7 +21,7 @@ from curate.rewriting import (
     wrong,
 )
 from curate.schema import Row
-from curate.step import Completion, Engine, Message, Text, Verifier, user
+from curate.step import OF_GOLD, Completion, Engine, Message, Text, Verifier, user
 
 _FORM = "**Analysis** Two and two are asked for.\n**Approach** 2 + 2 = 4.\n**Summary** It is 4."
 
@@ -39,7 +39,8 @@ class DifficultyAware(Recorded):
     A text becomes the child if it came to its end, has the headings of its plan in order, is shorter than the
     trace and `floor` words long at least, names nothing that the reader has not seen (English phrases),
     and passes the verifier. Otherwise it is tried again up to `retries` times, by the same plan or the
-    next longer one (`retry`); then the trace stays. `difficulty_aware` says level, mode, why, and how many
+    next longer one (`retry`); then the trace stays. Where the gold answer is what keeps the verifier from
+    judging, it is not tried again. `difficulty_aware` says level, mode, why, and how many
     attempts there were; `difficulty_aware_events` their plans, why each failed, and its text where it did.
 
     Put it after `Failed`: it takes the trace for right. Without a gold answer the trace stays, unpaid;
@@ -59,7 +60,7 @@ class DifficultyAware(Recorded):
     floor: int = 32
     without_gold: bool = False
     instructions: str = INSTRUCTIONS
-    version = 2
+    version = 3
     reads = ("question", "thinking", "response", "answer")
     record = {"level": pl.String, "mode": pl.String, "why": pl.String, "attempts": pl.Int64}
     event = {"plan": pl.String, "why": pl.String, "text": pl.String, "output_tokens": pl.Int64}
@@ -116,6 +117,8 @@ class DifficultyAware(Recorded):
             if text:
                 child = text
                 break
+            if why.startswith(tuple(f"unverified: {of_gold}" for of_gold in OF_GOLD)):
+                break
         record = dict(level=level, mode=self.mode, why=tried[-1]["why"], attempts=len(tried))
         return Revision(child, record, tried)
 
@@ -159,7 +162,7 @@ class DifficultyAware(Recorded):
             return None, f"stray_tag: {tag} inside the text"
         new, old = (words(t[0], t[1]) for t in (text, (row["thinking"], row["response"])))
         if leak := leaks(text, row["question"] or ""):
-            return None, f"leak: it speaks of the {leak!r}"
+            return None, f"leak: it says {leak!r}"
         if new >= old:
             return None, f"not_shorter: {new} words, the trace has {old}"
         if new < self.floor:

@@ -22,8 +22,8 @@ from curate.turns import asked_of, turn_of
 class StudentPrefix(Recorded):
     """Mixed-policy rows (DASD, arXiv:2601.09088, section 5): the student answers the question itself, in up
     to `cap` times the tokens of the trace. An answer that runs into that limit is cut at a random place past
-    its half, at white space, and the teacher goes on from there; so training sees how to get on after a
-    prefix that only the student would write.
+    the half of its thinking and response, at white space, and the teacher goes on from there; so training
+    sees how to get on after a prefix that only the student would write.
 
     The child has `spans` labelled student and teacher. Learn from all of it: masking the student's part cost
     3 points. The trace stays where the student comes to its own end (`own_end`), where the teacher does not,
@@ -40,7 +40,7 @@ class StudentPrefix(Recorded):
     cap: float = 1.5
     seed: int = 0
     verifier: Verifier | None = None
-    version = 2
+    version = 3
     owners = True
     reads = ("question", "messages", "output_tokens")
     record = {"why": pl.String}
@@ -92,7 +92,7 @@ class StudentPrefix(Recorded):
         if mine.finish != "length":
             return None, "own_end: the student came to its own end"
         begun = self._begun(mine)
-        if not begun.strip():
+        if not begun:
             return None, "no_prefix: the student said nothing"
         [rest] = await self.engine.chat(messages, prefix=begun)
         calls.append(_call("teacher", rest))
@@ -112,16 +112,19 @@ class StudentPrefix(Recorded):
         return await wrong(self.verifier, row, text, gold)
 
     def _begun(self, mine: Completion) -> str:
-        """The student's turn up to the cut."""
-        if mine.thinking is None or mine.response:
-            turn = turn_of({"thinking": mine.thinking, "response": mine.response}, "")
-            whole = turn.text if turn else ""
-        else:
-            whole = f"<think>\n{mine.thinking}"
-        share = int(content_hash(self.seed, whole)[:8], 16) / 16**8
-        at = math.ceil(len(whole) * (1 + share) / 2)
-        space = max(whole.rfind(c, 0, at) for c in " \n")
-        return whole[: space + 1 if space >= len(whole) / 2 else at]
+        """The student's turn up to the cut, which falls within what it said; empty where that is nothing."""
+        thinking = mine.thinking or ""
+        said = thinking + mine.response
+        share = int(content_hash(self.seed, said)[:8], 16) / 16**8
+        at = math.ceil(len(said) * (1 + share) / 2)
+        space = max(said.rfind(c, 0, at) for c in " \n")
+        at = space + 1 if space >= len(said) / 2 else at
+        if not said[:at].strip():
+            return ""
+        if mine.thinking is not None and at <= len(thinking):
+            return f"<think>\n{thinking[:at]}"
+        turn = turn_of({"thinking": mine.thinking, "response": mine.response[: at - len(thinking)]}, "")
+        return turn.text if turn else ""
 
 
 def _call(role: str, reply: Completion) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from curate.answers import final_answer, letters, plain
+from curate.pieces import steps
 from curate.schema import Row
 from curate.step import Rewriter, Text
 
@@ -16,11 +17,11 @@ from curate.step import Rewriter, Text
 class TrimAfterAnswer(Rewriter):
     r"""Cuts what a trace goes on thinking after the answer stands; the text before the cut is not touched.
 
-    A thought is a paragraph (up to a blank line), or a line where the thinking has no blank line. It states
-    the answer if it marks one as final (`\boxed{}`, "the answer is") that is the gold answer, if an equals
-    sign leads to it, or if it names it at all. Naming does not count where the question names it too; nor
-    for single digits, option letters and words of up to five letters; nor for operands ("18 + 2"),
-    exponents, the numbers of a list ("18. ") and parts of a longer number.
+    A thought is a paragraph (up to a blank line), or a line where no blank line parts the thinking; code and
+    formulas are not cut. It states the answer if it marks one as final (`\boxed{}`, "the answer is") that is
+    the gold answer, if an equals sign leads to it, or if it names it at all. Naming does not count where the
+    question names it too; nor for single digits, option letters and words of up to five letters; nor for
+    operands ("18 + 2"), exponents, the numbers of a list ("18. ") and parts of a longer number.
 
     The trace stays (None) where nothing follows that thought, where no thought states the answer, and where
     there is no gold answer or one over 200 characters. Put it after `Failed`: it takes the gold answer for
@@ -28,6 +29,7 @@ class TrimAfterAnswer(Rewriter):
     the answer by chance ends the child too.
     """
 
+    version = 2
     reads = ("question", "thinking", "response", "answer")
     examples = (
         (
@@ -62,16 +64,12 @@ class TrimAfterAnswer(Rewriter):
 
 
 def thoughts(thinking: str) -> Iterator[tuple[int, str]]:
-    """Each thought with the offset of its end: paragraphs, or lines where there is no blank line."""
-    blank = r"\n[^\S\n]*\n\s*"
-    between = blank if re.search(blank, thinking.strip()) else r"\n\s*"
-    start = 0
-    for gap in [*re.finditer(between, thinking), None]:
-        stop = gap.start() if gap else len(thinking)
-        thought = thinking[start:stop].rstrip()
-        if thought.strip():
+    """Each thought with the offset of its end: paragraphs, or lines where no blank line cuts the text."""
+    paragraphs = steps(thinking, "blank")
+    for start, end in paragraphs if len(paragraphs) > 1 else steps(thinking, "line"):
+        thought = thinking[start:end].rstrip()
+        if thought:
             yield start + len(thought), thought
-        start = gap.end() if gap else stop
 
 
 _SHORT = re.compile(r"\(?[A-Za-z]{1,5}\)?|-?\d(?:\.0+)?")  # B, yes, false, 2: said in passing all the time

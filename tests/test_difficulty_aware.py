@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import curate
-from curate.difficulty import INSTRUCTIONS, LEVELS, PLANS
+from curate.difficulty import INSTRUCTIONS, LEVELS, PLANS, leaks
 from curate.engines.hf import HF
 from curate.engines.scripted import Scripted
 from curate.errors import CallFailed, TooLong, UserError
@@ -29,6 +29,7 @@ from curate.methods.difficulty_aware_pruning import difficulty_aware_pruning, re
 from curate.recipes import pipeline
 from curate.rewriters.difficulty_aware import DifficultyAware
 from curate.rewriting import WORD, Revision, words
+from curate.step import Text
 from curate.verifiers.judge import Judge
 from curate.verifiers.math_equal import MathEqual
 
@@ -313,10 +314,35 @@ def test_without_a_gold_answer_nothing_is_paid_unless_the_traces_own_may_count()
 
 def test_a_phrase_that_the_question_uses_is_no_leak() -> None:
     reply = EASY.replace("It is", "In the original solution are")
-    assert told("easy", reply).record["why"].startswith("leak: it speaks of the 'original solution'")
+    assert told("easy", reply).record["why"].startswith("leak: it says 'original solution'")
     engine = Scripted(script=["DIFFICULTY: EASY", reply])
     step = DifficultyAware(engine, MathEqual(), retries=0)
     assert ask(step, question="How much salt was in the original solution?").child
+
+
+@pytest.mark.parametrize(
+    ("said", "leak"),
+    [
+        ("The solution provided says 4.", "The solution provided"),
+        ("It is 4, according to the reference.", "according to the reference"),
+        ("The answer given is 4.", "The answer given"),
+        ("As the solution\ngiven above says, 4.", "the solution\ngiven"),
+        ("the reference solution", "reference solution"),
+        ("The solution given by the formula is 4.", None),
+        ("There is one solution provided that a > 0; the solution provided a > 0 is 4.", None),
+        ("the answer given $x = 2$", None),
+        ("At rest according to the reference frame", None),
+    ],
+)
+def test_what_the_reader_has_not_seen_is_a_leak_in_either_order(said: str, leak: str | None) -> None:
+    assert leaks(Text("", said), "2 + 2?") == leak
+    assert leaks(Text("", said), f"Is it true that {(leak or '').lower()} is right?") is None
+
+
+def test_where_the_gold_is_what_cannot_be_compared_one_text_is_paid_for() -> None:
+    child, record, events = ask(DifficultyAware(Scripted(script=good), MathEqual()), answer="see figure")
+    assert child is None and len(events) == 1, "another text would be judged no better"
+    assert record["why"].startswith(("unverified: unsupported", "unverified: gold_invalid")), record["why"]
 
 
 def test_a_level_that_is_known_is_not_asked_for() -> None:

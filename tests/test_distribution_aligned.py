@@ -85,6 +85,29 @@ def test_the_teacher_goes_on_where_the_student_was_cut() -> None:
         StudentPrefix(teacher, student, verifier=Judge(teacher))
 
 
+@pytest.mark.parametrize("said", ["<think>a", "<think>ab cd", "<think>a\n</think>\n\nb cd", "ab cd"])
+def test_the_cut_falls_within_what_the_student_said_and_not_into_a_tag(said: str) -> None:
+    begun: list[str] = []
+
+    def going_on(messages: Any, prefix: str) -> str:
+        begun.append(prefix)
+        return " so it is 4.</think>4"
+
+    teacher, student = Scripted(model="t", script=going_on), Scripted(model="s", script=[f"{said} more"])
+    for seed in range(12):
+        ask(
+            StudentPrefix(teacher, student, cap=1.0, seed=seed),
+            dict(question="?", output_tokens=len(said.split())),
+        )
+    whole = split_thinking(said)
+    for prefix in begun:
+        mine = split_thinking(prefix)
+        cut, text = mine.thinking + mine.response, whole.thinking + whole.response
+        assert bool(mine.opening) == bool(whole.opening), prefix
+        assert text.startswith(cut) and 2 * len(cut) >= len(text), prefix
+    assert len(begun) == 12
+
+
 FAULTS = {
     "it thinks anew": ("<think>anew</think>4", "thinks_again: <think>"),
     "it thinks anew in other tags": (" [THINK]x[/THINK]</think>4", "thinks_again: [THINK]"),
@@ -118,6 +141,7 @@ def test_where_nobody_is_cut_the_trace_stays_and_says_why() -> None:
         (StudentPrefix(teacher, brief), {}, "own_end: ", 1),
         (StudentPrefix(teacher, student), dict(output_tokens=None), "uncounted: ", 0),
         (StudentPrefix(teacher, Scripted(model="s", script=[" " * 99 + "w w"]), cap=0.1), {}, "no_prefix", 1),
+        (StudentPrefix(teacher, Scripted(model="s", script=["<think>\n  w w"]), cap=0.1), {}, "no_prefix", 1),
         (StudentPrefix(Scripted(model="t", script=narrow), student), {}, "no_room: the prompt has 9", 1),
     ):
         child, record, events = ask(step, {**row, **more})

@@ -91,6 +91,20 @@ def test_thoughts_are_paragraphs_or_else_lines() -> None:
 
 
 @pytest.mark.parametrize(
+    ("before", "whole", "after"),
+    [
+        ("Code:\n\n", "```python\nx = 18\n\nprint(x)\n```", "\n\nSo it is 18.\n\nWait."),
+        ("We have\n\n", "$$\nx = 18\n\ny = 2\n$$", "\n\nSo."),
+        ("We have\n\n", "\\[\nx = 18\n\ny = 2\n\\]", "\n\nSo."),
+        ("Code:\n", "```\nx = 18\n\nprint(x)\n```", "\nSo it is 18.\nWait."),
+        ("We have\n", "\\begin{align}\nx &= 18\n\\end{align}", "\nSo."),
+    ],
+)
+def test_code_and_formulas_are_not_cut(before: str, whole: str, after: str) -> None:
+    assert end(before + whole + after, "18") == before + whole
+
+
+@pytest.mark.parametrize(
     ("answer", "said"),
     [
         ("18", "So 18 apples."),

@@ -24,7 +24,7 @@ def trim_after_answer(
     problems: str | Source | None = None,
     teacher: str | Engine | None = None,
     *,
-    traces: list[str] | None = None,
+    traces: list[str] | Source | None = None,
     n: int = 1,
     temperature: float = 0.6,
     top_p: float = 0.95,
