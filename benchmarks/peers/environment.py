@@ -42,14 +42,21 @@ def environment(name: str, lock: Path) -> Path | str:
     return python
 
 
+class Failed(str):
+    """Why a peer that is installed gave no figures."""
+
+
 def with_vllm(script: str, *size: int) -> dict[str, Any] | str:
-    """What `script vllm SIZE…` prints last, as JSON, where vLLM for the CPU is; or why there is none."""
+    """What `script vllm SIZE…` prints last, as JSON, where vLLM for the CPU is; or why there is none.
+
+    `Failed` where vLLM is there and the script ended with an error.
+    """
     made = subprocess.run(["make", "install-vllm"], cwd=ROOT, capture_output=True, text=True)
     if made.returncode:
         return f"vllm was left out: `make install-vllm` failed: {made.stderr.strip().splitlines()[-1:]}"
     command = [ROOT / ".venv-vllm" / "bin" / "python", script, "vllm", *map(str, size)]
     ended = subprocess.run(command, capture_output=True, text=True)
     if ended.returncode:
-        return f"vllm was left out: {ended.stderr.strip().splitlines()[-3:]}"
+        return Failed(f"vllm failed: {ended.stderr.strip().splitlines()[-3:]}")
     found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
     return found
