@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from curate.errors import EngineDown, Refused, TooLong
 from curate.pieces import Delimiter, steps
@@ -28,6 +28,8 @@ STEP_ENDS: dict[Delimiter, tuple[str, ...]] = {
 SHORTEST_LOOP = 200  # characters that a loop has at least
 LONGEST_UNIT = 600  # characters that are looked at as what is repeated
 _TAGS = re.compile(r"</?think(?:ing)?>|<\|(?:begin|end)_of_thought\|>")
+
+_T = TypeVar("_T")
 
 End = Literal[
     "stop", "length", "dominated", "loop", "unclosed", "other_tags", "no_step", "no_room", "refused"
@@ -103,6 +105,13 @@ class Rollout:
         self.discarded += 1
         self.discarded_tokens += self.drawn
         self.text, self.drawn, self.as_drawn, self.retokenized = "", 0, (0, ()), False
+
+
+def apart(work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+    """In a task of its own. Where it is not waited for any more, its error is nobody's."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task
 
 
 async def call_off(tasks: Iterable[asyncio.Task[Any]]) -> None:

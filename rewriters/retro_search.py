@@ -15,7 +15,7 @@ from curate.identity import model_name
 from curate.pieces import TRANSITIONS, Delimiter, delimiter, settled, steps, thoughts
 from curate.revision import EVENT, SUMMARY, Found, Now, Try, best_of, event, owners_of, shorter
 from curate.rewriting import gold_of, stray_tag, words
-from curate.rollout import CLOSINGS, Way, call_off, response_of, roll, thinking_of
+from curate.rollout import CLOSINGS, Way, apart, call_off, response_of, roll, thinking_of
 from curate.schema import Row, content_hash
 from curate.step import Engine, Rewriter, Text, Verdict, Verifier
 from curate.turns import asked_of
@@ -142,36 +142,30 @@ class RetroSearch(Rewriter):
         events: list[dict[str, Any]] = []
         ahead: dict[int, asyncio.Task[list[Try]]] = {}  # by the cut
         cuts, iteration = self._cuts(now.thinking, way.by, cursor - 1), 0
-        try:
-            while cuts:
-                for cut in cuts[: 1 + self.window]:
-                    if cut not in ahead:
-                        ahead[cut] = asyncio.create_task(self._tries(row, way, now, cut))
-                tries = await ahead.pop(cuts[0])
-                best = best_of(now, tries)
-                for i, trial in enumerate(tries):
-                    place = {"iteration": iteration, "attempt": i, "accepted": i == best}
-                    said = thinking_of(trial.rollout.text, way.closing)
-                    events.append(event(trial, now, cuts[0], way.by, self.gamma, said, place))
-                iteration += 1
-                if best is None:
-                    cuts = cuts[1:]
-                    continue
-                await call_off(ahead.values())
-                ahead.clear()
-                now = tries[best].then or now
-                cuts = self._cuts(now.thinking, way.by, cuts[0])
-        finally:
+        while cuts:
+            for cut in cuts[: 1 + self.window]:
+                if cut not in ahead:
+                    ahead[cut] = apart(self._tries(row, way, now, cut))
+            tries = await ahead.pop(cuts[0])
+            best = best_of(now, tries)
+            for i, trial in enumerate(tries):
+                place = {"iteration": iteration, "attempt": i, "accepted": i == best}
+                said = thinking_of(trial.rollout.text, way.closing)
+                events.append(event(trial, now, cuts[0], way.by, self.gamma, said, place))
+            iteration += 1
+            if best is None:
+                cuts = cuts[1:]
+                continue
             await call_off(ahead.values())
+            ahead.clear()
+            now = tries[best].then or now
+            cuts = self._cuts(now.thinking, way.by, cuts[0])
+        await call_off(ahead.values())
         return now, events
 
     async def _tries(self, row: Row, way: Way, now: Now, cut: int) -> list[Try]:
-        ask = (self._try(row, way, now, cut, attempt) for attempt in range(self.n_rollouts))
-        made = list(map(asyncio.create_task, ask))
-        try:
-            return list(await asyncio.gather(*made))
-        finally:
-            await call_off(made)
+        made = (self._try(row, way, now, cut, attempt) for attempt in range(self.n_rollouts))
+        return list(await asyncio.gather(*made))
 
     async def _try(self, row: Row, way: Way, now: Now, cut: int, attempt: int) -> Try:
         """One rollout, which hangs on the trace up to the cut, and on its length."""

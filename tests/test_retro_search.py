@@ -426,32 +426,6 @@ def test_the_ban_is_over_with_the_first_step(trace: str, said: str, first: str) 
     assert (event["end"], event["accepted"], event["first_step"].strip()) == ("stop", True, first.strip())
 
 
-def test_the_other_tries_at_a_cut_are_broken_off_where_one_fails() -> None:
-    ended: list[int] = []
-
-    @dataclass(frozen=True)
-    class Cut(Scripted):
-        async def chat(self, *messages: Any, seed: int = 0, **more: Any) -> Any:
-            asked.append(seed)
-            if len(asked) == 1:
-                raise CallFailed("the line was cut")
-            await asyncio.sleep(0.2)
-            ended.append(seed)
-            return await super().chat(*messages, seed=seed, **more)
-
-    asked: list[int] = []
-    row = {"trace_id": "t", "question": "q", "messages": None, "answer": "7", "response": "\\boxed{7}"}
-    step = RetroSearch(Cut(script=[GOOD]), MathEqual(), n_rollouts=3)
-
-    async def go() -> None:
-        with pytest.raises(CallFailed, match="the line was cut"):
-            await step.ask({**row, "thinking": TRACE})
-        await asyncio.sleep(0.3)
-
-    asyncio.run(go())
-    assert len(asked) == 3 and not ended
-
-
 SHRINKING = [
     ("steps", "But.\n\nYes.\n\nNo.\n\nYes.", "In code.\n\n```\n" + "x = f(x)\n\n" * 9 + "```\nSo."),
     ("steps", "But.\n\nYes.\n\nNo.\n\nYes.", "Let\n\n$$\nx\n\ny\n\nz\n$$\nbe so."),
