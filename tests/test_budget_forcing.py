@@ -17,8 +17,10 @@ from curate.engines.hf import HF
 from curate.engines.scripted import Scripted
 from curate.errors import CallFailed, TooLong, UserError
 from curate.methods.budget_forcing import SYSTEM, act_score, budget_forcing, mode_rows, report
+from curate.publish import publish
 from curate.rewriters.budget_forcing import CONNECTIVES, MODES, BudgetForcing
 from curate.rewriting import Revision
+from curate.train.data import conversations, find_files
 from curate.verifiers.math_equal import MathEqual
 
 WORLD = Path(curate.__file__).parent / "demo_world"
@@ -245,6 +247,9 @@ def test_rows_of_a_mode_begin_with_its_system_prompt(tmp_path: Path) -> None:
         assert system == {"role": "system", "content": SYSTEM[row["mode"]]}
         assert user == {"role": "user", "content": row["question"]}
         assert (row["parent_id"] is None) == (row["mode"] == "high")
+    publish(rows, tmp_path / "published")
+    taught = list(conversations(find_files(tmp_path / "published")))
+    assert [[m["role"] for m in c.messages] for c in taught] == [["system", "user", "assistant"]] * len(rows)
 
 
 def test_each_trace_has_a_row_in_every_mode_where_each_mode_has_a_folder(tmp_path: Path) -> None:

@@ -496,23 +496,22 @@ def test_a_model_that_cannot_follow_leaves_every_trace_as_it_is(tmp_path: Path) 
 
 
 SCRIPT = """
-import os, re, time
-from test_difficulty_aware import good
+import os, time
+from {module} import {answer} as answer
 
 
 def say(messages):
     time.sleep(0.02)
     with open(os.environ["SOLD"], "a") as sold:
         sold.write(repr(messages)[-400:] + "\\n")
-    return good(messages)
+    return answer(messages)
 """
 
 
-def start(folder: Path, out: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "curate.cli", "run", "difficulty_aware_pruning",
-               "--out", str(folder / out), "--traces", str(folder / "traces.jsonl"),
-               "--rewriter", "scripted:say:say"]  # fmt: skip
-    path = os.pathsep.join(map(str, (folder, ROOT, ROOT / "tests")))
+def start(folder: Path, out: str, *of: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "curate.cli", "run", "difficulty_aware_pruning", *of,
+               "--out", str(folder / out), "--rewriter", "scripted:say:say"]  # fmt: skip
+    path = os.pathsep.join(map(str, (folder, ROOT, ROOT / "tests", ROOT / "benchmarks")))
     env = {**os.environ, "PYTHONPATH": path, "SOLD": str(folder / f"{out}.sold")}
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=env,
                             start_new_session=True)  # fmt: skip
@@ -534,22 +533,38 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) ->
     assert process.poll() is None, "the run was over before it could be killed"
 
 
+def killed_and_quiet(folder: Path, kills: tuple[int, ...], *of: str) -> tuple[list[str], list[str]]:
+    """What was asked in a run left alone, and in one killed at so many calls; their tables are the same."""
+    finish(start(folder, "quiet", *of))
+    for wanted in kills:
+        process = start(folder, "killed", *of)
+        wait_for(lambda n=wanted: len(sold(folder, "killed")) >= n, process)  # type: ignore[misc]
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    finish(start(folder, "killed", *of))
+    for table in ("live.parquet", "dropped.parquet"):
+        assert (folder / "quiet" / table).read_bytes() == (folder / "killed" / table).read_bytes()
+    return sold(folder, "quiet"), sold(folder, "killed")
+
+
 @pytest.mark.slow
 def test_from_the_command_line_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     rows = traces(30).to_dicts()
     (tmp_path / "traces.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    (tmp_path / "say.py").write_text(SCRIPT)
-    finish(start(tmp_path, "quiet"))
-    quiet = sold(tmp_path, "quiet")
+    (tmp_path / "say.py").write_text(SCRIPT.format(module="test_difficulty_aware", answer="good"))
+    quiet, killed = killed_and_quiet(tmp_path, (15, 40), "--traces", str(tmp_path / "traces.jsonl"))
     assert len(quiet) == len(set(quiet)) == 60, "a level and a text for each right trace"
-    for wanted in (15, 40):
-        process = start(tmp_path, "killed")
-        wait_for(lambda n=wanted: len(sold(tmp_path, "killed")) >= n, process)  # type: ignore[misc]
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-    finish(start(tmp_path, "killed"))
-    killed = sold(tmp_path, "killed")
     assert set(killed) == set(quiet), "another call was made than in the quiet run"
     assert len(killed) < 60 + 2 * 30, "a killed run bought everything again"
-    for table in ("live.parquet", "dropped.parquet"):
-        assert (tmp_path / "quiet" / table).read_bytes() == (tmp_path / "killed" / table).read_bytes()
+
+
+@pytest.mark.slow
+def test_what_the_demo_teacher_says_is_rewritten_across_a_kill(tmp_path: Path) -> None:
+    """The rewriter is the script by which benchmarks/reproductions.py teaches one."""
+    (tmp_path / "say.py").write_text(SCRIPT.format(module="peers.plans", answer="oracle"))
+    teacher = f"hf:{WORLD / 'teacher'}?dtype=float32&device=cpu&max_tokens=160"
+    asked = ("--problems", str(WORLD / "problems.jsonl"), "--teacher", teacher, "--max-samples", "24")
+    quiet, killed = killed_and_quiet(tmp_path, (8,), *asked)
+    assert len(set(killed)) == len(set(quiet)) > 16 and len(killed) < 1.5 * len(quiet)
+    live = pl.read_parquet(tmp_path / "quiet" / "live.parquet")
+    assert 8 < len(live) < 24 and live["parent_id"].null_count() < len(live) / 2
