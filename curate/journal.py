@@ -38,7 +38,7 @@ LEDGER: dict[str, Any] = {
     "failed": pl.Int64,
     "prompt_tokens": pl.Int64,
     "output_tokens": pl.Int64,
-    "seconds": pl.Float64,  # wall clock behind this door, from when its engines were ready
+    "seconds": pl.Float64,  # wall clock, from when its engines were ready to the last answer
     "usd": pl.Float64,  # null where nobody has said a price
 }
 AT_ONCE = 1_000  # calls that one statement inserts, well under sqlite's bound on parameters

@@ -146,10 +146,11 @@ class Journalled:
             await self.budget.begin()
             try:
                 scores: TokenScores = await self.engine.score(messages, text, **options)  # type: ignore[attr-defined]
-                usd = self.budget.pay(self.name, len(scores.ids), 0)
+                read = scores.prompt_tokens + len(scores.ids)
+                usd = self.budget.pay(self.name, read, 0)
             finally:
                 self.budget.end()
-        await self._keep(key, vars(scores), len(scores.ids), 0, usd)
+        await self._keep(key, vars(scores), read, 0, usd)
         return scores
 
     @asynccontextmanager

@@ -152,11 +152,11 @@ async def _ask_all(memory: Memory, step: Step, todo: Path, writer: Writer) -> No
         lines = writer.journal.ledger().filter(step=step.name, fingerprint=step.fingerprint)
         calls, *tokens, usd = lines.select("calls", "prompt_tokens", "output_tokens", "usd").sum().row(0)
         budget.open_door(calls, sum(tokens), usd)
-        writer.written_at = time.monotonic()  # a model that is being loaded says nothing of its speed
         rows = enumerate(longest_first(step, iter_rows(todo)))
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(2 * width(step), writer.meter.total)):  # half may be on its way to the disk
-                group.create_task(_ask_some(asked, rows, writer))
+        with writer.at_work():
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(2 * width(step), writer.meter.total)):  # half may go to the disk
+                    group.create_task(_ask_some(asked, rows, writer))
     if budget.stopped:
         raise BudgetSpent(budget.sentence())
 

@@ -79,6 +79,7 @@ class TokenScores:
 
     start, end: character offsets into the text; logprob, entropy: natural logarithms (nats). On request, top:
     the k most probable (token id, log-probability) pairs; rank: 1 for the likeliest token at its place.
+    prompt_tokens: those of the messages and the begun turn, which were read before the text; 0: not told.
     """
 
     ids: tuple[int, ...]
@@ -88,6 +89,7 @@ class TokenScores:
     entropy: tuple[float, ...] | None = None
     top: tuple[tuple[tuple[int, float], ...], ...] | None = None
     rank: tuple[int, ...] | None = None
+    prompt_tokens: int = 0
 
 
 class Engine(Protocol):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +41,19 @@ class Writer:
         self.failed: list[dict[str, Any]] = []
         self.failures_in_all, self.first_failure = 0, ""
         self.written_at = time.monotonic()
+        self.ended_at: float | None = None
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="parts")
         self.part: Future[None] | None = None
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Count only the seconds inside: a model that is loaded or shut down says nothing of its speed."""
+        self.written_at = self.meter.started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.meter.close()
+            self.ended_at = time.monotonic()
 
     def answer(self, key: str, value: Any) -> None:
         self.rows.append({"key": key, **self.step.pack(value)})
@@ -62,7 +75,7 @@ class Writer:
         """Everything so far into parts, in a thread of its own: the calls in flight wait for no disk."""
         if self.part is not None:
             self.part.result()  # one part at a time, so a slow disk slows the work down
-        now = time.monotonic()
+        now = time.monotonic() if self.ended_at is None else self.ended_at
         spent = {"rows_paid": len(self.rows), "failed": len(self.failed), "seconds": now - self.written_at}
         self.part = self.thread.submit(self._write, self.rows, self.failed, spent)
         self.rows, self.failed, self.written_at = [], [], now

@@ -251,6 +251,7 @@ async def queued(engine: Any, *asked: Coroutine[Any, Any, Any]) -> list[asyncio.
 def same_scores(one: TokenScores, other: TokenScores) -> None:
     """The same tokens at the same places, as probable as each other up to the rounding of float32."""
     assert (one.ids, one.start, one.end) == (other.ids, other.start, other.end)
+    assert one.prompt_tokens == other.prompt_tokens
     assert one.logprob == pytest.approx(other.logprob, abs=1e-4)
     near = None if other.rank is None else pytest.approx(other.rank, abs=1)  # near ties may change places
     assert one.rank == near

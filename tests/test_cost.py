@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -26,6 +27,7 @@ from curate.filters.failed import Failed
 from curate.journal import Call, Journal
 from curate.remember import with_key
 from curate.run import Run
+from curate.scores.token_logprobs import TokenLogprobs
 from curate.step import Completion, Engine, Rewriter, Text, user
 from curate.verifiers.math_equal import MathEqual
 
@@ -225,6 +227,42 @@ def test_a_probe_asks_a_few_rows_for_the_plan_and_for_the_run(tmp_path: Path) ->
     road(engine).run(tmp_path)
     assert len(engine.made) == 80, "the probe's answers were bought again"
     assert "≥" not in str(road(engine).plan(tmp_path)) and "≤" not in str(road(engine).plan(tmp_path))
+
+
+@pytest.mark.parametrize("calls", [5, 20])
+def test_the_seconds_of_a_step_are_those_in_which_its_engine_is_there(
+    calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("curate.writer.time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    class Slow(Meter):
+        async def __aenter__(self) -> Meter:
+            now[0] += 1000
+            return self
+
+        async def __aexit__(self, *exc: object) -> None:
+            now[0] += 1000
+
+        async def chat(self, *asked: Any, **options: Any) -> list[Completion]:
+            now[0] += 1
+            return await super().chat(*asked, **options)
+
+    sampled = curate.Pipeline(problems(20), [curate.Sample(Slow(concurrency=1))])
+    if calls < 20:
+        with pytest.raises(BudgetSpent):
+            sampled.run(tmp_path, budget_tokens=40 * calls)
+    else:
+        sampled.run(tmp_path)
+    assert pl.read_parquet(tmp_path / "ledger.parquet")["seconds"].to_list() == [calls]
+
+
+def test_a_score_pays_for_its_prompt_as_for_its_text(tmp_path: Path) -> None:
+    traces = pl.DataFrame({"question": ["one two three"], "response": ["four five"]})
+    model = Scripted(model="m", script=lambda messages: "four five")
+    run = curate.Pipeline(traces, [TokenLogprobs(model)]).run(tmp_path, price=(1e6, 0))
+    paid = run.ledger.row(0, named=True)
+    assert (paid["prompt_tokens"], paid["output_tokens"], paid["usd"]) == (3 + 2, 0, 5.0)
 
 
 def test_a_probe_leaves_the_tables_of_a_finished_run_alone(tmp_path: Path) -> None:

@@ -379,6 +379,9 @@ def test_a_stored_text_has_the_scores_that_hf_gives_it(make: Any, tiny_model: Pa
     for one, other in zip(found, wanted, strict=True):
         same_scores(one, other)
     assert any(len(one.ids) > 9 for one in found)
+    begun = [job.get("prefix", "") for job in SCORED[:3]]
+    drawn = [replies[0].prompt_tokens for replies in work(make(), *(("chat", {"prefix": p}) for p in begun))]
+    assert [one.prompt_tokens for one in found[:3]] == drawn, "a prompt is paid for whatever is asked of it"
 
 
 def test_the_server_answers_as_the_engine_behind_it(serve_url: str, tiny_model: Path) -> None:

@@ -136,7 +136,7 @@ def test_what_is_no_answer_is_asked_again_and_in_the_end_given_up() -> None:
 
     with told(answer) as server:
         [found] = work(Server("m", url=server.url, retries=5, backoff_s=0.001), ("score", {"text": "ab"}))
-    assert found == TokenScores((97, 98), (0, 1), (1, 2), (-0.5, -0.5))
+    assert found == TokenScores((97, 98), (0, 1), (1, 2), (-0.5, -0.5), prompt_tokens=2)
     with told(lambda nth, body: (200, {"hello": 1})) as server:
         with pytest.raises(EngineDown, match='no tokens, prompt or choices: {"hello": 1}'):
             work(Server("m", url=server.url, **QUICK), ("score", {"text": "4"}))

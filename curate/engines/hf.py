@@ -157,8 +157,8 @@ class HF(Sampled):
     ) -> TokenScores:
         """As `score`, of tokens with their offsets, after one or more tokens `ids`."""
         if not text_ids:
-            none = [() if asked else None for asked in (entropy, top_k, rank)]
-            return TokenScores((), (), (), (), *none)
+            spread, best, ranks = (() if asked else None for asked in (entropy, top_k, rank))
+            return TokenScores((), (), (), (), spread, best, ranks)
         door = self._opened()
         door.checkpoint.room(len(ids) + len(text_ids), 0, "prompt and text")
         job = Scoring(ids, text_ids, offsets, entropy, top_k, rank)

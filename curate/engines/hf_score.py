@@ -66,6 +66,7 @@ def score(
                     entropy=tuple(entropy.tolist()) if job.entropy else None,
                     top=tuple(tuple(zip(i, v, strict=True)) for i, v in top) if job.top_k else None,
                     rank=tuple(rank.tolist()) if job.rank else None,
+                    prompt_tokens=len(job.ids),
                 )
             )
             if closing():

@@ -112,7 +112,9 @@ class Scripted(Sampled):
             raise UserError(f"chances answered {pairs!r}, whose pieces do not join to {text!r}.")
         ends = list(itertools.accumulate(len(piece) for piece, _ in pairs))
         ids = tuple(zlib.crc32(piece.encode("utf-8", "surrogatepass")) for piece, _ in pairs)
-        return TokenScores(ids, tuple([0, *ends[:-1]][: len(ends)]), tuple(ends), tuple(p for _, p in pairs))
+        begins, chances = tuple([0, *ends[:-1]][: len(ends)]), tuple(p for _, p in pairs)
+        read = sum(_words(m["content"]) for m in messages) + _words(prefix) if ids else 0
+        return TokenScores(ids, begins, tuple(ends), chances, prompt_tokens=read)
 
     async def count_tokens(self, text: str) -> int:
         """How many words a text is by itself."""

@@ -68,6 +68,7 @@ async def score(
         logprob=tuple(at[i]["logprob"] for i, at in zip(ids, found, strict=True)),
         top=tuple(_best(at, top_k) for at in found) if top_k else None,
         rank=tuple(at[i]["rank"] for i, at in zip(ids, found, strict=True)) if rank else None,
+        prompt_tokens=len(before),
     )
 
 

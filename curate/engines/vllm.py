@@ -193,6 +193,7 @@ class VLLM(Sampled):
             logprob=own_chances(text_ids, found),
             top=tuple(_best(at, top_k) for at in found) if top_k else None,
             rank=tuple(at[i].rank for i, at in zip(text_ids, found, strict=True)) if rank else None,
+            prompt_tokens=len(ids),
         )
 
     async def opened(self, messages: Sequence[Message]) -> str:
