@@ -20,17 +20,22 @@ import importlib
 import inspect
 import re
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 _ROOMS = ("verifiers", "filters", "rewriters", "scores", "methods")
 
 
 class CurateError(Exception):
-    """Something failed that is not the user's mistake; running again may help."""
+    """Something failed that is not the user's mistake; running again may help.
+
+    paid: where a call for several turns failed, those that came, and None at the places of the others.
+    """
 
     exit_code = 1
+    paid: Sequence[Any] = ()
 
 
 class UserError(CurateError):

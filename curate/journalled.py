@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ParamSpec, TypeVar
 
 from curate.budget import Budget
-from curate.errors import BudgetSpent, CallFailed, EngineDown, first_error
+from curate.errors import BudgetSpent, CallFailed, CurateError, EngineDown, first_error
 from curate.journal import Call, Journal
 from curate.line import Line
 from curate.schema import content_hash, made_once
@@ -113,28 +113,32 @@ class Journalled:
     ) -> list[Completion]:
         """The engine's chat. A seed that is not given comes from the row and the call."""
         key = self._key("chat", messages, seed, options)
-        if (known := self.known.pop(key, None)) is not None:
-            found = json.loads(known)
-            return [Completion(**{k: _tuple(v) for k, v in r.items()}) for r in found]
+        had = [_completion(r) for r in json.loads(self.known.pop(key, "[]"))]
+        if had and None not in had:
+            return had  # type: ignore[return-value]
         chosen = int(key[:12], 16) if seed is None else seed
+        more: dict[str, Any] = {"had": had} if had else {}
         async with self._place():
             await self.budget.begin()
             try:
-                replies = await self.engine.chat(messages, seed=chosen, **options)
-                tokens = replies[0].prompt_tokens, sum(r.output_tokens for r in replies)
+                replies, failed = await _paid(self.engine.chat(messages, seed=chosen, **options, **more))
+                was, now = _cost(had), _cost(replies)
+                tokens = now[0] - was[0], now[1] - was[1]
                 usd = self.budget.pay(self.name, *tokens)
-                told = tokens[0] and (tokens[1] or not any(r.text for r in replies))
+                told = tokens[0] and (tokens[1] or not any(r.text for r in replies if r))
                 if lost := not told and self.budget.counts(self.name):
                     self.budget.close()
             finally:
                 self.budget.end()
-        await self._keep(key, [_told(r) for r in replies], *tokens, usd)
+        await self._keep(key, [r and _told(r) for r in replies], *tokens, usd)
+        if failed:
+            raise failed
         if lost:
             raise EngineDown(
                 f"the answers of {self.name!r} do not say how many tokens they cost, so no budget can "
                 "be kept; run without one, or ask a server that reports `usage`"
             )
-        return replies
+        return replies  # type: ignore[return-value]
 
     @_in_flight
     async def score(self, messages: Sequence[Message], text: str, **options: Any) -> TokenScores:
@@ -204,6 +208,28 @@ async def row_of(key: str, turn: int) -> AsyncIterator[None]:
         raise
     finally:
         await row.end(stop=stop)
+
+
+async def _paid(
+    chat: Coroutine[Any, Any, list[Completion]],
+) -> tuple[Sequence[Completion | None], CurateError | None]:
+    """What came of a call for several turns, and why the others did not."""
+    try:
+        return await chat, None
+    except CurateError as e:
+        if not e.paid:
+            raise
+        return e.paid, e
+
+
+def _cost(replies: Sequence[Completion | None]) -> tuple[int, int]:
+    """Tokens in and out; the first has those of the prompt."""
+    came = [reply for reply in replies if reply]
+    return (came[0].prompt_tokens if came else 0), sum(reply.output_tokens for reply in came)
+
+
+def _completion(told: dict[str, Any] | None) -> Completion | None:
+    return told and Completion(**{k: _tuple(v) for k, v in told.items()})  # type: ignore[return-value]
 
 
 def _told(reply: Completion) -> dict[str, Any]:

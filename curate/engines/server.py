@@ -6,18 +6,17 @@ import asyncio
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
-from curate.engines import server_prompt, server_score
+from curate.engines import server_chat, server_prompt, server_score
 from curate.engines.fleet import Fleet, Host, affinity
 from curate.engines.knock import Identity, knock
 from curate.engines.limiter import Limiter
 from curate.engines.retry import Breaker, Patience, attempt
-from curate.engines.sampling import Sampled, opening, sample_seed
-from curate.engines.server_chat import in_chat, in_text, lacks_texts, lacks_turns, post, request, turns
+from curate.engines.sampling import Sampled, opening
 from curate.errors import UserError
 from curate.step import Completion, Message, TokenScores
 
@@ -147,32 +146,31 @@ class Server(Sampled):
         ban: Sequence[str] = (),
         logprobs: bool = False,
         seed: int | None = None,
+        had: Sequence[Completion | None] = (),
         **sampling: Any,
     ) -> list[Completion]:
         """n turns, in one request where the server honours `n`, and one request for each that it left out.
+        Where one of those fails the error has the others as `paid`; given back as `had` they stay.
 
         Log-probabilities are what the server gives; vLLM and `curate.engines.serve` mean at temperature 1.
         With several turns and a server that only counts their sum, output_tokens is the share by length; the
         prompt tokens of turns that were asked for one by one are counted with those of the first turn.
         """
         how, key = self.sampling(sampling), affinity(messages)
-        body, opened = request(self.model, how, stop, ban), ""
+        body, opened = server_chat.request(self.model, how, stop, ban), ""
         if prefix and (begun := await self._begun(key, messages, prefix, how.max_tokens)):
             prompt, limit, opened = begun
-            body |= in_text(prompt, limit, logprobs)
-            ask = partial(self._post, key, "completions", lacks=lacks_texts)
+            body |= server_chat.in_text(prompt, limit, logprobs)
+            ask = partial(self._post, key, "completions", lacks=server_chat.lacks_texts)
         else:
-            body |= in_chat(messages, prefix, logprobs)
-            ask = partial(self._post, key, "chat/completions", lacks=lacks_turns)
+            body |= server_chat.in_chat(messages, prefix, logprobs)
+            ask = partial(self._post, key, "chat/completions", lacks=server_chat.lacks_turns)
         first = secrets.randbits(48) if seed is None else seed
-        reply = await ask({**body, "seed": first, **({"n": n} if n > 1 else {})})
-        found = turns(str(self.url), reply, prefix, stop, logprobs, opened)[:n]
-        rest = [{**body, "seed": sample_seed(first, i)} for i in range(len(found), n)]
-        for more in await asyncio.gather(*map(ask, rest)):
-            [alone, *_] = turns(str(self.url), more, prefix, stop, logprobs, opened)
-            found[0] = replace(found[0], prompt_tokens=found[0].prompt_tokens + alone.prompt_tokens)
-            found.append(replace(alone, prompt_tokens=0))
-        return found
+
+        async def some(**more: int) -> list[Completion]:
+            return server_chat.turns(str(self.url), await ask(body | more), prefix, stop, logprobs, opened)
+
+        return await server_chat.several(some, n, first, had)
 
     async def _begun(
         self, key: str, messages: Sequence[Message], prefix: str, limit: int | None
@@ -220,7 +218,7 @@ class Server(Sampled):
             if not host.checked:  # a connection broke, and who answers now may be another
                 await door.identity.check(host)
             at = host.url.removesuffix("/v1") + path if path.startswith("/") else path
-            response = await (server_prompt.ask if aside else post)(host, at, body)
+            response = await (server_prompt.ask if aside else server_chat.post)(host, at, body)
             if response.status_code in (404, 405) and path.startswith("/"):
                 raise server_score.untold(self.model)
             return response

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from curate.engines.sampling import Sampling, completion, cut_at, stop_in
-from curate.errors import CallFailed, EngineDown
+from curate.engines.sampling import Sampling, completion, cut_at, sample_seed, stop_in
+from curate.errors import CallFailed, CurateError, EngineDown, first_error
 from curate.step import Completion, Message
 
 if TYPE_CHECKING:
@@ -47,6 +49,33 @@ def in_text(prompt: str, max_tokens: int, logprobs: bool) -> dict[str, Any]:
     verbatim = ("add_special_tokens", "skip_special_tokens", "spaces_between_special_tokens")
     body = {"prompt": prompt, "max_tokens": max_tokens, **dict.fromkeys(verbatim, False)}
     return body | ({"logprobs": 0} if logprobs else {})
+
+
+async def several(
+    some: Callable[..., Awaitable[list[Completion]]], n: int, first: int, had: Sequence[Completion | None]
+) -> list[Completion]:
+    """n turns, of which those in `had` are there; the first has the prompt tokens of all requests.
+
+    some: asks for as many turns as are honoured, or with a seed alone for one.
+    """
+    found = {i: turn for i, turn in enumerate(had) if turn is not None}
+    if not found:
+        found = dict(enumerate((await some(seed=first, **({"n": n} if n > 1 else {})))[:n]))
+    rest = [i for i in range(n) if i not in found]
+    asked = (some(seed=sample_seed(first, i)) for i in rest)
+    replies = await asyncio.gather(*asked, return_exceptions=True)
+    errors = [reply for reply in replies if isinstance(reply, BaseException)]
+    for i, reply in zip(rest, replies, strict=True):
+        if not isinstance(reply, BaseException):
+            alone = reply[0]
+            found[0] = replace(found[0], prompt_tokens=found[0].prompt_tokens + alone.prompt_tokens)
+            found[i] = replace(alone, prompt_tokens=0)
+    if errors:
+        error = first_error(BaseExceptionGroup("turns asked one by one", errors))
+        if isinstance(error, CurateError):
+            error.paid = [found.get(i) for i in range(n)]
+        raise error
+    return [found[i] for i in range(n)]
 
 
 async def post(host: Host, path: str, body: dict[str, Any]) -> httpx.Response:
