@@ -27,16 +27,19 @@ def ledger(out: Path) -> pl.DataFrame:
 def unfinished(out: Path, step: str) -> dict[str, int]:
     """key of a row → the tokens of its calls to this step that are kept until its answer is in a part."""
     found: dict[str, int] = {}
-    for row, reply in _asked(out, "select row, reply from calls where step = ?", step):
-        found[row] = found.get(row, 0) + _tokens(json.loads(reply))
+    rows = _asked(out, "select key, row, reply from calls where step = ? order by id", step)
+    for row, reply in {key: (row, reply) for key, row, reply in rows}.values():
+        if kept := json.loads(reply):  # else nothing of it could be kept
+            found[row] = found.get(row, 0) + _tokens(kept)
     return found
 
 
 def _tokens(reply: Any) -> int:
     """What a journalled reply cost, as the ledger counts it."""
     if isinstance(reply, dict):  # scores
-        return len(reply["ids"])
-    return int(reply[0]["prompt_tokens"] + sum(completion["output_tokens"] for completion in reply))
+        return int(reply.get("prompt_tokens", 0)) + len(reply["ids"])
+    came = [completion for completion in reply if completion]
+    return int(came[0]["prompt_tokens"] + sum(completion["output_tokens"] for completion in came))
 
 
 def _asked(out: Path, query: str, *values: str) -> list[Any]:

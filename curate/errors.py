@@ -32,10 +32,12 @@ class CurateError(Exception):
     """Something failed that is not the user's mistake; running again may help.
 
     paid: where a call for several turns failed, those that came, and None at the places of the others.
+    spent: tokens in and out that a call has cost though it failed, those of `paid` included.
     """
 
     exit_code = 1
     paid: Sequence[Any] = ()
+    spent: tuple[int, int] = (0, 0)
 
 
 class UserError(CurateError):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ParamSpec, TypeVar
 
 from curate.budget import Budget
+from curate.engines.sampling import tokens_of
 from curate.errors import BudgetSpent, CallFailed, CurateError, EngineDown, first_error
 from curate.journal import Call, Journal
 from curate.line import Line
@@ -121,9 +122,8 @@ class Journalled:
         async with self._place():
             await self.budget.begin()
             try:
-                replies, failed = await _paid(self.engine.chat(messages, seed=chosen, **options, **more))
-                was, now = _cost(had), _cost(replies)
-                tokens = now[0] - was[0], now[1] - was[1]
+                asked = self.engine.chat(messages, seed=chosen, **options, **more)
+                replies, tokens, failed = await _came(asked, had)
                 usd = self.budget.pay(self.name, *tokens)
                 told = tokens[0] and (tokens[1] or not any(r.text for r in replies if r))
                 if lost := not told and self.budget.counts(self.name):
@@ -131,13 +131,13 @@ class Journalled:
             finally:
                 self.budget.end()
         await self._keep(key, [r and _told(r) for r in replies], *tokens, usd)
-        if failed:
-            raise failed
         if lost:
             raise EngineDown(
                 f"the answers of {self.name!r} do not say how many tokens they cost, so no budget can "
                 "be kept; run without one, or ask a server that reports `usage`"
             )
+        if failed:
+            raise failed
         return replies  # type: ignore[return-value]
 
     @_in_flight
@@ -176,16 +176,16 @@ class Journalled:
     async def _keep(
         self, key: str, reply: Any, prompt_tokens: int, output_tokens: int, usd: float | None
     ) -> None:
-        text = _to_json(reply)
+        text, half = _to_json(reply), False
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise CallFailed(
-                "the model's answer holds half of a surrogate pair; no file can hold that"
-            ) from None
+            text, half = "[]", True  # what it cost is kept
         self.told(output_tokens)
         of_step = self.step, _row.get().key, text, self.fingerprint_of_step, self.name
         await self.journal.keep(Call(key, *of_step, prompt_tokens, output_tokens, usd))
+        if half:
+            raise CallFailed("the model's answer holds half of a surrogate pair; no file can hold that")
 
 
 @asynccontextmanager
@@ -210,22 +210,22 @@ async def row_of(key: str, turn: int) -> AsyncIterator[None]:
         await row.end(stop=stop)
 
 
-async def _paid(
-    chat: Coroutine[Any, Any, list[Completion]],
-) -> tuple[Sequence[Completion | None], CurateError | None]:
-    """What came of a call for several turns, and why the others did not."""
+async def _came(
+    chat: Coroutine[Any, Any, list[Completion]], had: Sequence[Completion | None]
+) -> tuple[Sequence[Completion | None], tuple[int, int], CurateError | None]:
+    """The turns that are there, tokens in and out that were paid for now, and why turns are missing.
+
+    Raises what brought nothing and cost nothing.
+    """
     try:
-        return await chat, None
+        replies = await chat
     except CurateError as e:
-        if not e.paid:
+        turns = e.paid or had
+        if not any(e.spent) and len([*filter(None, turns)]) == len([*filter(None, had)]):
             raise
-        return e.paid, e
-
-
-def _cost(replies: Sequence[Completion | None]) -> tuple[int, int]:
-    """Tokens in and out; the first has those of the prompt."""
-    came = [reply for reply in replies if reply]
-    return (came[0].prompt_tokens if came else 0), sum(reply.output_tokens for reply in came)
+        return turns, e.spent, e
+    before, now = tokens_of(had), tokens_of(replies)
+    return replies, (now[0] - before[0], now[1] - before[1]), None
 
 
 def _completion(told: dict[str, Any] | None) -> Completion | None:

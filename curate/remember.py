@@ -101,6 +101,9 @@ class Memory:
             raise BudgetSpent(f"stopped in {step.name}: {e}") from None
         finally:
             writer.close()
+        if writer.rows_in_all != new:
+            left = f"{new - writer.rows_in_all} of {new} rows"
+            raise RunError(f"{step.name} neither answered nor set aside {left}; that is a fault of curate's")
         all_failed = step.body == "ask" and writer.failures_in_all == new > 0
         if all_failed and not any(writer.folder.glob("*.parquet")):
             raise UserError(f"every call of {step.name} failed; the first said: {writer.first_failure}")

@@ -39,7 +39,7 @@ class Writer:
         self.meter = Meter(step.name, new, cached)
         self.rows: list[dict[str, Any]] = []
         self.failed: list[dict[str, Any]] = []
-        self.failures_in_all, self.first_failure = 0, ""
+        self.rows_in_all, self.failures_in_all, self.first_failure = 0, 0, ""
         self.written_at = time.monotonic()
         self.ended_at: float | None = None
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="parts")
@@ -66,6 +66,7 @@ class Writer:
         self._one_more()
 
     def _one_more(self) -> None:
+        self.rows_in_all += 1
         self.meter.rows()
         waiting = len(self.rows) + len(self.failed)
         if waiting >= PART_ROWS or time.monotonic() - self.written_at > PART_SECONDS:
@@ -95,6 +96,7 @@ class Writer:
 
     def wrote(self, done: Done) -> None:
         """Count what a machine of a cluster has put into parts by itself."""
+        self.rows_in_all += done.answered + done.failed
         self.failures_in_all += done.failed
         self.meter.rows(done.answered + done.failed)
         now = time.monotonic()

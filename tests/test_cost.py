@@ -16,11 +16,10 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from served import QUICK, Answer, says, shop, told
+from served import QUICK, Answer, shop, told
 
 import curate
 from curate.budget import Budget, prices
-from curate.engines.sampling import sample_seed
 from curate.engines.scripted import Scripted
 from curate.engines.server import Server
 from curate.errors import BudgetSpent, EngineDown, UserError
@@ -29,7 +28,7 @@ from curate.journal import Call, Journal
 from curate.remember import with_key
 from curate.run import Run
 from curate.scores.token_logprobs import TokenLogprobs
-from curate.step import Completion, Engine, Rewriter, Score, Text, user
+from curate.step import Completion, Engine, Rewriter, Text, user
 from curate.verifiers.math_equal import MathEqual
 
 
@@ -65,21 +64,6 @@ class Meter:
             self.broken_off.append(asked)
             raise
         return [Completion("hm", f"so {seed}", "", "stop", 10, 30)]
-
-
-@dataclass(frozen=True)
-class Thrice(Score):
-    """Three turns of one call."""
-
-    engine: Engine
-    reads = ("question",)
-
-    @property
-    def writes(self) -> dict[str, Any]:
-        return {"said": pl.List(pl.String)}
-
-    async def ask(self, row: Any) -> Any:
-        return {"said": [turn.text for turn in await self.engine.chat(user(row["question"]), n=3, seed=5)]}
 
 
 @dataclass(frozen=True)
@@ -271,30 +255,6 @@ def test_the_seconds_of_a_step_are_those_in_which_its_engine_is_there(
     else:
         sampled.run(tmp_path)
     assert pl.read_parquet(tmp_path / "ledger.parquet")["seconds"].to_list() == [calls]
-
-
-@pytest.mark.parametrize("status", [400, 401])
-def test_of_turns_asked_one_by_one_those_that_came_are_not_bought_again(status: int, tmp_path: Path) -> None:
-    """The server knows no `n`, and one seed has no answer: its row fails, or the run stops."""
-    sick = {sample_seed(5, 1)}
-
-    def answer(nth: int, body: dict[str, Any]) -> Answer:
-        return (status, "no") if body["seed"] in sick else says(str(body["seed"]))
-
-    with told(answer) as server:
-        thrice = curate.Pipeline(problems(1), [Thrice(Server("m", url=server.url, **QUICK))])
-        with pytest.raises(UserError):
-            thrice.run(tmp_path, price=(1, 1))
-        paid = pl.read_parquet(tmp_path / "ledger.parquet").row(0, named=True)
-        assert (paid["calls"], paid["prompt_tokens"], paid["output_tokens"]) == (1, 10, 14)
-        sick.clear()
-        server.bodies.clear()
-        run = thrice.run(tmp_path, price=(1, 1))
-        assert [body["seed"] for body in server.bodies] == [sample_seed(5, 1)]
-    assert run.traces.collect()["said"].to_list() == [[str(sample_seed(5, i)) for i in range(3)]]
-    paid = run.ledger.row(0, named=True)
-    assert (paid["calls"], paid["prompt_tokens"], paid["output_tokens"], paid["usd"]) == (2, 15, 21, 36e-6)
-    assert thrice.run(tmp_path).ledger["calls"].to_list() == [2]
 
 
 def test_a_score_pays_for_its_prompt_as_for_its_text(tmp_path: Path) -> None:

@@ -139,6 +139,22 @@ def test_a_call_that_is_cancelled_gives_its_place_back() -> None:
     asyncio.run(work())
 
 
+def test_a_call_that_waits_for_another_server_keeps_nobody_from_the_free_one() -> None:
+    async def work() -> None:
+        script = Script([[], []], 4)
+        (free, full), fleet = script.hosts, script.fleet
+        full.limiter.limit = 1
+        held = await fleet.acquire("a", avoid=[free])
+        assert held is full
+        failed = asyncio.create_task(fleet.acquire("b", tried=1, avoid=[free]))
+        others = [await asyncio.wait_for(fleet.acquire(f"key {i}"), 5) for i in range(3)]
+        assert others == [free] * 3 and not failed.done()
+        fleet.release(held)
+        assert await failed is full, "it is the first who is given the other"
+
+    asyncio.run(work())
+
+
 def test_a_dead_server_is_asked_again_later_by_one_call() -> None:
     script = Script([["cut"] * 3, []], 8)
 

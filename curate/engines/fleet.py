@@ -125,18 +125,24 @@ class Fleet(Generic[P]):
 
     def grant(self) -> None:
         """Give places to those who wait, as far as there are any: after a release, and when a place opens."""
+        elsewhere = []  # who wait for a host that is full, while others may go where they have just failed
         while self._waiting and self.out < self.most:
-            _, _, key, avoid, turn = self._waiting[0]
-            host = None if turn.done() else self._pick(key, avoid)
-            if host is None and not turn.done():
-                return
-            heapq.heappop(self._waiting)
-            if host is not None:
+            waits = heapq.heappop(self._waiting)
+            _, _, key, avoid, turn = waits
+            if turn.done():
+                continue
+            if (host := self._pick(key, avoid)) is not None:
                 host.out, self.out = host.out + 1, self.out + 1
                 turn.set_result(host)
+                continue
+            elsewhere.append(waits)
+            if not any(h.open() and h.room() for h in self.hosts):
+                break
+        for waits in elsewhere:
+            heapq.heappush(self._waiting, waits)
 
     def _pick(self, key: str, avoid: Collection[P]) -> P | None:
-        """The host that this key belongs to, or the least busy one; None where all living ones are full."""
+        """The host that this key belongs to, or the least busy one; None where all that it wants are full."""
         living = [h for h in self.hosts if h.open()]
         if not living:  # a limit says how much a living server bears; a dead one is asked whether it lives
             return min(self.hosts, key=lambda h: (h.back_at, h.out))

@@ -120,6 +120,12 @@ def stop_in(text: str, stop: Sequence[str]) -> str:
     return min(((at, s) for s in stop if (at := text.find(s)) >= 0), default=(0, ""))[1]
 
 
+def tokens_of(turns: Sequence[Completion | None]) -> tuple[int, int]:
+    """Tokens in and out of those turns of one call that came; the first has those of the prompt."""
+    came = [turn for turn in turns if turn]
+    return (came[0].prompt_tokens if came else 0), sum(turn.output_tokens for turn in came)
+
+
 def completion(
     text: str,
     finish: Literal["stop", "length"],

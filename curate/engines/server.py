@@ -17,6 +17,7 @@ from curate.engines.knock import Identity, knock
 from curate.engines.limiter import Limiter
 from curate.engines.retry import Breaker, Patience, attempt
 from curate.engines.sampling import Sampled, opening
+from curate.engines.server_several import several_turns
 from curate.errors import UserError
 from curate.step import Completion, Message, TokenScores
 
@@ -170,7 +171,7 @@ class Server(Sampled):
         async def some(**more: int) -> list[Completion]:
             return server_chat.turns(str(self.url), await ask(body | more), prefix, stop, logprobs, opened)
 
-        return await server_chat.several(some, n, first, had)
+        return await several_turns(some, n, first, had)
 
     async def _begun(
         self, key: str, messages: Sequence[Message], prefix: str, limit: int | None

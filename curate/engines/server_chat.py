@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from curate.engines.sampling import Sampling, completion, cut_at, sample_seed, stop_in
-from curate.errors import CallFailed, CurateError, EngineDown, first_error
+from curate.engines.sampling import Sampling, completion, cut_at, stop_in
+from curate.errors import CallFailed, EngineDown
 from curate.step import Completion, Message
 
 if TYPE_CHECKING:
@@ -49,33 +47,6 @@ def in_text(prompt: str, max_tokens: int, logprobs: bool) -> dict[str, Any]:
     verbatim = ("add_special_tokens", "skip_special_tokens", "spaces_between_special_tokens")
     body = {"prompt": prompt, "max_tokens": max_tokens, **dict.fromkeys(verbatim, False)}
     return body | ({"logprobs": 0} if logprobs else {})
-
-
-async def several(
-    some: Callable[..., Awaitable[list[Completion]]], n: int, first: int, had: Sequence[Completion | None]
-) -> list[Completion]:
-    """n turns, of which those in `had` are there; the first has the prompt tokens of all requests.
-
-    some: asks for as many turns as are honoured, or with a seed alone for one.
-    """
-    found = {i: turn for i, turn in enumerate(had) if turn is not None}
-    if not found:
-        found = dict(enumerate((await some(seed=first, **({"n": n} if n > 1 else {})))[:n]))
-    rest = [i for i in range(n) if i not in found]
-    asked = (some(seed=sample_seed(first, i)) for i in rest)
-    replies = await asyncio.gather(*asked, return_exceptions=True)
-    errors = [reply for reply in replies if isinstance(reply, BaseException)]
-    for i, reply in zip(rest, replies, strict=True):
-        if not isinstance(reply, BaseException):
-            alone = reply[0]
-            found[0] = replace(found[0], prompt_tokens=found[0].prompt_tokens + alone.prompt_tokens)
-            found[i] = replace(alone, prompt_tokens=0)
-    if errors:
-        error = first_error(BaseExceptionGroup("turns asked one by one", errors))
-        if isinstance(error, CurateError):
-            error.paid = [found.get(i) for i in range(n)]
-        raise error
-    return [found[i] for i in range(n)]
 
 
 async def post(host: Host, path: str, body: dict[str, Any]) -> httpx.Response:
@@ -138,14 +109,23 @@ def _joined(content: Any) -> Any:
 def turns(
     url: str, reply: dict[str, Any], prefix: str, stop: Sequence[str], logprobs: bool, opened: str = ""
 ) -> list[Completion]:
-    """Every choice of a reply from the server at `url`. opened: as the template does, where that is known."""
+    """Every choice of a reply from the server at `url`. opened: as the template does, where that is known.
+
+    Where some are no answer, the error has the others as `paid`, and what all have cost.
+    """
     choices = [choice if "message" in choice else _said(choice) for choice in reply["choices"]]
     texts = [_raw(c["message"], prefix) for c in choices]
     counts = _output_tokens(choices, _used(reply.get("usage"), "completion_tokens"), texts)
     asked = _used(reply.get("usage"), "prompt_tokens")
-    out = []
+    out: list[Completion | None] = []
+    failed: list[CallFailed] = []
     for choice, text, count in zip(choices, texts, counts, strict=True):
-        finish = _finish(url, choice)
+        try:
+            finish = _finish(url, choice)
+        except CallFailed as e:
+            failed.append(e)
+            out.append(None)
+            continue
         cut = cut_at(text, stop)  # some servers keep the stop string
         out.append(
             completion(
@@ -159,7 +139,10 @@ def turns(
                 stopped=_stopped(choice, finish, stop) if cut is None else stop_in(text, stop),
             )
         )
-    return out
+    if failed:
+        failed[0].paid, failed[0].spent = out if any(out) else (), (asked, sum(counts))
+        raise failed[0]
+    return out  # type: ignore[return-value]
 
 
 def _finish(url: str, choice: dict[str, Any]) -> Literal["stop", "length"]:
