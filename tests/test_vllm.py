@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 from conftest import ROOT
 from served import same_scores, work
-from vllm_served import need_vllm, vllm_running, vllm_serving
+from vllm_served import Lent, need_vllm, vllm_running, vllm_serving
 
 from curate.demo import WORLD
 from curate.engines import vllm_start
@@ -74,6 +74,23 @@ def test_packages_that_do_not_fit_are_named(tiny_model: Path, monkeypatch: pytes
     fake_vllm(monkeypatch, Broken())
     with pytest.raises(UserError, match="cannot be imported: operator torchvision::nms does not exist"):
         open_and_close(VLLM(str(tiny_model)))
+
+
+@pytest.mark.parametrize("device", ["cuda", "cpu"])
+def test_vllm_is_started_with_its_prefix_cache(
+    device: str, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Args(SimpleNamespace):
+        def create_model_config(self) -> Any:
+            return SimpleNamespace(max_model_len=512)
+
+    platform = SimpleNamespace(device_type=device, get_device_total_memory=lambda: 1 << 40)
+    fake_vllm(monkeypatch, SimpleNamespace(current_platform=platform))
+    started = SimpleNamespace(AsyncLLM=SimpleNamespace(from_engine_args=lambda args: args))
+    monkeypatch.setitem(sys.modules, "vllm.engine.arg_utils", SimpleNamespace(AsyncEngineArgs=Args))
+    monkeypatch.setitem(sys.modules, "vllm.v1.engine.async_llm", started)
+    args, _ = vllm_start.start(VLLM(str(tiny_model)), None)
+    assert args.enable_prefix_caching is True
 
 
 def test_a_length_that_leaves_no_room_is_an_error_before_the_start(tiny_model: Path) -> None:
@@ -279,6 +296,26 @@ def test_the_best_tokens_and_their_scores_are_those_of_hf(make: Any, tiny_model:
     assert mine.logprobs == pytest.approx(theirs.logprobs, abs=1e-4)
     for one, other in zip(scores, wanted, strict=True):
         same_scores(one, other)
+
+
+@pytest.mark.vllm
+def test_the_beginning_of_a_prompt_is_read_once(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked again, and gone on with behind a begun turn, it comes from the cache, whole blocks of it."""
+    answers, ask = [], Lent._ask
+
+    async def heard(engine: Lent, ids: list[int], **asked: Any) -> Any:
+        answers.append(await ask(engine, ids, **asked))
+        return answers[-1]
+
+    monkeypatch.setattr(Lent, "_ask", heard)
+    question = user("Nobody has asked this before: " + ", ".join(map(str, range(40))))
+    for begun in ("", "", "So: "):
+        work(make(), ("chat", {"messages": question, "prefix": begun, "max_tokens": 2}))
+    first, again, further = ((a.num_cached_tokens, len(a.prompt_token_ids)) for a in answers)
+    block = vllm_start._CPU["block_size"]
+    assert first[1] > 4 * block and first[0] < block
+    assert all(cached >= first[1] - block for cached, _ in (again, further))
+    assert further[1] > again[1] == first[1]
 
 
 @pytest.mark.vllm
