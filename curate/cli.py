@@ -15,9 +15,11 @@ from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
 import curate
 from curate import after, looking
 from curate.errors import CurateError, UserError
+from curate.plan import check_speed
 from curate.recipes import FLAGS
 from curate.recipes import pipeline as pipeline_of
 
+PROBLEMS, REPLICAS = (1_000, 10_000, 100_000, 1_000_000), (1, 8, 64)  # of the sizing table
 _rest = Annotated[str, Parameter(show=False, allow_leading_hyphen=True)]
 
 app = App(
@@ -48,6 +50,7 @@ def plan(
     probe: int | None = None,
     price_in: float | None = None,
     price_out: float | None = None,
+    tokens_per_second: float | None = None,
     json: bool = False,
 ) -> None:
     """Print what a run would ask and cost; spend nothing, unless told to probe.
@@ -67,12 +70,21 @@ def plan(
         USD per million tokens that a model reads
     price_out
         USD per million tokens that a model writes
+    tokens_per_second
+        of one replica, in and out: print also the hours of 1, 8 and 64 for up to a million such problems
     json
         the plan as JSON
     """
+    if tokens_per_second is not None:
+        check_speed(tokens_per_second)
     price = _price(price_in, price_out)
     found = pipeline_of("plan", recipe, flags, config).plan(out, price=price, probe=probe)
-    print(json_library.dumps(found.as_json()) if json else found)
+    sizes = None if tokens_per_second is None else found.sizes(PROBLEMS, tokens_per_second, REPLICAS)
+    if json:
+        more = {} if sizes is None else {"sizes": sizes.to_dicts()}
+        print(json_library.dumps(found.as_json() | more))
+    else:
+        print(found, *([] if sizes is None else [looking.sizing(sizes)]), sep="\n\n")
 
 
 @app.command

@@ -130,6 +130,15 @@ def list_(room: str | None = None, *, json: bool = False) -> None:
             print(f"  {thing:24s} {line}")
 
 
+def sizing(table: pl.DataFrame) -> str:
+    """A plan's sizing table as text."""
+    import polars as pl
+
+    bare = pl.Config(tbl_hide_column_data_types=True, tbl_hide_dataframe_shape=True)
+    with bare, pl.Config(float_precision=1, thousands_separator=",", tbl_width_chars=WIDTH):
+        return str(table)
+
+
 def _table(table: pl.DataFrame, json: bool) -> None:
     """One line a row; where the names of its columns do not fit beside each other, one line a value."""
     import polars as pl

@@ -78,14 +78,14 @@ class Plan:
         tokens_per_second: of one replica, tokens in and out together, as a ledger or a benchmark says. Known
         answers count: other problems have none. Only what models do: no processor time, no start, no tail.
         """
-        _check_numbers("tokens_per_second", [tokens_per_second], "a number above 0, like 2500", Real)
+        check_speed(tokens_per_second)
         _check_numbers("problems", problems, "whole numbers in a list, like [1_000, 100_000]", Integral)
         _check_numbers("replicas", replicas, "whole numbers in a list, like (1, 8)", Integral)
         asks = [s for s in self.steps if s.new is not None]
         if any(s.tokens is None or not s.new for s in asks) or not asks:
             raise UserError(
                 "a plan without an answer that is known and one that is new has no cost to scale; let it "
-                "probe: plan(out, probe=5)"
+                "probe: plan(out, probe=5), or --out DIR --probe 5"
             )
         each = (
             sum(s.tokens / s.new * (s.new + (s.known or 0)) for s in asks if s.tokens and s.new) / self.read
@@ -132,6 +132,11 @@ class Plan:
         from curate.picture import plan_html
 
         return plan_html(self.as_json())
+
+
+def check_speed(tokens_per_second: float) -> None:
+    """Of a replica: a number above 0."""
+    _check_numbers("tokens_per_second", [tokens_per_second], "a number above 0, like 2500", Real)
 
 
 def _check_numbers(name: str, said: Any, wanted: str, kind: type) -> None:

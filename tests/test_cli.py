@@ -640,6 +640,26 @@ def test_half_a_price_is_one_sentence(
     assert "--price-in and --price-out" in said
 
 
+def test_plan_prints_the_sizing_table_where_a_speed_is_said(
+    recipe: Path, problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["plan", str(recipe), "--problems", str(problems), "--out", str(tmp_path / "run")]
+    assert "--out DIR --probe 5" in refused(capsys, *asked, "--tokens-per-second", "50")
+    for none in ("0", "nan"):
+        said = refused(capsys, *asked, "--probe", "1", "--tokens-per-second", none)
+        assert "say a number above 0" in said and not (tmp_path / "run").exists()
+    main([*asked, "--probe", "1", "--tokens-per-second", "50"])
+    plan, _, table = capsys.readouterr().out.partition("\n\n")
+    assert "in all" in plan and "1,000,000" in table and "hours on 64" in table
+    main([*asked, "--tokens-per-second", "50", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    most = told["sizes"][-1]
+    assert [line["problems"] for line in told["sizes"]] == [1_000, 10_000, 100_000, 1_000_000]
+    assert most["hours on 8"] == pytest.approx(most["tokens"] / 50 / 8 / 3600)
+    main([*asked, "--json"])
+    assert "sizes" not in json.loads(capsys.readouterr().out)
+
+
 @pytest.mark.parametrize(
     ("method", "flags", "words"),
     [
