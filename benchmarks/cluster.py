@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib.util
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from peers.machine import facts
 
 import curate
 from curate.engines.ray import Ray
@@ -129,12 +130,9 @@ def main() -> None:
     given = parser.parse_args()
     if given.one:
         return one_run(Path(given.one[0]), Path(given.one[1]), int(given.one[2]) or None)
-    try:
-        import ray
-    except ModuleNotFoundError:
+    if importlib.util.find_spec("ray") is None:
         return print("ray is not installed: pip install 'trace-curate[ray]'")
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python "
-          f"{platform.python_version()}, polars {pl.__version__}, ray {ray.__version__}\n")  # fmt: skip
+    print(f"{facts('polars', 'ray')}\n", flush=True)
     rows_table(given.rows)
     calls_table(given.calls)
 

@@ -33,6 +33,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from peers.machine import facts
+
 from curate.sandbox.level import isolation
 from curate.verifiers.code_tests import CodeTests
 
@@ -175,7 +177,7 @@ def main() -> None:
     options.add_argument("--rows", type=int, default=None, help="problems of each set")
     options.add_argument("--rounds", type=int, default=3)
     given = options.parse_args()
-    print(f"isolation here: {isolation().level}; {given.rounds} rounds\n")
+    print(f"{facts()}\n\nisolation here: {isolation().level}; {given.rounds} rounds\n")
     print("| rows | runner | rows/s | ms a row | passed | mutants passed | verdicts unlike ours |")
     print("|---|---|---|---|---|---|---|")
     for name in ("humaneval", "mbpp_sanitized"):

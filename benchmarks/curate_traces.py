@@ -29,6 +29,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from peers.machine import facts
+
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("CURATE_DATA", ROOT.parent / "shared" / "data"))
 BENCHMARKS = [DATA / "problems" / "competition.jsonl.gz"]
@@ -36,6 +38,7 @@ REPEATS = 3
 
 
 def main() -> None:
+    print(facts("polars", "datasets") + "\n", flush=True)
     few = "--few" in sys.argv
     names = (
         ["farel", "rgym_multisample"]
@@ -67,7 +70,7 @@ def main() -> None:
             )  # else the next repeat would find what this one's map has cached
             compare(out, plain)
         rows = _rows(out)
-    print(f"{rows:,} traces, {os.cpu_count()} cores, medians of {len(ours)}")
+    print(f"{rows:,} traces, medians of {len(ours)}")
     print(f"{'':34s} {'seconds':>8s} {'rows/s':>8s} {'peak MB':>8s}")
     for name, runs in (
         ("curate run", ours),

@@ -45,13 +45,13 @@ def main() -> int:
     if asked.one:
         print(json.dumps(child(asked.one[0], Path(asked.one[1]))))
         return 0
+    print(facts("polars"), flush=True)
     wrong = []
     with tempfile.TemporaryDirectory(prefix="curate-growth-") as folder:
         tables = [made(asked.rows * n, Path(folder) / str(n)) for n in TIMES]
         sizes = [
             pl.scan_parquet(t / "rows.parquet").select(pl.col("size").sum()).collect().item() for t in tables
         ]
-        print(facts("polars"))
         print(
             "; ".join(
                 f"×{n}: {asked.rows * n:,} rows, {s / 1e9:.2f} GB" for n, s in zip(TIMES, sizes, strict=True)

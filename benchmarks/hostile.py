@@ -13,13 +13,11 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import gzip
 import importlib
 import inspect
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -33,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 import hostile
 import test_answers_doubt as doubt
 import test_maths_pairs as pairs
+from peers.machine import facts
 
 import curate
 from curate.answers import final_value
@@ -127,8 +126,7 @@ def main() -> None:
     home = Path(os.environ.get("CURATE_DATA", ROOT.parent / "shared" / "data"))
     parser.add_argument("--data", type=Path, default=home)
     args = parser.parse_args()
-    day, load = datetime.date.today().isoformat(), os.getloadavg()[0]
-    print(f"{day}: {os.cpu_count()} cores, Python {platform.python_version()}, load average {load:.1f}\n")
+    print(f"{facts()}\n", flush=True)
     megabytes()
     print()
     texts()

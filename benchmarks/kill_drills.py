@@ -32,8 +32,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 from mixed.killed import KINDS, REPLICAS, Found, Kill, bought_twice, compare, sound, table  # noqa: E402
-from mixed.processes import Cluster, Shop, below, command_of, machine  # noqa: E402
+from mixed.processes import Cluster, Shop, below, command_of  # noqa: E402
 from mixed.recipe import PROBLEMS, write_problems  # noqa: E402
+from peers.machine import facts  # noqa: E402
 
 from curate.errors import MissingDependency  # noqa: E402
 
@@ -172,6 +173,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     given, began = parser.parse_args(), time.monotonic()
+    print(f"{facts()}; seed {given.seed}\n", flush=True)
     try:
         cluster, without = Cluster(), ""
     except MissingDependency as e:
@@ -182,7 +184,7 @@ def main() -> None:
     if cluster:
         cluster.close()
     print(table(found))
-    print(f"{machine()}; seed {given.seed}; in all {time.monotonic() - began:.0f} s")
+    print(f"in all {time.monotonic() - began:.0f} s, load {os.getloadavg()[0]:.1f} at the end")
     sys.exit(not sound(found))
 
 

@@ -143,12 +143,12 @@ def main() -> int:
     options.add_argument("--seconds", type=float, default=40.0, help="about how long a peer may take")
     options.add_argument("--only", nargs="*", choices=list(PEERS), default=None, help="these peers alone")
     given = options.parse_args()
+    print(f"{facts()}; 256 in flight\n", flush=True)
     try:
         costs, names, missing, failed = measured(given)
     except (Slow, RuntimeError) as e:
         print(f"nothing was measured: {e}")
         return int(isinstance(e, RuntimeError))
-    print(f"{facts()}; 256 in flight\n")
     print("\n".join(table(costs, names)))
     for sentence in missing:
         print(f"\n{sentence}")

@@ -33,9 +33,7 @@ several comparisons. Samples and trainings depend on their seeds alone, up to ro
 from __future__ import annotations
 
 import argparse
-import datetime
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -50,6 +48,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import polars as pl  # noqa: E402
+from peers.machine import facts  # noqa: E402
 from peers.narrators import teachers  # noqa: E402
 from peers.picks import picks_table, teachers_table  # noqa: E402
 from peers.plans import taught_rewriter  # noqa: E402
@@ -210,10 +209,9 @@ def main() -> None:
         return
     import torch
 
-    day = datetime.date.today().isoformat()
-    print(f"{day}: {platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
-          f"torch {torch.__version__}; {asked.seeds} seeds, steps of {BATCH} × {LENGTH} tokens, "
-          f"{MEASURED_ON} held-out problems a seed at temperature {TEMPERATURE}")  # fmt: skip
+    print(f"{facts('torch')}; {torch.get_num_threads()} threads; {asked.seeds} seeds, steps of {BATCH} × "
+          f"{LENGTH} tokens, {MEASURED_ON} held-out problems a seed at temperature {TEMPERATURE}",
+          flush=True)  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="curate-reproductions-") as scratch:
         for part in [asked.part] if asked.part else PARTS:
             started = time.monotonic()

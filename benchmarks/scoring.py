@@ -29,7 +29,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import random
 import statistics
 import subprocess
@@ -45,6 +44,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
 import torch  # noqa: E402
 from peers.environment import environment  # noqa: E402
+from peers.machine import facts, wanted  # noqa: E402
 from peers.scored import (  # noqa: E402
     LONGEST,
     PROMPT,
@@ -198,14 +198,18 @@ def alone(options: argparse.Namespace) -> None:
 
 def speed(folder: Path, options: argparse.Namespace) -> float:
     """Print the table of speeds; the largest difference in it."""
-    facts = f"{os.cpu_count()} cores, on {options.device} {free(options.device) / 1e9:.1f} GB free"
-    print(f"{platform.processor() or platform.machine()}, {facts}, torch {torch.__version__}\n")
+    room = f"on {options.device} {free(options.device) / 1e9:.1f} GB free"
+    print(f"{facts('torch', 'transformers')}, {room}\n", flush=True)
     print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|", flush=True)
-    worst = 0.0
+    worst, ratios = 0.0, {}
     for vocabulary in options.vocabulary or VOCABULARIES:
         cells, apart = line(vocabulary, folder, options)
         worst = max(worst, apart)
         print(f"| {' | '.join(cells)} |", flush=True)
+        ratios |= {cells[0]: float(cells[8])} if len(cells) == len(COLUMNS) else {}
+    print()
+    for size, ratio in ratios.items():
+        wanted(f"3 times the plain loop with {size} words", f"{ratio:.2f} times", ratio >= 3)
     return worst
 
 

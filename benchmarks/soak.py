@@ -35,8 +35,9 @@ import polars as pl
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
-from mixed.processes import Shop, children, machine  # noqa: E402
+from mixed.processes import Shop, children  # noqa: E402
 from mixed.recipe import SAMPLES, recipe, write_problems  # noqa: E402
+from peers.machine import facts  # noqa: E402
 
 ROWS, COMPARED = 100, 10
 FAULTS = {"error": 0.05, "hang": 0.01, "garbage": 0.001, "hang_s": 20.0}
@@ -150,16 +151,20 @@ def table(rounds: list[dict[str, Any]], sampled: Sampled) -> tuple[str, bool]:
     last = sampled.seen[-1][0]
     begins = [0.0, *(r["at"] for r in rounds)]
     peaks = [(b, sampled.peak(a, b)) for a, b in zip(begins, begins[1:], strict=False) if b > last / 5]
-    half = len(peaks) // 2
-    early, late = (statistics.median(mb for _, mb in part) for part in (peaks[:half], peaks[half:]))
-    grows = slope(peaks)
     out = [
         f"{len(rounds)} rounds in {last / 60:.0f} minutes: {total['rows']:,} rows, {total['calls']:,} calls "
         f"paid, {total['asked_again']} rows asked again in {total['runs'] - len(rounds)} further runs",
         "wrong: " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in wrong.items()),
-        f"memory at its peak, per round: {early:.0f} MB in the first half, {late:.0f} MB in the second; "
-        f"slope {grows:+.1f} MB an hour",
     ]
+    if len(peaks) < 2:
+        return "\n".join([*out, "too few rounds to say what grows"]), not any(wrong.values())
+    half = len(peaks) // 2
+    early, late = (statistics.median(mb for _, mb in part) for part in (peaks[:half], peaks[half:]))
+    grows = slope(peaks)
+    out.append(
+        f"memory at its peak, per round: {early:.0f} MB in the first half, {late:.0f} MB in the second; "
+        f"slope {grows:+.1f} MB an hour"
+    )
     flat = grows < late / 10 or last < 600  # a trial of minutes says nothing of an hour
     for name, i in (("descriptors", 1), ("threads", 2), ("children", 3)):
         after = [r["open"][i] for r in rounds if r["open"]]
@@ -179,6 +184,7 @@ def main() -> None:
     if given.work:
         url, calm, folder = given.work
         return work(url, calm, Path(folder), given.minutes)
+    print(f"{facts('polars')}; seed {given.seed}\n", flush=True)
     shop, calm = Shop(seed=given.seed, log="/dev/null", **FAULTS), Shop(log="/dev/null")
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -188,7 +194,7 @@ def main() -> None:
         shop.kill()
         calm.kill()
     told, well = table(rounds, sampled)
-    print(f"{told}\n{machine()}; seed {given.seed}")
+    print(f"{told}\nload {os.getloadavg()[0]:.1f} at the end")
     sys.exit(not well)
 
 

@@ -18,7 +18,6 @@ import importlib
 import json
 import math
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from peers.machine import facts
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARES = (0.1, 0.3, 1.0)  # of --rows
@@ -44,7 +44,7 @@ def main() -> None:
     if asked.one:
         return print(json.dumps(child(asked.one[0], int(asked.one[1]))))
     sizes = [int(asked.rows * share) for share in SHARES]
-    print(f"{platform.platform()}, {os.cpu_count()} cores, polars {pl.__version__}")
+    print(facts("polars"), flush=True)
     for what, share in (("row", 1.0), ("ask", ASKED)):
         found = [_measured(what, int(n * share)) for n in sizes]
         _table([int(n * share) for n in sizes], found)

@@ -1,6 +1,6 @@
 """Our trainer and TRL's SFTTrainer give the same losses on the same data, model and seed, step by step.
 
-    pip install "trace-curate[bench]" && python benchmarks/train_parity.py        # a minute on two cores
+    pip install "trace-curate[dev]" && python benchmarks/train_parity.py        # a minute on two cores
 
 Each trainer does everything itself, from the messages to the saved model. TRL gets the conversations in its
 own format, with `assistant_only_loss` and a template with `{% generation %}` marks, and reads the rows in the
@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
+from peers.machine import facts  # noqa: E402
 from tiny_model import TEMPLATE, build  # noqa: E402
 
 from curate.errors import UserError, require  # noqa: E402
@@ -136,14 +137,15 @@ def compare(name: str, case: dict[str, Any]) -> tuple[float, str]:
 def main() -> int:
     """Print one line a case; 1 where any loss is further off than the tolerance."""
     try:
-        trl = require("trl", 'pip install "trace-curate[bench]"')
+        require("trl", 'pip install "trace-curate[dev]"')
     except UserError as e:
         print(e, file=sys.stderr)
         return 2
+    print(facts("torch", "transformers", "trl") + "\n", flush=True)
     results = [compare(name, case) for name, case in CASES.items()]
     columns = f"{'steps':>6}{'first':>9}{'ours':>9}{'TRL':>9}{'max |dif|':>11}{'weights':>11}"
     columns += f"{'ours s':>8}{'TRL s':>8}"
-    print(f"{'TRL ' + trl.__version__:<30}{columns}", *(line for _, line in results), sep="\n")
+    print(f"{'':<30}{columns}", *(line for _, line in results), sep="\n")
     worst = max(off for off, _ in results)
     print(f"largest difference of a loss: {worst:.1e}, allowed: {TOLERANCE:.0e}")
     return int(worst > TOLERANCE)

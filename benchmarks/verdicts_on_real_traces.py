@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from peers.graders import MathVerify
 from peers.judging import Part, Rows, judged
+from peers.machine import facts
 
 from curate.pool import Pool
 from curate.text import split_thinking
@@ -109,6 +110,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     files = sorted(f for f in (args.data / "traces").glob("*.jsonl.gz") if args.only in f.name)
+    print(facts("math-verify", "sympy") + "\n", flush=True)
     with Pool(workers=args.workers) as pool:
         warm = [{"response": "$1$", "answer": "1", "label": True}] * 2 * args.workers
         judged(pool, MathVerify(), warm)  # imports are not timed

@@ -17,11 +17,8 @@ probe texts the grader evaluated as Python.
 from __future__ import annotations
 
 import argparse
-import datetime
-import importlib.metadata
 import json
 import os
-import platform
 import sys
 import time
 from collections import defaultdict
@@ -33,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from peers.graders import peers
 from peers.hostile import Survived, survived
 from peers.judging import Part, Rows, judged
+from peers.machine import facts
 from peers.report import LATE_S, Parts, report
 
 from curate.pool import Pool
@@ -76,20 +74,11 @@ def ours(pool: Pool, rows: Rows) -> Part:
     return Part(picked.rows + worked.rows, picked.wall + worked.wall, picked.cut_off + later)
 
 
-def facts(missing: list[str], began: float) -> str:
-    """The date, the machine and the versions, and which peers were not there and why."""
-    model = platform.processor() or platform.machine()
-    if (info := Path("/proc/cpuinfo")).exists():
-        lines = [line for line in info.read_text().splitlines() if "model name" in line]
-        model = lines[0].partition(":")[2].strip() if lines else model
-    versions = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ("math-verify", "sympy"))
-    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
-    day, took = datetime.date.today().isoformat(), time.monotonic() - began
+def ended(missing: list[str], began: float) -> str:
+    """How long it took beside what else, and which peers were not there and why."""
+    load, took = os.getloadavg()[0], time.monotonic() - began
     absent = "".join(f"\n\nNot there: {why}." for why in missing)
-    return (
-        f"{day}: {model}, {os.cpu_count()} cores; Python {platform.python_version()}, {versions}. "
-        f"One worker process; load average at the end {load}; in all {took:.0f} s.{absent}"
-    )
+    return f"One worker process; load {load:.1f} at the end; in all {took:.0f} s.{absent}"
 
 
 WARM = [(r"\boxed{\frac{\sqrt{8}}{2}+\sin x}", r"\sqrt{2}+\cos(x)"), (r"\boxed{\{1,x\}}", r"\{x,1\}"),
@@ -139,16 +128,18 @@ def main() -> None:
     files = sorted(f for f in (args.data / "verify").glob("*.jsonl") if args.only in f.name)
     if not files:
         parser.error(f"no verify/*.jsonl in {args.data}; set CURATE_DATA or --data")
+    head = facts("math-verify", "sympy")
+    print(f"{head}\n", flush=True)
     parts, semantic, hostile, missing = measure(files, args.rows)
-    text = report(parts, semantic, hostile, facts(missing, began))
+    text = f"{ended(missing, began)}\n\n{report(parts, semantic, hostile)}"
     print(text)
     if args.json:
         rows = {g: {s: p._asdict() for s, p in by.items()} for g, by in parts.items()}
         found = {g: h._asdict() for g, h in hostile.items()}
         args.json.write_text(json.dumps({"graders": rows, "hostile": found}, indent=1))
     if args.write:
-        head = args.write.read_text().partition(MARK)[0] if args.write.exists() else ""
-        args.write.write_text(f"{head}{MARK}\n\n{text}\n")
+        page = args.write.read_text().partition(MARK)[0] if args.write.exists() else ""
+        args.write.write_text(f"{page}{MARK}\n\n{head}\n\n{text}\n")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +12,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import growth
 import overhead
+
+
+def test_every_benchmark_says_where_it_ran() -> None:
+    for path in Path(growth.__file__).parent.glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert re.search(r"^from peers\.machine import facts", text, re.MULTILINE), path.name
+        assert re.search(r"\bfacts\(", text), path.name
 
 
 def test_rows_that_differ_are_counted_also_where_as_many_are_marked(tmp_path: Path) -> None:

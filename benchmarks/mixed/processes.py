@@ -1,9 +1,8 @@
-"""The server's process, a Ray cluster, what runs below a process, and the machine in one line."""
+"""The server's process, a Ray cluster, and what runs below a process."""
 
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -79,16 +78,3 @@ def command_of(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     except (FileNotFoundError, ProcessLookupError):
         return ""
-
-
-def machine() -> str:
-    """The date, the machine and its load."""
-    model = platform.processor() or platform.machine()
-    if (info := Path("/proc/cpuinfo")).exists():
-        names = [line for line in info.read_text().splitlines() if "model name" in line]
-        model = names[0].partition(":")[2].strip() if names else model
-    load = f"load {os.getloadavg()[0]:.1f}"
-    return (
-        f"{time.strftime('%Y-%m-%d')}: {model}, {os.cpu_count()} cores, {load}, "
-        f"Python {platform.python_version()}"
-    )

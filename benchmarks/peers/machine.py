@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.metadata
 import os
 import platform
 from pathlib import Path
 
-import psutil
-
 
 def facts(*packages: str, folder: Path | None = None) -> str:
-    """Processor, cores, memory, load, versions; of a folder the file system and the disk that it lies on."""
-    memory = psutil.virtual_memory().total / 2**30
-    said = [processor(), f"{os.cpu_count()} cores", f"{memory:.0f} GiB"]
+    """Day, processor, cores, memory, load, versions; of a folder the file system and the disk it lies on."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    said = [f"{datetime.date.today()}: {processor()}", f"{os.cpu_count()} cores", f"{memory:.0f} GiB"]
     said += [f"on {disk(folder)}"] if folder is not None else []
     said += [f"load {os.getloadavg()[0]:.1f}", f"Python {platform.python_version()}"]
     return ", ".join([*said, *(f"{name} {importlib.metadata.version(name)}" for name in packages)])
@@ -30,6 +29,8 @@ def processor() -> str:
 
 def disk(folder: Path) -> str:
     """The file system and the device of a folder."""
+    import psutil  # not in every environment of a benchmark
+
     lies = folder.resolve()
     holding = [p for p in psutil.disk_partitions(all=True) if lies.is_relative_to(p.mountpoint)]
     if not holding:

@@ -53,14 +53,14 @@ def table(head: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def report(parts: Parts, semantic: Parts, hostile: dict[str, Survived], facts: str) -> str:
-    """Everything that is printed, as markdown."""
+def report(parts: Parts, semantic: Parts, hostile: dict[str, Survived]) -> str:
+    """All tables, as markdown."""
     graders = list(parts)
     beside = [g for g in graders if not g.startswith("ours, bare")]
     sources = list(parts[graders[0]])
     total = {g: numbers(parts[g].values()) for g in graders}
     unsafe = {g: f"{hostile[g].evaluated} of {len(EVALUATED)}" for g in beside}
-    text = [facts, "### All rows that rules can decide"]
+    text = ["### All rows that rules can decide"]
     text.append(table(["grader", *NUMBERS, "unsafe"], ([g, *total[g].values(), unsafe[g]] for g in beside)))
     text.append("### Accuracy by source, per cent")
     hits = {g: {s: numbers([parts[g][s]])["accuracy %"] for s in sources} for g in graders}
