@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import growth
 import overhead
+from peers.busy import Gauge
+from peers.waits import lost
 
 
 def test_every_benchmark_says_where_it_ran() -> None:
@@ -33,3 +37,12 @@ def test_rows_that_differ_are_counted_also_where_as_many_are_marked(tmp_path: Pa
 
 def test_wrong_answers_of_one_run_are_wrong() -> None:
     assert overhead.wrong({"curate": overhead.Cost(1, 1.0, 1.0, 1.0, {(1, "other")})}) == ["curate"]
+
+
+def test_the_tail_of_the_last_step_is_not_what_one_step_at_a_time_costs() -> None:
+    """Two steps of 10 s that are half full for 8 s each, 1 s of nothing between them, of three sequences."""
+    gauge, inside = Gauge(), (3, 1, 0, 3, 1, 0)
+    for at, (before, now) in zip((0, 8, 10, 11, 19, 21), itertools.pairwise((0, *inside)), strict=True):
+        gauge.change(now - before, at=at)
+    shares = lost(gauge.shares(half=2))
+    assert shares == pytest.approx({"less": 5 / 21, "last": 2 / 21, "doors": 3 / 21})

@@ -31,13 +31,18 @@ class Gauge:
         self.moments.append((time.perf_counter() if at is None else at, self.inside))
 
     def shares(self, half: int) -> dict[str, float]:
-        """Seconds from the first question to the last answer, by what the engine did."""
+        """Seconds from the first question to the last answer, by what the engine did.
+
+        "last" counts again what lies behind the last moment at which it was half full.
+        """
         begin, end = self.moments[0][0], self.moments[-1][0]
         found = {"half": 0.0, "tail": 0.0, "idle": 0.0}
         for (at, inside), (until, _) in itertools.pairwise(self.moments):
             found["half" if inside >= half else "tail" if inside else "idle"] += until - at
         found["loading"] = sum(b - a for a, b in self.closed if begin < a and b < end)
         found["idle"] -= found["loading"]
+        full = (until for (_, inside), (until, _) in itertools.pairwise(self.moments) if inside >= half)
+        found["last"] = end - max(full, default=begin)
         return found
 
 
