@@ -2,13 +2,15 @@
 
     python benchmarks/ten_million.py                     100,000, 300,000 and 1,000,000 rows
     python benchmarks/ten_million.py --rows 10000000     1, 3 and 10 million
+    python benchmarks/ten_million.py --ray 2             rows read and worked on by two hosts of a Ray cluster
 
 Each size is a run of its own in a fresh process: read, two filters that are expressions, one step a row in
-worker processes whose answers are remembered, and the answers laid beside the rows. Then a tenth of the rows
-as problems that a model of no delay answers (`Sample`), the dearest path a row can take. A peak is the
-high-water mark of the resident memory of the driving process, reset where a phase begins (Linux); workers are
-not in it. Rows are small (100 bytes of text), so what is seen grows with rows, not with texts. The exponents
-are those of the power law through the smallest and the largest size: 1 is linear, 0 is flat.
+worker processes whose answers are remembered, and the answers laid beside the rows. Then, but with --ray, a
+tenth of the rows as problems that a model of no delay answers (`Sample`), the dearest path a row can take. A
+peak is the high-water mark of the resident memory of the driving process, reset where a phase begins (Linux);
+workers and hosts are not in it. Rows are small (100 bytes of text), so what is seen grows with rows, not with
+texts. The exponents are those of the power law through the smallest and the largest size: 1 is linear, 0 is
+flat.
 """
 
 from __future__ import annotations
@@ -39,20 +41,23 @@ Phases = dict[str, list[float]]  # phase → seconds, megabytes at its peak
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument(
+        "--ray", type=int, default=None, help="so many hosts of a Ray cluster on this machine"
+    )
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)  # what a child does, and for how many rows
     asked = parser.parse_args()
     if asked.one:
-        return print(json.dumps(child(asked.one[0], int(asked.one[1]))))
+        return print(json.dumps(child(asked.one[0], int(asked.one[1]), asked.ray)))
     sizes = [int(asked.rows * share) for share in SHARES]
     print(facts("polars"), flush=True)
-    for what, share in (("row", 1.0), ("ask", ASKED)):
-        found = [_measured(what, int(n * share)) for n in sizes]
+    for what, share in (("row", 1.0), *([] if asked.ray else [("ask", ASKED)])):
+        found = [_measured(what, int(n * share), asked.ray) for n in sizes]
         _table([int(n * share) for n in sizes], found)
 
 
-def _measured(what: str, rows: int) -> Phases:
+def _measured(what: str, rows: int, hosts: int | None) -> Phases:
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, __file__, "--one", what, str(rows)]
+    command = [sys.executable, __file__, "--one", what, str(rows), *(["--ray", str(hosts)] if hosts else [])]
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
     found: Phases = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -88,9 +93,10 @@ def rows_of(n: int, path: Path, problems: bool) -> Path:
     return path
 
 
-def child(what: str, n: int) -> Phases:
+def child(what: str, n: int, hosts: int | None) -> Phases:
     """One run, and what its phases took."""
     import curate
+    from curate.cluster import attach
     from curate.engines.scripted import Scripted
     from curate.filters.length_band import LengthBand
     from curate.filters.truncated import Truncated
@@ -102,9 +108,11 @@ def child(what: str, n: int) -> Phases:
         steps: list[Any] = [Truncated(), LengthBand(min_tokens=30), Format(no_commas=True)]
         if what == "ask":
             steps = [curate.Sample(Scripted(model="null", script=lambda messages: "4"))]
+        if hosts:
+            attach()
         watch(found)
         with phase(found, "all the rest"):
-            run = curate.Pipeline(curate.read(source), steps).run(Path(folder) / "run")
+            run = curate.Pipeline(curate.read(source), steps).run(Path(folder) / "run", ray=hosts)
         funnel = run.funnel().table
         assert funnel["rows_in"][0] == n
         assert (
