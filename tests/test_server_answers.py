@@ -52,6 +52,15 @@ def test_tokens_of_several_choices_add_up_to_what_the_server_counted() -> None:
     assert [reply.output_tokens for reply in found] == [2, 5, 4]
 
 
+def test_a_count_of_tokens_may_be_a_float() -> None:
+    usage = {"prompt_tokens": 5.0, "completion_tokens": 7.0}
+    with told(
+        lambda nth, body: (200, {"choices": [{"message": {"content": "4"}}], "usage": usage})
+    ) as server:
+        reply = one(server.url)
+    assert (reply.prompt_tokens, reply.output_tokens) == (5, 7)
+
+
 @pytest.mark.parametrize(
     "usage", [[], {"prompt_tokens": "12", "completion_tokens": 1 << 99}, {"prompt_tokens": -1}]
 )

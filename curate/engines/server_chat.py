@@ -195,6 +195,7 @@ def _raw(message: dict[str, Any], prefix: str) -> str:
 def _used(usage: Any, what: str) -> int:
     """A number of tokens, 0 where the server tells none, or what can be none."""
     said = usage.get(what) if isinstance(usage, dict) else None
+    said = int(said) if isinstance(said, float) and said.is_integer() else said
     return said if isinstance(said, int) and 0 <= said < 1 << 40 else 0
 
 
