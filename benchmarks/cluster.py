@@ -6,7 +6,7 @@ Rows: a table of N, 4 N and 16 N traces of 1,000 words goes through a row step t
 worker processes of this machine and once with two hosts of a Ray cluster (`ray=2`). Each run is a process of
 its own that is given a parquet file; timed is the run without the start of Ray, and `peak` is the resident
 memory of that process at its highest (Ray's own processes, and the workers, are others). The answers of both
-are compared.
+are compared. Then reading alone: the same traces as JSON lines, read in this process and by two hosts.
 
 Calls: N questions to a scripted engine that answers at once, with 256 in flight for each replica; asked
 directly and through one and two replicas. It is the time of the driver, which bounds how many replicas it can
@@ -20,11 +20,11 @@ import asyncio
 import importlib.util
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,11 @@ def write_table(path: Path, rows: int) -> None:
     lf.sink_parquet(path, row_group_size=2_000)
 
 
+def peak_mib() -> float:
+    """The most resident memory that this process has had; `ru_maxrss` would count its parent's."""
+    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
+
+
 def one_run(table: Path, out: Path, hosts: int | None) -> None:
     """In a process of its own: run, and say what it took."""
     if hosts:
@@ -72,9 +77,47 @@ def one_run(table: Path, out: Path, hosts: int | None) -> None:
     began = time.perf_counter()
     run = curate.Pipeline(curate.read(table), [Words()]).run(out, ray=hosts)
     seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     found = run.traces.select(pl.len(), pl.col("words").sum()).collect().row(0)
-    print(json.dumps({"seconds": seconds, "peak_mib": peak, "found": found}))
+    print(json.dumps({"seconds": seconds, "peak_mib": peak_mib(), "found": found}))
+
+
+def one_reading(lines: Path, out: Path, hosts: int) -> None:
+    """In a process of its own: read, and say what it took."""
+    from curate.cluster import Cluster, attach
+
+    if hosts:
+        attach()
+    out.mkdir()
+    began = time.perf_counter()
+    with Cluster(hosts) if hosts else nullcontext() as cluster:
+        found = curate.read(lines).load(out, cluster and (lambda: cluster))
+        seconds = time.perf_counter() - began
+    print(json.dumps({"seconds": seconds, "peak_mib": peak_mib(), "found": [found.read, found.revision]}))
+
+
+def alone(*argv: str | Path | int) -> Any:
+    """What this file says where it is called with these."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, __file__, *map(str, argv)], capture_output=True, text=True, env=env
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr[-3000:])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def reading_table(base: int) -> None:
+    print(f"\n{'rows read':>10s} {'where':>12s} {'rows/s':>10s} {'peak MiB':>9s}")
+    with tempfile.TemporaryDirectory(prefix="curate-bench-") as folder:
+        for rows in (base, 4 * base, 16 * base):
+            table, lines, found = Path(folder) / "rows.parquet", Path(folder) / f"{rows}.jsonl", []
+            write_table(table, rows)
+            pl.scan_parquet(table).sink_ndjson(lines)
+            for where, hosts in (("here", 0), ("2 hosts", 2)):
+                said = alone("--reading", lines, Path(folder) / f"{rows}-{hosts}", hosts)
+                found.append(said["found"])
+                print(f"{rows:>10,} {where:>12s} {rows / said['seconds']:>10,.0f} {said['peak_mib']:>9,.0f}")
+            assert found[0] == found[1] and found[0][0] == rows, found
 
 
 def rows_table(base: int) -> None:
@@ -85,12 +128,7 @@ def rows_table(base: int) -> None:
             write_table(table, rows)
             for where, hosts in (("processes", 0), ("2 hosts", 2)):
                 out = Path(folder) / f"{rows}-{hosts}"
-                argv = [sys.executable, __file__, "--one", str(table), str(out), str(hosts)]
-                env = {**os.environ, "PYTHONPATH": str(ROOT)}
-                done = subprocess.run(argv, capture_output=True, text=True, env=env)
-                if done.returncode:
-                    raise SystemExit(done.stderr[-3000:])
-                said = json.loads(done.stdout.splitlines()[-1])
+                said = alone("--one", table, out, hosts)
                 found.append(said["found"])
                 print(f"{rows:>10,} {where:>12s} {rows / said['seconds']:>10,.0f} {said['peak_mib']:>9,.0f}")
             assert found[0] == found[1] == [rows, rows * 1000], found
@@ -127,13 +165,17 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--calls", type=int, default=5_000)
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--reading", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         return one_run(Path(given.one[0]), Path(given.one[1]), int(given.one[2]) or None)
+    if given.reading:
+        return one_reading(Path(given.reading[0]), Path(given.reading[1]), int(given.reading[2]))
     if importlib.util.find_spec("ray") is None:
         return print("ray is not installed: pip install 'trace-curate[ray]'")
     print(f"{facts('polars', 'ray')}\n", flush=True)
     rows_table(given.rows)
+    reading_table(given.rows)
     calls_table(given.calls)
 
 

@@ -32,12 +32,11 @@ REACH_S = 5.0  # a cluster that does not take a connection in that time is not t
 LOOK_S = 0.1  # a wait that never ends by itself would not see Ctrl-C
 TRIES = 5  # so many hosts may die over the same rows
 MAP_ROWS = 256  # rows of one message, where rows are sent at all
-_QUIET = {
+_QUIET = {  # set before Ray is imported, where the user has not
     "RAY_USAGE_STATS_ENABLED": "0",  # nobody is told what is run here
     "RAY_process_group_cleanup_enabled": "1",  # what a killed replica had started dies with it
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # what asked for no GPU sees none
 }
-"""Set before Ray is imported, where the user has not."""
 
 
 def attach() -> Any:
@@ -109,12 +108,12 @@ class _Seat:
 class _Task:
     method: str
     args: tuple[Any, ...]
-    first: int  # the number of its first row
+    first: int  # the number of its first row, or of its part of the input
     deaths: int = 0
 
 
 class Cluster:
-    """Row steps over a Ray cluster: the shape of Pool, and `answer`, which sends no rows.
+    """Row steps over a Ray cluster: the shape of Pool, and `answer` and `read`, which send no rows.
 
     hosts: how many actors; each has an equal share of the cluster's processors as worker processes.
     """
@@ -177,6 +176,12 @@ class Cluster:
                 waiting.append((done.end, stop))
             yield done
 
+    def read(self, folder: Path, parts: Iterator[tuple[int, Callable[[], Any]]]) -> Iterator[tuple[int, Any]]:
+        """Yield what these return on hosts that see the folder, with their numbers, in any order."""
+        tasks = (_Task("read", (folder, portable(read)), number) for number, read in parts)
+        for task, value in self._over(lambda: next(tasks, None)):
+            yield task.first, value
+
     def _over(self, more: Callable[[], _Task | None]) -> Iterator[tuple[_Task, Any]]:
         """Give each host two tasks at a time; those of a host that died go to another."""
         ray, again = self._ray, deque[_Task]()
@@ -214,10 +219,9 @@ class Cluster:
             self._end(seat)
         task.deaths += 1
         if task.deaths == TRIES:
-            raise RunError(
-                f"{TRIES} hosts of the cluster died over the rows from {task.first} on; the last: "
-                f"{first_line(error)}"
-            )
+            at, last = task.first, first_line(error)
+            what = f"part {at + 1} of the input" if task.method == "read" else f"the rows from {at} on"
+            raise RunError(f"{TRIES} hosts of the cluster died over {what}; the last: {last}")
         return task
 
     def _actor(self, seat: _Seat) -> Any:

@@ -10,8 +10,10 @@ import csv
 import gzip
 import io
 import json
+import math
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -36,6 +38,16 @@ class Record(NamedTuple):
     raw: str = ""  # the beginning of what could not be read
 
 
+class Slice(NamedTuple):
+    """Some of a file's records: lines in a range of bytes, or a run of row groups; else always all."""
+
+    path: Path
+    where: str  # what errors call it
+    start: int = 0
+    stop: int | None = None  # None: the end of the file
+    first: int = 1  # the number of the first line or row
+
+
 def is_readable(path: Path) -> bool:
     """Whether the name's ending is one we read."""
     return _kind(path) in (*LINES, *TABLES)
@@ -48,37 +60,49 @@ def is_dataset_folder(folder: Path) -> bool:
 
 def read_file(path: Path) -> Iterator[Record]:
     """The records of one file, in order."""
-    if not is_readable(path):
+    yield from read_slice(Slice(path, str(path)))
+
+
+def read_slice(of: Slice) -> Iterator[Record]:
+    """The records of a slice, in order."""
+    if not is_readable(path := of.path):
         known = ", ".join((*LINES, *TABLES))
         ending = path.suffix or "a name without an ending"
         raise InputError(
-            f"{path}: no reader for {ending}; there is {known}, lines and CSV also as .gz and .zst"
+            f"{of.where}: no reader for {ending}; there is {known}, lines and CSV also as .gz and .zst"
         )
     try:
         if _kind(path) == ".parquet":
-            yield from _parquet(path)
+            yield from _parquet(of)
         else:
             with _open(path) as file:
-                yield from _csv(path, file) if _kind(path) == ".csv" else _json_lines(file)
+                yield from _csv(of.where, file) if _kind(path) == ".csv" else _json_lines(file, of)
     except (EOFError, zlib.error, OSError) as e:
-        raise InputError(f"{path} cannot be read to its end ({e}); download or write it again") from None
+        raise InputError(f"{of.where} cannot be read to its end ({e}); download or write it again") from None
 
 
-def _parquet(path: Path) -> Iterator[Record]:
+@contextmanager
+def opened_parquet(path: Path, where: str) -> Iterator[Any]:
+    """The file, whose metadata say what is in it."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
-            meta, number = file.metadata, 0
-            total = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
-            rows = max(1, min(1024, BATCH_BYTES * max(1, meta.num_rows) // max(1, total)))
-            for batch in file.iter_batches(batch_size=rows):
-                for size, values in sized(batch):
-                    number += 1
-                    yield Record(f"row {number}", size, values)
+            yield file
     except (pa.ArrowInvalid, OSError) as e:
-        raise InputError(f"{path} is not a readable parquet file ({e})") from None
+        raise InputError(f"{where} is not a readable parquet file ({e})") from None
+
+
+def _parquet(of: Slice) -> Iterator[Record]:
+    with opened_parquet(of.path, of.where) as file:
+        meta = file.metadata
+        total = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
+        rows = max(1, min(1024, BATCH_BYTES * max(1, meta.num_rows) // max(1, total)))
+        groups = range(meta.num_row_groups)[of.start : of.stop]
+        found = (row for b in file.iter_batches(batch_size=rows, row_groups=groups) for row in sized(b))
+        for number, (size, values) in enumerate(found, of.first):
+            yield Record(f"row {number}", size, values)
 
 
 def sized(batch: Any) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -86,8 +110,11 @@ def sized(batch: Any) -> Iterator[tuple[int, dict[str, Any]]]:
     return ((size, row) for row in batch.to_pylist())
 
 
-def _json_lines(file: BinaryIO) -> Iterator[Record]:
-    for number, (line, size) in enumerate(_lines(file), 1):
+def _json_lines(file: BinaryIO, of: Slice) -> Iterator[Record]:
+    if of.start:
+        file.seek(of.start)
+    left = math.inf if of.stop is None else of.stop - of.start
+    for number, (line, size) in enumerate(_lines(file, left), of.first):
         if size > len(line):
             why = f"the line has {size / 2**20:.1f} MB; at most {MAX_LINE_MB} MB can be read"
         elif not line.strip():
@@ -116,30 +143,27 @@ def _json(line: bytes) -> tuple[dict[str, Any] | None, str]:
     return (values, "") if isinstance(values, dict) else (None, f"JSON, but no object: {str(values)[:40]!r}")
 
 
-def _lines(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Each line and its size; of one that is too long, only its beginning."""
+def _lines(file: BinaryIO, left: float = math.inf) -> Iterator[tuple[bytes, int]]:
+    """Each line and its size, of so many bytes; of a line that is too long, only its beginning."""
     limit = MAX_LINE_MB << 20
-    while line := file.readline(limit + 1):
+    while left > 0 and (line := file.readline(limit + 1)):
         size = len(line)
-        if size <= limit:
-            yield line, size
-            continue
-        line, last = line[:4000], line[-1:]
-        while last != b"\n" and (more := file.readline(1 << 20)):
-            size, last = size + len(more), more[-1:]
+        if size > limit:
+            line, last = line[:4000], line[-1:]
+            while last != b"\n" and (more := file.readline(1 << 20)):
+                size, last = size + len(more), more[-1:]
         yield line, size
+        left -= size
 
 
-def _csv(path: Path, file: BinaryIO) -> Iterator[Record]:
+def _csv(where: str, file: BinaryIO) -> Iterator[Record]:
     """CSV with a header; all values are text and an empty one is null, so that "072" stays what it is."""
 
     def text() -> Iterator[str]:
         for number, (line, size) in enumerate(_lines(file), 1):
-            if size > len(
-                line
-            ):  # nobody knows where its last quote is, so nothing after it can be read either
+            if size > len(line):  # where its last quote is, nobody knows: nothing after it can be read either
                 raise InputError(
-                    f"{path} line {number} has {size / 2**20:.1f} MB; at most {MAX_LINE_MB} MB can be read"
+                    f"{where} line {number} has {size / 2**20:.1f} MB; at most {MAX_LINE_MB} MB can be read"
                 )
             yield line.decode("utf-8-sig" if number == 1 else "utf-8", "surrogateescape")
 
@@ -148,15 +172,15 @@ def _csv(path: Path, file: BinaryIO) -> Iterator[Record]:
         rows = csv.reader(text(), strict=True)
         header = next(rows, [])
         if double := [name for name in header if header.count(name) > 1]:
-            raise InputError(f"{path}: the header names {double[0]!r} twice; rename one")
+            raise InputError(f"{where}: the header names {double[0]!r} twice; rename one")
         for cells in filter(None, rows):
-            where, size, raw = f"line {rows.line_num}", sum(map(len, cells)), ",".join(cells)
+            at, size, raw = f"line {rows.line_num}", sum(map(len, cells)), ",".join(cells)
             if len(cells) == len(header):
-                yield Record(where, size, {k: v or None for k, v in zip(header, cells, strict=True)})
+                yield Record(at, size, {k: v or None for k, v in zip(header, cells, strict=True)})
             else:
-                yield Record(where, size, None, f"{len(cells)} fields under a header of {len(header)}", raw)
+                yield Record(at, size, None, f"{len(cells)} fields under a header of {len(header)}", raw)
     except csv.Error as e:
-        raise InputError(f"{path} line {rows.line_num} is not CSV: {e}") from None
+        raise InputError(f"{where} line {rows.line_num} is not CSV: {e}") from None
     finally:
         csv.field_size_limit(before)
 

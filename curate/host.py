@@ -1,6 +1,7 @@
 """The far end of a cluster's row steps: an actor on one machine, with killable worker processes of its own.
 
-It reads its rows from the run folder and writes their answers there as parts, so that nobody carries them.
+It reads its rows from the run folder and writes their answers there as parts, so that nobody carries them. So
+it does with a part of the input.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import os
 import pickle
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,17 +75,14 @@ class Host:
         import_from(path)
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         self.pool = Pool(workers)
+        self.reads = threading.Lock()  # two at once would share a processor, and need twice the memory
 
     def pid(self) -> int:
         return os.getpid()
 
     def answer(self, shard: Shard) -> Done | Broken:
         """Work on rows that lie in a file, and write the answers into parts."""
-        if not shard.todo.exists():
-            raise UserError(
-                f"the machine {socket.gethostname()} of the cluster does not see {shard.todo}; put the run "
-                "folder on a file system that all machines share"
-            )
+        _check_shared(shard.todo)
         step: Step = unpickled(shard.step)
         rows: dict[int, dict[str, Any]] = {}
         failed: dict[int, dict[str, Any]] = {}
@@ -103,6 +102,12 @@ class Host:
             add_part(shard.failures, _in_order(failed), {"key": pl.String, "why": pl.String})
         return Done(shard.start + len(keys), len(rows), len(failed))
 
+    def read(self, folder: Path, work: bytes) -> Any:
+        """Read a part of the input into the folder, as the driver says."""
+        _check_shared(folder)
+        with self.reads:
+            return unpickled(work)()
+
     def map(self, step: bytes, rows: list[Row]) -> list[Any] | Broken:
         """The values of these rows, in order."""
         values: dict[int, Any] = {}
@@ -111,6 +116,14 @@ class Host:
         except RunError as e:
             return Broken(str(e), str(e.__cause__ or ""))
         return [values[i] for i in range(len(rows))]
+
+
+def _check_shared(path: Path) -> None:
+    if not path.exists():
+        raise UserError(
+            f"the machine {socket.gethostname()} of the cluster does not see {path}; put the run folder on a "
+            "file system that all machines share"
+        )
 
 
 def _in_order(rows: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:

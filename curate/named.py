@@ -43,13 +43,24 @@ def known(given: str | Path | pl.DataFrame | pl.LazyFrame) -> str | pl.LazyFrame
     return str(given)
 
 
+def needed_by(said: str | pl.Expr) -> list[str]:
+    """The columns of the input that a named column is made of; none where that is a constant, or all."""
+    return [said] if isinstance(said, str) else said.meta.root_names()
+
+
+def needs_all(columns: Mapping[str, str | pl.Expr]) -> bool:
+    """Whether one of these looks at columns that it does not name: at all that the rows so far had."""
+    expressions = [said for said in columns.values() if isinstance(said, pl.Expr)]
+    return any(not needed_by(said) and not said.meta.is_literal() for said in expressions)
+
+
 def values_of(
     columns: Mapping[str, str | pl.Expr], rows: list[dict[str, Any]], names: set[str], where: str
 ) -> list[dict[str, Any]]:
     """For each row of the input, the values of the columns that were named. names: of all rows so far."""
     out: list[dict[str, Any]] = [{} for _ in rows]
     for target, said in columns.items() if rows else ():
-        needed = [said] if isinstance(said, str) else said.meta.root_names() or sorted(names)
+        needed = needed_by(said) or sorted(names)
         if unknown := [name for name in needed if name not in names]:
             have = ", ".join(sorted(names)) or "none"
             raise InputError(f"{target}=…: {where} has no column {unknown[0]!r}; it has {have}")
@@ -63,7 +74,8 @@ def values_of(
 
 
 def _evaluate(target: str, expr: pl.Expr, rows: list[dict[str, Any]], needed: list[str]) -> list[Any]:
-    frame = pl.DataFrame([pl.Series(n, [row.get(n) for row in rows], strict=False) for n in needed])
+    named = needed or [""]  # rows without any column are as many
+    frame = pl.DataFrame([pl.Series(n, [row.get(n) for row in rows], strict=False) for n in named])
     for unknown in (pl.Null, pl.String):  # a batch in which a column is all null has lost the column's type
         try:
             typed = frame.with_columns(pl.col(pl.Null).cast(unknown))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,21 +11,19 @@ from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
-from curate import formats, hub
-from curate.aliases import ALIASES, COLUMNS, BadRow, to_rows
+from curate import formats, hub, slices
+from curate.aliases import ALIASES, COLUMNS
+from curate.cluster import Cluster
 from curate.errors import InputError, near
 from curate.formats import Record
 from curate.golds import unreadable_golds
 from curate.identity import describe
-from curate.named import known, told, values_of
-from curate.parts import whole
+from curate.named import known, needs_all, told
 from curate.pool import Pool
-from curate.rowfile import RowFile
-from curate.schema import DROPPED, ROW, to_json
+from curate.schema import to_json
+from curate.slices import BAR, NO_TRACE, Part, Reader, convert, cut, gather, put, stamp, tables
 from curate.step import Verifier
 
-RAW_CHARS = 1000  # so much of an unreadable row is kept
-NO_TRACE = "no trace: neither thinking nor a response"
 Input = str | Path | pl.DataFrame | pl.LazyFrame
 
 
@@ -77,95 +74,76 @@ class Source:
             rows = pl.scan_parquet(self.load(Path(folder)).rows)
             return unreadable_golds(verifiers, rows, Path(folder), pool)[0]
 
-    def load(self, folder: Path) -> Loaded:
+    def load(self, folder: Path, over: Callable[[], Cluster] | None = None) -> Loaded:
         """Write the rows to rows.parquet in `folder`, and what is set aside to unreadable.parquet.
 
         Raises InputError where no row is left, and for the first bad row unless they are set aside.
+
+        over: a cluster whose hosts read files, where there is much of them; its start is put off till then.
         """
         from tqdm import tqdm
 
         rows, unreadable = folder / "rows.parquet", folder / "unreadable.parquet"
-        digest, first = hashlib.blake2b(digest_size=16), ""
-        with ExitStack() as stack:
-            enter = stack.enter_context
-            good = enter(closing(RowFile(enter(whole(rows)), ROW)))
-            bad = enter(closing(RowFile(enter(whole(unreadable)), {**ROW, **DROPPED})))
-            for row in tqdm(self._rows(folder, digest), desc="read", unit=" rows", disable=None):
-                if "why" not in row:
-                    good.add(row)
-                    continue
-                if self.bad_rows == "error" and row["why"] != NO_TRACE:
-                    raise InputError(
-                        f'{row["why"]}; or read the others with bad_rows="set_aside" (--bad-rows set_aside)'
-                    )
-                bad.add(row)
-                first = first or row["why"]
+        digest, strict = hashlib.blake2b(digest_size=16), self.bad_rows == "error"
+        with tables(rows, unreadable) as (good, bad):
+            parts = self._parts(folder, digest)
+            if over is not None and self.problems is None and self._bytes() > slices.SLICE_BYTES:
+                reader = Reader((folder / "parts").absolute(), self.traces, strict)
+                first = gather(parts, over(), reader, good, bad)
+            else:
+                first = put(tqdm(self._rows(parts), **BAR), good, bad, strict)
             if not good.rows:
                 raise InputError(f"{self!r} has {_nothing(first)}")
-        if not bad.rows:
-            unreadable.unlink()
         return Loaded(rows, unreadable if bad.rows else None, good.rows + bad.rows, digest.hexdigest())
 
-    def _rows(self, folder: Path, digest: Any) -> Iterator[dict[str, Any]]:
+    def _rows(self, parts: Iterable[Part]) -> Iterator[dict[str, Any]]:
         """Our rows, and with a `why` those that cannot be read, in the order of the input."""
         seen: set[str] = set()
-        for given in self.inputs:
-            base, columns = told(given)
-            for label, where, records in self._streams(base, folder, digest):
-                for row in self._convert(label, where, records, {**columns, **self.columns}):
-                    if self.problems is not None and row["problem_id"] not in seen and "why" not in row:
-                        if len(seen) == self.problems:
-                            return
-                        seen.add(row["problem_id"])
-                    yield row
+        for part in parts:
+            for row in convert(part, self.traces):
+                if self.problems is not None and row["problem_id"] not in seen and "why" not in row:
+                    if len(seen) == self.problems:
+                        return
+                    seen.add(row["problem_id"])
+                yield row
 
-    def _streams(
-        self, given: Any, folder: Path, digest: Any
-    ) -> Iterator[tuple[str | None, str, Iterable[Record]]]:
-        """The parts of one input: the name of the dataset it is, where it lies, and its records."""
-        if isinstance(given, pl.LazyFrame):
-            copy = folder / "frame.parquet.tmp"
-            given.sink_parquet(copy)
-            _hash_file(copy, digest)
-            yield None, "the frame", formats.read_file(copy.rename(folder / "frame.parquet"))
-            (folder / "frame.parquet").unlink()
-        elif not Path(given).exists():
-            records = hub.read_hub(given, self.name, self.split, streaming=self.problems is not None)
-            yield given, given, _hashed(records, digest)
-        else:
-            path = Path(given)
-            files = formats.files_of(path, self.name, self.split)
+    def _bytes(self) -> int:
+        """How large the files are, about: packed ones as they lie there."""
+        paths = [Path(told(given)[0]) for given in self.inputs if isinstance(given, str)]
+        files = (file for path in paths for file in ([path] if path.is_file() else path.rglob("*")))
+        return sum(file.stat().st_size for file in files if file.is_file())
+
+    def _parts(self, folder: Path, digest: Any) -> Iterator[Part]:
+        """The parts of all inputs, in order; their hash is in `digest` when they have been read."""
+        for given in self.inputs:
+            base, named = told(given)
+            columns = {**named, **self.columns}
+            if isinstance(base, pl.LazyFrame):
+                copy = folder / "frame.parquet.tmp"
+                base.sink_parquet(copy)
+                _hash_file(copy, digest)
+                records = formats.read_file(copy.rename(folder / "frame.parquet"))
+                yield Part(None, "the frame", columns, records, set())
+                (folder / "frame.parquet").unlink()
+            elif not Path(base).exists():
+                found = hub.read_hub(base, self.name, self.split, streaming=self.problems is not None)
+                yield Part(base, base, columns, _hashed(found, digest), set())
+            else:
+                yield from self._parts_of(Path(base), base, columns, digest)
+
+    def _parts_of(
+        self, path: Path, base: str, columns: Mapping[str, str | pl.Expr], digest: Any
+    ) -> Iterator[Part]:
+        files = formats.files_of(path, self.name, self.split)
+        if path.is_dir() and formats.is_dataset_folder(path):
             for file in files:
                 _hash_file(file, digest)
-            if path.is_dir() and formats.is_dataset_folder(path):
-                yield path.name, given, hub.read_folder(path, self.split)
-            else:
-                for file in files:
-                    label = path.resolve().name if path.is_dir() else path.name.partition(".")[0]
-                    yield label, str(file), formats.read_file(file)
-
-    def _convert(
-        self, label: str | None, where: str, records: Iterable[Record], columns: Mapping[str, str | pl.Expr]
-    ) -> Iterator[dict[str, Any]]:
-        used = {said for said in columns.values() if isinstance(said, str)}
-        names: set[str] = set()
-        for batch in formats.batches(records):
-            rows = [record.values for record in batch if record.values is not None]
-            names.update(name for row in rows for name in row)
-            mapped = iter(values_of(columns, rows, names, where))
-            for record in batch:
-                if record.values is None:
-                    yield _unreadable(label, where, record, record.why)
-                    continue
-                rest = record.values
-                if used:
-                    rest = {name: value for name, value in rest.items() if name not in used}
-                try:
-                    for row in to_rows(rest, next(mapped), label):
-                        bare = self.traces and row["trace_id"] is None
-                        yield {**row, "dropped_by": "read", "why": NO_TRACE} if bare else row
-                except BadRow as e:
-                    yield _unreadable(label, where, record, str(e))
+            yield Part(path.name, base, columns, hub.read_folder(path, self.split), set())
+            return
+        label = path.resolve().name if path.is_dir() else path.name.partition(".")[0]
+        in_one = self.problems is not None or needs_all(columns)
+        parts = (part for file in files for part in _cut(file, label, columns, in_one, digest))
+        yield from parts if self.problems is None else list(parts)  # all are hashed, and few are read
 
 
 def read(
@@ -231,19 +209,15 @@ def _hash_file(path: Path, digest: Any) -> None:
         digest.update(hashlib.file_digest(file, "blake2b").digest())
 
 
+def _cut(
+    file: Path, label: str, columns: Mapping[str, str | pl.Expr], in_one: bool, digest: Any
+) -> Iterator[Part]:
+    names: set[str] = set()
+    for piece in cut(file, digest, in_one):
+        yield Part(label, piece.where, columns, piece, names, stamp(file))
+
+
 def _hashed(records: Iterable[Record], digest: Any) -> Iterator[Record]:
     for record in records:
         digest.update(to_json(record.values or {}).encode())
         yield record
-
-
-def _unreadable(label: str | None, where: str, record: Record, why: str) -> dict[str, Any]:
-    raw = record.raw if record.values is None else to_json(record.values)
-    extra = {"file": where, "at": record.where, "bytes": record.size, "raw": raw[:RAW_CHARS]}
-    return {
-        "problem_id": None,
-        "source": label,
-        "extra": to_json(extra).replace("\0", ""),
-        "dropped_by": "read",
-        "why": f"{where} {record.where}: {why}",
-    }

@@ -28,6 +28,7 @@ class RowFile:
         self.rows, self._size = 0, 0
         self._schema = pl.DataFrame(schema=schema).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
         self._held: list[Mapping[str, Any]] = []
+        self._copied: list[Any] = []  # tables
         few = [name for name in schema if name in FEW_VALUES]
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", use_dictionary=few)
 
@@ -38,14 +39,30 @@ class RowFile:
         if self._size >= GROUP_BYTES or len(self._held) >= GROUP_ROWS:
             self._flush()
 
+    def copy(self, path: Path) -> None:
+        """Add the rows of a file that another of these wrote, of the same schema; small groups are joined."""
+        import pyarrow.parquet as pq
+
+        assert not self._held, "rows are either added or copied"
+        with pq.ParquetFile(path) as file:
+            for i in range(file.num_row_groups):
+                group = file.read_row_group(i)
+                rows = sum(map(len, self._copied)) + len(group)
+                if self._copied and (rows > GROUP_ROWS or self._size + group.nbytes > GROUP_BYTES):
+                    self._flush()
+                self._copied.append(group)
+                self._size += group.nbytes
+                self.rows += len(group)
+
     def close(self) -> None:
         """Write what is left and the footer."""
-        if self._held:
+        if self._held or self._copied:
             self._flush()
         self._writer.close()
 
     def _flush(self) -> None:
         import pyarrow as pa
 
-        self._writer.write_table(pa.Table.from_pylist(self._held, schema=self._schema))
-        self._held, self._size = [], 0
+        rows = pa.concat_tables(self._copied or [pa.Table.from_pylist(self._held, schema=self._schema)])
+        self._writer.write_table(rows)
+        self._held, self._copied, self._size = [], [], 0

@@ -16,10 +16,11 @@ from curate.budget import Budget, Prices
 from curate.changed import warn_of_other_tables
 from curate.errors import InputError, RunError, UserError
 from curate.parts import count, disk_trouble_in_one_sentence, read_json, sink, whole, write_json
-from curate.read import NO_TRACE, Loaded
+from curate.read import Loaded
 from curate.record import is_recipe, served
 from curate.schema import DROPPED, REWRITTEN, ROW, SAMPLED
 from curate.site import Site, at_work, write_ledger
+from curate.slices import NO_TRACE
 from curate.stages import FUNNEL
 from curate.step import Verifier
 from curate.without_gold import warn_without_answers

@@ -73,15 +73,18 @@ def at_work(
             return stack.enter_context(Pool())
 
         @cache
+        def cluster() -> Cluster:
+            return stack.enter_context(Cluster(ray or 0))
+
         def pool() -> Pool | Cluster:
-            return workers() if ray is None else stack.enter_context(Cluster(ray))
+            return workers() if ray is None else cluster()
 
         shutil.rmtree(out / "scratch", ignore_errors=True)
         (out / "scratch").mkdir()
         journal = open_journal(out)
         stack.callback(journal.close)
         _count_spending(pipeline, journal, budget, said)
-        loaded = pipeline.problems.load(out / "scratch")
+        loaded = pipeline.problems.load(out / "scratch", None if ray is None else cluster)
         check_answers(pipeline.steps, loaded.rows)  # before the folder is bound to this source
         asked = recipe(pipeline, loaded.revision)
         asked["begun_as"] = begun_as(out, asked)

@@ -1,8 +1,11 @@
-"""Fixtures that several test files share: the real data, where it is, and a tiny checkpoint."""
+"""Fixtures that several test files share: the real data, where it is, a tiny checkpoint, a Ray cluster."""
 
 from __future__ import annotations
 
+import gc
 import os
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,3 +39,17 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tiny_model import build
 
     return build(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """The address of a cluster that this process started, as a run would."""
+    ray = pytest.importorskip("ray", reason="ray is not installed here: pip install 'trace-curate[ray]'")
+    from curate.cluster import attach
+
+    attach()
+    yield ray.get_runtime_context().gcs_address
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it forgets processes that it has not waited for
+        ray.shutdown()
+        gc.collect()

@@ -1,9 +1,11 @@
-"""What test_ray.py runs on a cluster: an engine and steps that write down who did what, a line each."""
+"""What tests run on a cluster: an engine and steps that write down who did what, a line each."""
 
 from __future__ import annotations
 
 import os
 import random
+import signal
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -103,3 +105,26 @@ def lines(path: str | Path) -> list[tuple[int, str]]:
     text = Path(path).read_text() if Path(path).exists() else ""
     found = (line.split(" ", 1) for line in text.splitlines())
     return [(int(pid), what) for pid, what in found]
+
+
+def killing(path: Path, at: list[int]) -> threading.Thread:
+    """Kill -9 whoever wrote the newest line, whenever so many lines are there."""
+
+    def work() -> None:
+        killed: set[int] = set()
+        for wanted in at:
+            while len(found := lines(path)) < wanted or found[-1][0] in killed:
+                time.sleep(0.005)
+            killed.add(found[-1][0])
+            os.kill(found[-1][0], signal.SIGKILL)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def marked(ledger: Path, values: Any) -> Any:
+    """The values, after a moment; and who looked at them."""
+    time.sleep(0.05)
+    write(str(ledger), str(values[0]))
+    return values

@@ -6,17 +6,13 @@ One cluster on this machine, with several worker processes, serves all the tests
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-import warnings
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +22,7 @@ import pytest
 from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ray_steps import Measure, Shop, Talk, lines
+from ray_steps import Measure, Shop, Talk, killing, lines
 from small_demo import small_demo
 
 import curate
@@ -45,20 +41,6 @@ from curate.verifiers.math_equal import MathEqual
 PROBLEMS = pl.DataFrame([{"question": f"question {i}", "answer": "4"} for i in range(60)])
 CALLS = len(PROBLEMS) * 2
 TABLES = ("live.parquet", "dropped.parquet")
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a cluster that this process started, as a run would."""
-    ray = pytest.importorskip("ray", reason="ray is not installed here: pip install 'trace-curate[ray]'")
-    from curate.cluster import attach
-
-    attach()
-    yield ray.get_runtime_context().gcs_address
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it forgets processes that it has not waited for
-        ray.shutdown()
-        gc.collect()
 
 
 def pipeline(till: Path, ledger: Path) -> curate.Pipeline:
@@ -85,22 +67,6 @@ def assert_same(folder: Path, quiet: Path, bought_twice: int, work_twice: int) -
         now = Counter(what for _, what in lines(folder / file))
         assert set(now) == set(once) and max(once.values()) == 1
         assert now.total() - once.total() <= twice
-
-
-def killing(path: Path, at: list[int]) -> threading.Thread:
-    """Kill -9 whoever wrote the newest line, whenever so many lines are there."""
-
-    def work() -> None:
-        killed: set[int] = set()
-        for wanted in at:
-            while len(found := lines(path)) < wanted or found[-1][0] in killed:
-                time.sleep(0.005)
-            killed.add(found[-1][0])
-            os.kill(found[-1][0], signal.SIGKILL)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    return thread
 
 
 def ask(engine: Any, *calls: dict[str, Any]) -> list[Any]:
