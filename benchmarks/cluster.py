@@ -6,7 +6,8 @@ Rows: a table of N, 4 N and 16 N traces of 1,000 words goes through a row step t
 worker processes of this machine and once with two hosts of a Ray cluster (`ray=2`). Each run is a process of
 its own that is given a parquet file; timed is the run without the start of Ray, and `peak` is the resident
 memory of that process at its highest (Ray's own processes, and the workers, are others). The answers of both
-are compared. Then reading alone: the same traces as JSON lines, read in this process and by two hosts.
+are compared. Then reading alone: the same traces as JSON lines, read in this process and by two hosts;
+`CPU s` is the processor time of this process.
 
 Calls: N questions to a scripted engine that answers at once, with 256 in flight for each replica; asked
 directly and through one and two replicas. It is the time of the driver, which bounds how many replicas it can
@@ -88,11 +89,11 @@ def one_reading(lines: Path, out: Path, hosts: int) -> None:
     if hosts:
         attach()
     out.mkdir()
-    began = time.perf_counter()
+    began, before = time.perf_counter(), time.process_time()
     with Cluster(hosts) if hosts else nullcontext() as cluster:
         found = curate.read(lines).load(out, cluster and (lambda: cluster))
-        seconds = time.perf_counter() - began
-    print(json.dumps({"seconds": seconds, "peak_mib": peak_mib(), "found": [found.read, found.revision]}))
+        said = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - before}
+    print(json.dumps({**said, "peak_mib": peak_mib(), "found": [found.read, found.revision]}))
 
 
 def alone(*argv: str | Path | int) -> Any:
@@ -107,7 +108,7 @@ def alone(*argv: str | Path | int) -> Any:
 
 
 def reading_table(base: int) -> None:
-    print(f"\n{'rows read':>10s} {'where':>12s} {'rows/s':>10s} {'peak MiB':>9s}")
+    print(f"\n{'rows read':>10s} {'where':>12s} {'rows/s':>10s} {'CPU s':>7s} {'peak MiB':>9s}")
     with tempfile.TemporaryDirectory(prefix="curate-bench-") as folder:
         for rows in (base, 4 * base, 16 * base):
             table, lines, found = Path(folder) / "rows.parquet", Path(folder) / f"{rows}.jsonl", []
@@ -116,7 +117,8 @@ def reading_table(base: int) -> None:
             for where, hosts in (("here", 0), ("2 hosts", 2)):
                 said = alone("--reading", lines, Path(folder) / f"{rows}-{hosts}", hosts)
                 found.append(said["found"])
-                print(f"{rows:>10,} {where:>12s} {rows / said['seconds']:>10,.0f} {said['peak_mib']:>9,.0f}")
+                rate = f"{rows / said['seconds']:>10,.0f} {said['cpu']:>7.1f} {said['peak_mib']:>9,.0f}"
+                print(f"{rows:>10,} {where:>12s} {rate}")
             assert found[0] == found[1] and found[0][0] == rows, found
 
 
