@@ -27,6 +27,7 @@ class RowFile:
 
         self.rows, self._size = 0, 0
         self._schema = pl.DataFrame(schema=schema).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+        self._least = 8 * len(self._schema)
         self._held: list[Mapping[str, Any]] = []
         self._copied: list[Any] = []  # tables
         few = [name for name in schema if name in FEW_VALUES]
@@ -34,25 +35,29 @@ class RowFile:
 
     def add(self, row: Mapping[str, Any]) -> None:
         self._held.append(row)
-        self._size += 8 * len(row) + sum([len(value) for value in row.values() if type(value) is str])
+        self._size += self._least + sum([len(value) for value in row.values() if type(value) is str])
         self.rows += 1
         if self._size >= GROUP_BYTES or len(self._held) >= GROUP_ROWS:
             self._flush()
 
     def copy(self, path: Path) -> None:
-        """Add the rows of a file that another of these wrote, of the same schema; small groups are joined."""
+        """Add the rows of another such file; the bytes are those that `add` would write."""
+        import numpy as np
         import pyarrow.parquet as pq
 
         assert not self._held, "rows are either added or copied"
         with pq.ParquetFile(path) as file:
             for i in range(file.num_row_groups):
-                group = file.read_row_group(i)
-                rows = sum(map(len, self._copied)) + len(group)
-                if self._copied and (rows > GROUP_ROWS or self._size + group.nbytes > GROUP_BYTES):
-                    self._flush()
-                self._copied.append(group)
-                self._size += group.nbytes
-                self.rows += len(group)
+                rest = file.read_row_group(i)
+                while len(rest):
+                    ends = self._size + np.cumsum(_sizes(rest))
+                    room = GROUP_ROWS - sum(map(len, self._copied))
+                    rows = min(int(np.searchsorted(ends, GROUP_BYTES)) + 1, room, len(rest))
+                    self._copied.append(rest.slice(0, rows))
+                    self.rows, self._size = self.rows + rows, int(ends[rows - 1])
+                    if self._size >= GROUP_BYTES or rows == room:
+                        self._flush()
+                    rest = rest.slice(rows)
 
     def close(self) -> None:
         """Write what is left and the footer."""
@@ -64,5 +69,14 @@ class RowFile:
         import pyarrow as pa
 
         rows = pa.concat_tables(self._copied or [pa.Table.from_pylist(self._held, schema=self._schema)])
-        self._writer.write_table(rows)
+        self._writer.write_table(rows.combine_chunks())
         self._held, self._copied, self._size = [], [], 0
+
+
+def _sizes(table: Any) -> Any:
+    """What each row of a table counts as in `add`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = [column for column in table.columns if pa.types.is_large_string(column.type)]
+    return 8 * table.num_columns + sum(pc.utf8_length(t).fill_null(0).to_numpy() for t in texts)
