@@ -9,7 +9,8 @@ was allowed. While no call of it has been paid, one is made at a time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 
@@ -29,7 +30,8 @@ def prices(price: Prices, models: Collection[str]) -> dict[str, Price]:
     for model, pair in said.items():
         if model not in models:
             raise UserError(f"a price is given for {model!r}, which nothing here asks; {near(model, models)}")
-        if len(pair) != 2 or not all(isinstance(usd, (int, float)) and usd >= 0 for usd in pair):
+        known = isinstance(pair, Sequence) and len(pair) == 2
+        if not (known and all(isinstance(usd, (int, float)) and 0 <= usd < math.inf for usd in pair)):
             raise UserError(
                 f"price={pair!r} is no price: give USD per million tokens in and out, like (0.5, 2.0)"
             )

@@ -195,6 +195,10 @@ def test_a_price_said_later_is_that_of_earlier_calls_too(tmp_path: Path) -> None
         ((1,), r"price=\(1,\) is no price"),
         ((1, -2), "is no price"),
         ((1, "2"), "is no price"),
+        (5, "price=5 is no price"),
+        ({"meter": 5}, "price=5 is no price"),
+        ((float("inf"), 1), r"price=\(inf, 1\) is no price"),
+        ((1, float("nan")), "is no price"),
     ],
 )
 def test_a_price_that_is_none_is_refused(price: Any, sentence: str, tmp_path: Path) -> None:
