@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from served import queued, work
 
 from curate.engines.hf import HF
-from curate.errors import CallFailed
+from curate.errors import CallFailed, Refused
 from curate.step import TokenScores, user
 
 HELLO = user("What is 2 + 2?")
@@ -589,6 +590,35 @@ def test_where_everything_is_banned_the_turn_ends(here: HF, monkeypatch: pytest.
     monkeypatch.setattr("curate.engines.hf_checkpoint._ends", lambda *_: frozenset())
     with pytest.raises(CallFailed, match="no token to go on with"):
         work(here, ("chat", everything))
+
+
+def test_a_prompt_without_a_token_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    silent = shutil.copytree(tiny_model, tmp_path / "silent")
+    (silent / "chat_template.jinja").write_text("{# says nothing #}")
+    engine = HF(str(silent), dtype="float32", device="cpu")
+    for asked in (("chat", {"seed": 1}), ("score", {"text": "4"})):
+        with pytest.raises(Refused, match="the prompt is empty"):
+            work(engine, asked)
+
+
+def test_an_error_before_the_batch_is_that_of_those_who_wait(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the thread goes on."""
+    from curate.engines.hf_worker import Worker
+
+    engine, fitting = HF(str(tiny_model), dtype="float32", device="cpu"), Worker._fitting
+
+    async def asked() -> list[Any]:
+        async with engine:
+            monkeypatch.setattr(Worker, "_fitting", lambda self, jobs: 1 // 0)
+            calls = [engine.chat(HELLO, max_tokens=2, seed=i) for i in range(3)]
+            failed = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 60)
+            monkeypatch.setattr(Worker, "_fitting", fitting)
+            return [*failed, *await asyncio.wait_for(engine.chat(HELLO, max_tokens=2, seed=1), 60)]
+
+    *failed, good = asyncio.run(asked())
+    assert [type(e) for e in failed] == [ZeroDivisionError] * 3 and good.output_tokens
 
 
 def test_samples_begin_in_the_order_they_came_and_where_not_all_fit_the_longest_do() -> None:

@@ -110,6 +110,28 @@ def test_what_cannot_be_scored_fails_alone(url: str, thinker: Path) -> None:
         TokenLogprobs(Server(str(thinker), url=url), entropy=True)
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "sentence"),
+    [
+        ("completions", {"prompt": "", "max_tokens": 2}, "the prompt is empty"),
+        ("completions", {"prompt": None}, "a prompt is a text"),
+        ("completions", {"prompt": "a", "n": 0}, "n=0 is no number of turns: it must be between 1 and 1024"),
+        ("completions", {"prompt": "a", "n": 10**6}, "n=1000000 is no number of turns"),
+        ("completions", {"prompt": "a", "max_tokens": 0}, "max_tokens=0 cannot be sampled with"),
+        ("/detokenize", {"tokens": [-1]}, "-1 is no token of this model"),
+        ("/detokenize", {"tokens": [2**70]}, f"{2**70} is no token of this model"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_and_the_server_goes_on(
+    path: str, body: dict[str, Any], sentence: str, url: str
+) -> None:
+    at = url.removesuffix("/v1") + path if path.startswith("/") else f"{url}/{path}"
+    refused = httpx.post(at, json=body, timeout=20)
+    assert refused.status_code == 400 and sentence in refused.json()["error"]["message"]
+    more = httpx.post(f"{url}/completions", json={"prompt": "a", "max_tokens": 1}, timeout=20)
+    assert more.status_code == 200
+
+
 def test_a_server_that_has_no_such_thing_is_one_sentence() -> None:
     without = "the server of 'm' tells no log-probabilities of a prompt.* score with hf:m"
     with told(lambda nth, body: (404, "not found")) as server:

@@ -14,7 +14,7 @@ from typing import Any
 from curate.engines.hf_jobs import Drawn
 from curate.engines.hf_words import Words
 from curate.engines.sampling import AsDrawn, completion, opening, opens, sample_seed
-from curate.errors import TooLong, UserError
+from curate.errors import Refused, TooLong, UserError
 from curate.step import Completion, Message
 
 _CONTENT = (
@@ -147,6 +147,8 @@ class Checkpoint:
         if not 0 <= characters <= len(prefix):
             raise UserError(f"as_drawn: the prefix does not end with {characters} characters of its own.")
         ids = [*self.ids(prompt[: len(prompt) - characters]), *own]
+        if not ids:
+            raise Refused(f"the prompt is empty, and {self.name!r} goes on from a token at least.")
         limit = min(self.room(len(ids), 1, "the prompt"), max_tokens or 1 << 62)
         first = secrets.randbits(48) if seed is None else seed
         drawn = await asyncio.gather(*(draw(ids, limit, sample_seed(first, i)) for i in range(n)))
@@ -168,6 +170,8 @@ class Checkpoint:
                 "put a tokenizer.json into the folder (save_pretrained of a fast tokenizer writes it)."
             )
         before = self.ids(prompt)
+        if text and not before:
+            raise Refused(f"the prompt is empty, and {self.name!r} scores what stands behind a token.")
         whole = self.tokenizer(prompt + text, add_special_tokens=False, return_offsets_mapping=True)
         n, offsets = len(before), whole["offset_mapping"]
         if whole["input_ids"][:n] == before and (n == len(offsets) or offsets[n][0] >= len(prompt)):

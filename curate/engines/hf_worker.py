@@ -70,11 +70,12 @@ class Worker(threading.Thread):
         self.loaded.set_result(checkpoint)
         while self._wait():
             time.sleep(_GATHER_S)
-            self._batch = self._take(Job, self._size)
+            self._batch = []
             try:
+                self._batch = self._take(Job, self._size)
                 self._answer_all(checkpoint)
             except Exception as e:  # noqa: BLE001  the callers wait in another thread: it is theirs to raise
-                for job in self._batch:
+                for job in self._batch or self._all():
                     job.fail(e)
         for job in [*self._batch, *self._waiting]:
             job.future.cancel()
@@ -175,6 +176,12 @@ class Worker(threading.Thread):
                 taken = taken[: self._fitting(taken)]
             gone = set(map(id, taken))
             self._waiting = [job for job in self._waiting if id(job) not in gone]
+            return taken
+
+    def _all(self) -> list[Job]:
+        """Every waiting job, taken whether they fit together or not."""
+        with self._changed:
+            taken, self._waiting = self._waiting, []
             return taken
 
     def _fitting(self, jobs: Sequence[Job]) -> int:

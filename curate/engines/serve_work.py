@@ -17,6 +17,7 @@ _CHAT = _SAMPLING | {
 _VERBATIM = {"add_special_tokens", "skip_special_tokens", "spaces_between_special_tokens"}
 _TEXT = (_CHAT - {"messages", "add_generation_prompt", "continue_final_message"}) | _VERBATIM | {"prompt"}
 _SCORE = {"model", "prompt", "prompt_logprobs", "max_tokens", "temperature", "stream", "user", "vllm_xargs"}
+_MOST_TURNS = 1024  # of one request; each is a row of a batch
 _TOKENIZE = {"model", "prompt", "messages", "add_special_tokens", "add_generation_prompt"}
 
 
@@ -51,7 +52,9 @@ async def _complete(engine: HF, body: dict[str, Any]) -> dict[str, Any]:
     _check(body, _TEXT)
     if any(body.get(name) for name in _VERBATIM):
         raise InputError("a text goes on here as it stands: no special tokens are added, and none left out")
-    logprobs, prompt = body.get("logprobs") is not None, str(body["prompt"])
+    logprobs, prompt = body.get("logprobs") is not None, body["prompt"]
+    if not isinstance(prompt, str):
+        raise InputError("a prompt is a text, or a list of tokens")
     found = await engine.go_on((prompt, ""), prompt, logprobs=logprobs, **_asked(body))
     choices = [
         {**_choice(i, c), "text": c.text, "logprobs": {"token_logprobs": c.logprobs} if logprobs else None}
@@ -63,14 +66,17 @@ async def _complete(engine: HF, body: dict[str, Any]) -> dict[str, Any]:
 def _asked(body: dict[str, Any]) -> dict[str, Any]:
     """How to sample, in the engine's words."""
     sampling = {k: v for k, v in body.items() if k in _SAMPLING and v is not None}
-    limit = body.get("max_completion_tokens") or body.get("max_tokens")
+    limit = next((body[k] for k in ("max_completion_tokens", "max_tokens") if body.get(k) is not None), None)
+    n = 1 if body.get("n") is None else body["n"]
+    if type(n) is not int or not 1 <= n <= _MOST_TURNS:
+        raise InputError(f"n={n!r} is no number of turns: it must be between 1 and {_MOST_TURNS}")
     return {
-        "n": body.get("n") or 1,
+        "n": n,
         "stop": _strings(body.get("stop")),
         "ban": _strings(body.get("bad_words")),
         "seed": body.get("seed"),
         **sampling,
-        **({"max_tokens": limit} if limit else {}),
+        **({"max_tokens": limit} if limit is not None else {}),
     }
 
 
@@ -93,8 +99,7 @@ async def _score(engine: HF, body: dict[str, Any]) -> dict[str, Any]:
     ids, k = body["prompt"], body.get("prompt_logprobs")
     if not ids or body.get("max_tokens", 1) > 1 or k is None:
         raise InputError("a prompt of tokens is only scored here: with prompt_logprobs and max_tokens=1")
-    if not set(ids) <= set(range(len(engine.checkpoint.tokenizer))):
-        raise InputError("the prompt has a token that this model does not have")
+    _known(engine, ids)
     more = body.get("vllm_xargs") or {}
     _check(more, {"rank"})
     if (rank := more.get("rank", 0)) not in (0, 1):
@@ -125,7 +130,15 @@ async def _tokenize(engine: HF, body: dict[str, Any]) -> dict[str, Any]:
 
 async def _detokenize(engine: HF, body: dict[str, Any]) -> dict[str, Any]:
     _check(body, {"model", "tokens"})
+    _known(engine, body["tokens"])
     return {"prompt": _text(engine, body["tokens"])}
+
+
+def _known(engine: HF, ids: list[Any]) -> None:
+    words = len(engine.checkpoint.tokenizer)
+    for i in ids:
+        if type(i) is not int or not 0 <= i < words:
+            raise InputError(f"{i!r} is no token of this model: it has 0 to {words - 1}")
 
 
 def _text(engine: HF, ids: list[int]) -> str:
