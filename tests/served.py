@@ -154,7 +154,9 @@ class Told:
             nth = len(self.bodies)
             self.bodies.append(body)
             self.keys.append(request.headers.get("authorization"))
-        answer = self.answer(nth, body)
+        self.reply(request, self.answer(nth, body))
+
+    def reply(self, request: BaseHTTPRequestHandler, answer: Answer) -> None:
         if answer is None:
             request.close_connection = True
             request.connection.shutdown(socket.SHUT_RDWR)
@@ -177,12 +179,17 @@ class Listener(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def told(answer: Callable[[int, dict[str, Any]], Answer]) -> Iterator[Told]:
+def told(
+    answer: Callable[[int, dict[str, Any]], Answer], listing: Callable[[], Answer] = lambda: (404, "")
+) -> Iterator[Told]:
     """A server in a thread of this process; `GET /models` is not there, as with many servers."""
     it = Told(answer)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            it.reply(self, listing())
 
         def do_POST(self) -> None:
             it.handle(self)

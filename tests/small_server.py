@@ -22,6 +22,7 @@ from typing import Any
 HALF = {"choices": [{"message": {"role": "assistant", "content": "half \ud800"}, "finish_reason": "stop"}]}
 GARBAGE = ["<html>busy</html>", "", "null", "[1]", '{"choices": []}', '{"choices": [7]}', json.dumps(HALF)]
 GARBAGE += ['{"choices": [{"message": {"content": [7]}}]}', '{"choices": [{"message": {}, "logprobs": "x"}]}']
+GARBAGE += ["[" * 100_000, "no gzip"]  # the second is said to be some
 ERRORS = [500, 502, 503, 429, 400, 0]  # 0 drops the connection
 
 
@@ -125,6 +126,8 @@ class Till(BaseHTTPRequestHandler):
         data = (value if isinstance(value, str) else json.dumps(value)).encode()
         self.send_response(status)
         self.send_header("content-length", str(len(data)))
+        if value == "no gzip":
+            self.send_header("content-encoding", "gzip")
         self.end_headers()
         self.wfile.write(data)
 

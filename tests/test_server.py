@@ -52,6 +52,9 @@ def test_a_refusal_stops_at_once_with_the_servers_words(status: int, remedy: str
         ((200, {"hello": 1}), "no choices"),
         ((200, {"choices": []}), "no choices"),
         ((200, {"choices": [{"text": "not a chat"}]}), "no choices"),
+        ((200, "[" * 100_000), r"not JSON: \[\["),
+        ((500, "[" * 100_000), r"500 \[\["),
+        ((200, "no gzip", {"Content-Encoding": "gzip"}), "DecodingError"),
         (None, "RemoteProtocolError|ReadError"),
     ],
 )
@@ -60,6 +63,16 @@ def test_no_answer_for_ever_stops_in_bounded_time(answer: Answer, words: str) ->
         with pytest.raises(EngineDown, match=f"no answer in 4 tries; the last time: ({words}).*start again"):
             one(server.url)
         assert len(server.bodies) == 4
+
+
+@pytest.mark.parametrize("listing", [(200, "[" * 100_000), (200, "no gzip", {"Content-Encoding": "gzip"})])
+def test_a_list_of_models_that_cannot_be_read_is_no_bug(listing: Answer) -> None:
+    with told(lambda nth, body: says("4"), lambda: listing) as server:
+        if len(listing or ()) == 2:
+            assert one(server.url).text == "4"
+        else:
+            with pytest.raises(EngineDown, match="no server answers .*Error -3 while decompressing"):
+                one(server.url)
 
 
 def test_a_server_that_hangs_is_left() -> None:

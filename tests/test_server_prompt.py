@@ -108,6 +108,7 @@ UNTOLD = [
     (503, ""),
     (501, "no such thing"),
     (200, "<html>home</html>"),
+    (200, "[" * 100_000),
     (400, "no prompt"),
     (200, {"tokens": []}),
     (200, {"error": "what?"}),

@@ -80,7 +80,7 @@ def _listed(reply: Any) -> dict[str, dict[str, Any]]:
     """name → what a server says of that model; empty where the answer is no such list."""
     try:
         found = reply.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     data = found.get("data") if isinstance(found, dict) else None
     entries = data if isinstance(data, list) else []
@@ -109,7 +109,7 @@ async def _there(host: Host, identity: Identity, how: retry.Patience) -> None:
     for tried in range(1, tries + 1):
         try:
             return await identity.check(host)
-        except (httpx.TransportError, httpx.InvalidURL) as e:
+        except (httpx.RequestError, httpx.InvalidURL) as e:
             host.words = str(e) or type(e).__name__
         if tried < tries:
             await asyncio.sleep(how.backoff_s * tried)

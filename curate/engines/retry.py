@@ -166,7 +166,7 @@ async def _once(
     ticket, rest = host.limiter.ticket(), {"rest_s": how.backoff_s, "longest_s": how.longest_wait_s}
     try:
         response = await send(host)
-    except httpx.TransportError as e:  # time-outs, refused and dropped connections
+    except httpx.RequestError as e:  # time-outs, refused and dropped connections, a body that is no gzip
         gone = isinstance(e, (httpx.ConnectError, httpx.ConnectTimeout))
         if not host.dead:
             host.limiter.lost(ticket)
@@ -202,7 +202,7 @@ def _read(
         return None, f"{status} {short(words)}".strip()
     try:
         answer = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None, f"not JSON: {short(words)}"
     missing = lacks(answer)
     return (None, f"{missing}: {short(words)}") if missing else (answer, "")
@@ -231,7 +231,7 @@ def short(words: str) -> str:
     try:
         said = json.loads(words)
         words = said.get("message") or said["error"]["message"]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     line = " ".join(str(words).split())
     return line if len(line) <= 300 else line[:297] + "..."

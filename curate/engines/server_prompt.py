@@ -55,7 +55,7 @@ def _json(response: httpx.Response) -> Any:
     """None where it is none, as the page of a gateway that has one for every path."""
     try:
         return response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
