@@ -174,6 +174,20 @@ def test_refusals_that_are_not_of_the_request_stop_the_run_after_a_success_too(
     assert [type(e) for e in found] == [Refused] * 8
 
 
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_refusal_after_a_success_is_of_that_row_and_many_in_a_row_stop_the_run(status: int) -> None:
+    bad = {2, 5, 6, 8, 9, 10}
+    with told(lambda nth, body: (status, "flagged") if nth in bad else says("4")) as server:
+        found = ask(server.url, *[{}] * 12, give_up_after=3, concurrency=1)
+        assert [i for i, e in enumerate(found) if type(e) is CallFailed] == [2, 5, 6, 8, 9]
+        assert [i for i, e in enumerate(found) if type(e) is EngineDown] == [10, 11]
+        assert f"rejects the request with {status}: flagged; so it did 3 times in a row" in str(found[-1])
+        assert len(server.bodies) == 11
+    with told(lambda nth, body: (401, "expired") if nth else says("4")) as server:
+        found = ask(server.url, *[{}] * 3, concurrency=1)
+        assert [type(e) for e in found[1:]] == [EngineDown] * 2 and len(server.bodies) == 2
+
+
 def test_a_redirect_stops_at_once_and_names_where() -> None:
     there = {"Location": "https://elsewhere/v1/chat/completions"}
     with told(lambda nth, body: (308, "", there)) as server:

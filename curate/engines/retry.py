@@ -68,7 +68,9 @@ class Breaker:
         raise EngineDown(self.tripped)
 
     def refused(self, url: str, status: int, words: str) -> NoReturn:
-        """401, 403 or 404: the same for every call."""
+        """401, 403 or 404: the same for every call, unless other calls were answered and the key is known."""
+        if self.answered and status != 401:
+            self.invalid(url, status, words)
         remedy = "is the key (api_key, OPENAI_API_KEY) right?"
         if status == 404:
             remedy = (
