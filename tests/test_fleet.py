@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from served import QUICK, free_port, shop
+from served import QUICK, Answer, ask, free_port, one, says, shop, told
 
 import curate
 from curate.engines import retry
@@ -294,6 +294,44 @@ def test_a_real_server_that_comes_back_is_used_again_and_checked() -> None:
                     assert not other.sold()
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_who_does_not_say_which_model_it_serves_after_a_break_is_asked_nothing(status: int) -> None:
+    root, listings, sold = "one", iter([200]), []
+
+    def listing() -> Answer:
+        return next(listings, status), {"data": [{"id": "m", "root": root}]}
+
+    def answer(nth: int, body: dict[str, Any]) -> Answer:
+        nonlocal root
+        if nth == 2:
+            root = "another"
+            return None
+        sold.append(root)
+        return says(root)
+
+    with told(answer, listing) as server:
+        found = ask(server.url, *[{}] * 6, concurrency=1)
+        assert sold == ["one"] * 2 and len(server.bodies) == 3
+        assert [type(e) for e in found[2:]] == [CallFailed] * 4 and f"{status} " in str(found[2])
+        assert "(to GET models)" in str(found[2])
+        server.bodies.clear()
+        root, listings = "one", iter([200, status, status, 200])
+        assert [reply.text for [reply] in ask(server.url, *[{}] * 2, concurrency=1)] == ["one"] * 2
+
+
+def test_a_server_in_trouble_at_the_start_is_asked_again_and_then_left_out() -> None:
+    listings = iter([503, 503])
+    with told(lambda nth, body: says("4"), lambda: (next(listings, 404), "loading")) as server:
+        assert one(server.url).text == "4"
+    with told(lambda nth, body: says("4"), lambda: (503, "loading")) as busy, shop() as good:
+        with pytest.raises(EngineDown, match=f"no server answers at {busy.url}: 503 loading .to GET models"):
+            one(busy.url)
+        assert one([busy.url, good.url]).text and not busy.bodies
+    for status in (400, 404, 405, 501):
+        with told(lambda nth, body: says("4"), lambda status=status: (status, "no")) as server:  # type: ignore[misc]
+            assert one(server.url).text == "4"
 
 
 def test_a_server_that_is_absent_at_the_start_is_left_out(caplog: pytest.LogCaptureFixture) -> None:

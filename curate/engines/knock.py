@@ -29,13 +29,22 @@ class Identity:
     said_by: str = ""
 
     async def check(self, host: Host) -> None:
-        """EngineDown where the server refuses us or serves another model; httpx's error if none is there."""
+        """EngineDown where the server refuses us or serves another model; httpx's error if it does not say.
+
+        A server without such a list (404, 405, 501) is believed.
+        """
+        import httpx
+
         reply = await host.client.get("models", timeout=LISTING_S)
-        if reply.status_code in (401, 403):
-            retry.Breaker(1).refused(host.url, reply.status_code, reply.text)
-        if 300 <= reply.status_code < 400:
-            retry.Breaker(1).moved(host.url, reply.status_code, reply.headers.get("location", ""))
-        listed = _listed(reply) if reply.status_code == 200 else {}
+        status = reply.status_code
+        if status in (401, 403):
+            retry.Breaker(1).refused(host.url, status, reply.text)
+        if 300 <= status < 400:
+            retry.Breaker(1).moved(host.url, status, reply.headers.get("location", ""))
+        if status in retry.PASSES or (status >= 500 and status != 501):
+            words = f"{status} {retry.short(reply.text)}".strip() + " (to GET models)"
+            raise httpx.HTTPStatusError(words, request=reply.request, response=reply)
+        listed = _listed(reply) if status == 200 else {}
         if self.model not in listed:
             # a folder may be served on demand by a server that lists only its cache, as transformers' does
             if listed and not Path(self.model).is_absolute():
@@ -105,12 +114,13 @@ async def knock(hosts: Sequence[Host], identity: Identity, how: retry.Patience) 
 async def _there(host: Host, identity: Identity, how: retry.Patience) -> None:
     import httpx
 
-    tries = min(how.retries, 2) + 1
+    tries, gone = min(how.retries, 2) + 1, True
     for tried in range(1, tries + 1):
         try:
             return await identity.check(host)
-        except (httpx.RequestError, httpx.InvalidURL) as e:
-            host.words = str(e) or type(e).__name__
+        except (httpx.HTTPError, httpx.InvalidURL) as e:
+            host.words, gone = str(e) or type(e).__name__, not isinstance(e, httpx.HTTPStatusError)
         if tried < tries:
             await asyncio.sleep(how.backoff_s * tried)
     host.broke(gone=True, rest_s=how.backoff_s, longest_s=how.longest_wait_s)
+    host.gone = gone

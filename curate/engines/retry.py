@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import httpx
 
 _sleep = asyncio.sleep  # a name of its own, so that a test need not wait
+PASSES = (408, 409, 425, 429)  # refusals of the moment
 _OF_THE_REQUEST = (400, 413, 422)  # of the others some may be granted later: a payment, a limit, a proxy's
 _TOO_LONG = re.compile(
     r"context.?(?:length|window|size)|the context of|max(?:imum)?[ _](?:context|model|length)|max_model_len|"
@@ -168,6 +169,8 @@ async def _once(
     ticket, rest = host.limiter.ticket(), {"rest_s": how.backoff_s, "longest_s": how.longest_wait_s}
     try:
         response = await send(host)
+    except httpx.HTTPStatusError as e:  # it does not say now which model it serves
+        response, answer, words = e.response, None, str(e)
     except httpx.RequestError as e:  # time-outs, refused and dropped connections, a body that is no gzip
         gone = isinstance(e, (httpx.ConnectError, httpx.ConnectTimeout))
         if not host.dead:
@@ -176,7 +179,8 @@ async def _once(
             host.checked = False  # who answers next may be another process
             host.broke(gone=gone, **rest)
         return Trouble(f"{type(e).__name__} {e}".strip())
-    answer, words = _read(host.url, response, breaker, lacks)
+    else:
+        answer, words = _read(host.url, response, breaker, lacks)
     if answer is not None:
         breaker.success()
         if not breaker.aside:
@@ -198,7 +202,7 @@ def _read(
         breaker.refused(url, status, words)
     if 300 <= status < 400:
         breaker.moved(url, status, response.headers.get("location", ""))
-    if 400 <= status < 500 and status not in (408, 409, 425, 429):
+    if 400 <= status < 500 and status not in PASSES:
         breaker.invalid(url, status, words)
     if status != 200:
         return None, f"{status} {short(words)}".strip()

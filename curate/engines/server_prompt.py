@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from curate.engines.retry import PASSES
 from curate.engines.sampling import opening, opens
 from curate.schema import content_hash
 from curate.step import Message
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 Post = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 """`post(path, body)`: the server's JSON. A path from "/" begins at its root, another behind its /v1."""
-PASSES = (408, 409, 425, 429)  # refusals of the moment
 NEVER = (200, 400, 404, 405, 422, 501)  # where it tells nothing, it will not later either
 KNOWN = 1024  # prompts that are remembered
 
