@@ -296,7 +296,7 @@ def test_a_real_server_that_comes_back_is_used_again_and_checked() -> None:
     asyncio.run(work())
 
 
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [429, 500, 503])
 def test_who_does_not_say_which_model_it_serves_after_a_break_is_asked_nothing(status: int) -> None:
     root, listings, sold = "one", iter([200]), []
 
@@ -329,7 +329,7 @@ def test_a_server_in_trouble_at_the_start_is_asked_again_and_then_left_out() -> 
         with pytest.raises(EngineDown, match=f"no server answers at {busy.url}: 503 loading .to GET models"):
             one(busy.url)
         assert one([busy.url, good.url]).text and not busy.bodies
-    for status in (400, 404, 405, 501):
+    for status in (400, 404, 405, 500, 501):
         with told(lambda nth, body: says("4"), lambda status=status: (status, "no")) as server:  # type: ignore[misc]
             assert one(server.url).text == "4"
 

@@ -31,7 +31,8 @@ class Identity:
     async def check(self, host: Host) -> None:
         """EngineDown where the server refuses us or serves another model; httpx's error if it does not say.
 
-        A server without such a list (404, 405, 501) is believed.
+        A server without such a list (404, 405, 501) is believed, and one that always fails at it (500, as
+        transformers' does without a cache), unless the models of others are known.
         """
         import httpx
 
@@ -41,7 +42,8 @@ class Identity:
             retry.Breaker(1).refused(host.url, status, reply.text)
         if 300 <= status < 400:
             retry.Breaker(1).moved(host.url, status, reply.headers.get("location", ""))
-        if status in retry.PASSES or (status >= 500 and status != 501):
+        fails = status == 500 and not self.said_by
+        if status in retry.PASSES or (status >= 500 and status != 501 and not fails):
             words = f"{status} {retry.short(reply.text)}".strip() + " (to GET models)"
             raise httpx.HTTPStatusError(words, request=reply.request, response=reply)
         listed = _listed(reply) if status == 200 else {}
