@@ -28,3 +28,14 @@ def test_the_drills_see_what_was_bought_twice(tmp_path: Path) -> None:
     assert (kill.twice, found.twice_without_a_kill, found.calls) == (1, 1, 3)
     assert not sound(found), "c was bought twice, and nobody was killed in between"
     assert sound(Found(kills=[kill])) and not sound(Found(lost=1)) and not sound(Found(other_bytes=1))
+
+
+def test_what_is_bought_twice_after_two_kills_may_be_of_the_first(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("".join(f"+ {i}\n- {i}\n" for i in range(6)) * 2)
+    both = [Kill("driver", logged=12, at=0.0), Kill("replica", logged=12, at=1.0)]
+    bought_twice(log, {*"012345"}, both, Found(kills=both))
+    assert [k.twice for k in both] == [2, 4] and sound(Found(kills=both))
+    alone = Kill("replica", logged=12, at=1.0)
+    bought_twice(log, {*"012345"}, [alone], Found(kills=[alone]))
+    assert alone.twice == 6 and not sound(Found(kills=[alone])), "more than it had in flight"

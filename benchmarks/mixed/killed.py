@@ -70,7 +70,11 @@ def compare(quiet: Path, out: Path, found: Found) -> None:
 
 
 def bought_twice(log: Path, once: set[str], kills: list[Kill], found: Found) -> None:
-    """Lay every call that was sold again to the last kill that came between its two questions."""
+    """Lay every call that was sold again to the last kill between its two questions that can have cost it.
+
+    Where the next kill comes before all is asked again, a call of the first stands before both: it is laid to
+    that one of them which had room for it in flight.
+    """
     asked, sales = {}, Counter[str]()
     for number, line in enumerate(log.read_text().splitlines()):
         sign, sale = line.split()
@@ -79,7 +83,8 @@ def bought_twice(log: Path, once: set[str], kills: list[Kill], found: Found) -> 
             if sales[sale] > 1:
                 causes = [k for k in kills if asked[sale][-2] < k.settled and k.logged <= asked[sale][-1]]
                 if causes:
-                    causes[-1].twice += 1
+                    room = [k for k in causes if k.twice < IN_FLIGHT[k.kind]]
+                    (room or causes)[-1].twice += 1
                 else:
                     found.twice_without_a_kill += 1
         else:
