@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from peers.machine import facts
+from peers.machine import facts, peak_mib
 
 import curate
 from curate.engines.ray import Ray
@@ -62,11 +62,6 @@ def write_table(path: Path, rows: int) -> None:
         question=pl.format("question {}", pl.col("i")), response=text
     )
     lf.sink_parquet(path, row_group_size=2_000)
-
-
-def peak_mib() -> float:
-    """The most resident memory that this process has had; `ru_maxrss` would count its parent's."""
-    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def one_run(table: Path, out: Path, hosts: int | None) -> None:

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from peers.machine import facts
+from peers.machine import facts, peak_mib
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARES = (0.1, 0.3, 1.0)  # of --rows
@@ -167,13 +167,8 @@ def _note(found: Phases, seconds: float) -> None:
     """Give the high-water mark to the innermost phase, and begin anew."""
     if _OPEN:
         line = found.setdefault(_OPEN[-1], [0.0, 0.0])
-        line[:] = [line[0] + seconds, max(line[1], _peak())]
+        line[:] = [line[0] + seconds, max(line[1], peak_mib())]
     Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak() -> float:
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 if __name__ == "__main__":

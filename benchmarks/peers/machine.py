@@ -39,6 +39,11 @@ def disk(folder: Path) -> str:
     return f"{deepest.fstype} ({deepest.device})"
 
 
+def peak_mib() -> float:
+    """The most resident memory that this process has had (Linux); `ru_maxrss` would count its parent's."""
+    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
+
+
 def wanted(what: str, found: str, reached: bool) -> None:
     """Print one line. No exit code depends on it: it is of times, and those are the machine's too."""
     print(f"wanted: {what}; found: {found}; {'reached' if reached else 'missed'}", flush=True)
