@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from curate.asking import width
 from curate.budget import Price
 from curate.identity import engines, model_name
-from curate.remember import width
 from curate.step import Step
 
 

@@ -38,7 +38,7 @@ LEDGER: dict[str, Any] = {
     "failed": pl.Int64,
     "prompt_tokens": pl.Int64,
     "output_tokens": pl.Int64,
-    "seconds": pl.Float64,  # wall clock, from when its engines were ready to the last answer
+    "seconds": pl.Float64,  # wall clock, engines ready to last answer; where steps overlap, for both
     "usd": pl.Float64,  # null where nobody has said a price
 }
 AT_ONCE = 1_000  # calls that one statement inserts, well under sqlite's bound on parameters

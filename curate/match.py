@@ -34,9 +34,12 @@ def longest_first(step: Step, rows: Iterator[dict[str, Any]]) -> Iterator[dict[s
         yield from sorted(some, key=step.rounds, reverse=True)
 
 
-def new_rows(keyed: Path, answers: Path, out: Path) -> pl.LazyFrame:
-    """The keyed rows of which nobody has answered the key, one for each key: the first."""
-    known = _parts(answers, ["key"])
+def new_rows(keyed: Path, answers: Path, out: Path, *begun: Path) -> pl.LazyFrame:
+    """The keyed rows of which nobody has answered the key, one for each key: the first.
+
+    begun: more folders, of rows whose keys are not new either.
+    """
+    known = " union all ".join(f"({_parts(folder, ['key'])})" for folder in (answers, *begun))
     _copy(
         f"""
         with keys as ({_keys(keyed)}),
@@ -48,6 +51,17 @@ def new_rows(keyed: Path, answers: Path, out: Path) -> pl.LazyFrame:
         out,
     )
     return beside(pl.scan_parquet(keyed), pl.scan_parquet(out)).filter("new").drop("new")
+
+
+def known_rows(keyed: Path, answers: Path, out: Path) -> pl.LazyFrame:
+    """The keyed rows of which somebody has answered the key."""
+    _copy(
+        f"""
+        select exists (from ({_parts(answers, ["key"])}) k where k.key = keys.key) as known
+        from ({_keys(keyed)}) keys order by row""",
+        out,
+    )
+    return beside(pl.scan_parquet(keyed), pl.scan_parquet(out)).filter("known").drop("known")
 
 
 def answered(answers: Path, keys: Sequence[str]) -> list[str]:

@@ -19,6 +19,11 @@ class Meter:
         self.cached = f"known or alike {share:.0%}"
         self.bar = tqdm(total=total, desc=name, unit="row", mininterval=0.5, disable=total == 0)
 
+    def more(self, new: int) -> None:
+        """So many rows more are to come."""
+        self.total += new
+        self.bar.total = self.total
+
     def tokens(self, new: int) -> None:
         """So many tokens came back from a model."""
         self.spent += new

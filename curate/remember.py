@@ -6,33 +6,32 @@ answers/<step>-<fingerprint>/*.parquet holds them as append-only parts.
 
 from __future__ import annotations
 
-import asyncio
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from traceback import format_tb
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from curate.asking import ask_all
 from curate.budget import Budget
 from curate.cluster import Cluster
 from curate.doors import Doors
-from curate.errors import BudgetSpent, CallFailed, CurateError, Interrupted, RunError, UserError, place
-from curate.identity import engines, model_name, with_engines
+from curate.errors import BudgetSpent, Interrupted, RunError, UserError
 from curate.journal import Journal
-from curate.journalled import Journalled, row_of
-from curate.line import Line
-from curate.match import answered, longest_first, match, new_rows
-from curate.pair import judge_with
-from curate.parts import count, disk_trouble, iter_rows, leave_out_damaged, set_aside_damaged, sink
+from curate.match import match, new_rows
+from curate.parts import count, iter_rows, leave_out_damaged, set_aside_damaged, sink
 from curate.pool import Abstained, Pool, settled
-from curate.record import check_served, check_source
+from curate.record import check_source
 from curate.schema import content_hash
-from curate.step import Engine, Step
+from curate.step import Step
 from curate.writer import PART_ROWS, PART_SECONDS, Writer
+
+if TYPE_CHECKING:
+    from curate.ahead import Way
 
 GO_ON = "run the same command again to go on: nothing that was answered is asked again"
 
@@ -61,6 +60,8 @@ class Memory:
     budget: Budget = field(default_factory=Budget)
     doors: Doors = field(default_factory=Doors)
     looks: bool = False  # a plan: nothing in the folder is changed
+    early: Counter[str] = field(default_factory=Counter)  # by folder: rows answered ahead of their step
+    over: threading.Event | None = None  # of rows that go ahead: set where nobody waits for them any more
 
     def answers(self, step: Step) -> Path:
         """Where the answers of this step, with these fields, are kept; to a plan, those that are sound."""
@@ -80,27 +81,32 @@ class Memory:
         sink(new.select("key", *step.columns), path).collect()
         return path
 
-    def remember(self, step: Step, keyed: Path) -> pl.LazyFrame:
+    def remember(self, step: Step, keyed: Path, way: Way) -> pl.LazyFrame:
         """Answer every row of `keyed` (a table with `key`), from memory where it can be.
 
-        The rows come back with the step's `writes`, and with `why` where a call failed.
+        The rows come back with the step's `writes`, and with `why` where a call failed. way: the steps
+        behind one that asks, for rows that go ahead while others are still with its engine.
         """
         todo = self.todo(step, keyed)
         new, rows = count(todo), count(keyed)
-        check_source(step, self.answers(step), new > 0)
         failures = self.scratch / "failed" / f"{step.name}-{time.monotonic_ns()}"
-        writer = Writer(step, self.journal, self.answers(step), failures, new, cached=rows - new)
+        cached = self._known_before(step, rows - new)
+        if self.over is None:
+            check_source(step, self.answers(step), cached < rows)
+        writer = Writer(step, self.journal, self.answers(step), failures, new, cached)
         try:
             if new and step.body == "row":
                 self._work(step, todo, writer)
             elif new:
-                self.doors.run(_ask_all(self, step, todo, writer), self.budget.close)
+                self.doors.run(ask_all(self, step, todo, writer, way), self.budget.close)
         except KeyboardInterrupt:
             raise Interrupted(f"stopped in {step.name}; {GO_ON}") from None
         except BudgetSpent as e:
             raise BudgetSpent(f"stopped in {step.name}: {e}") from None
         finally:
             writer.close()
+        if self.over is not None:
+            self.early[writer.folder.name] += writer.rows_in_all - writer.failures_in_all
         if writer.rows_in_all != new:
             left = f"{new - writer.rows_in_all} of {new} rows"
             raise RunError(f"{step.name} neither answered nor set aside {left}; that is a fault of curate's")
@@ -110,16 +116,25 @@ class Memory:
         path = self.scratch / f"{time.monotonic_ns()}.answers.parquet"
         return match(keyed, writer.folder, writer.failures, path, step.writes)
 
+    def _known_before(self, step: Step, known: int) -> int:
+        """Of so many known rows those that this run has not answered itself, ahead of the step."""
+        name = self.answers(step).name
+        mine = 0 if self.over is not None else min(self.early[name], known)
+        self.early[name] -= mine
+        return known - mine
+
     def _work(self, step: Step, todo: Path, writer: Writer) -> None:
         pool = self.pool()
         if isinstance(pool, Cluster):
             for done in pool.answer(step, todo, writer.folder, writer.failures, PART_ROWS, PART_SECONDS):
                 writer.wrote(done)
+                self._check_wanted()
             return
         keys: dict[int, str] = {}
 
         def rows() -> Iterator[dict[str, Any]]:
             for i, row in enumerate(iter_rows(todo)):
+                self._check_wanted()
                 keys[i] = row.pop("key")
                 yield row
 
@@ -130,61 +145,6 @@ class Memory:
             else:
                 writer.answer(key, value)
 
-
-def width(step: Step) -> int:
-    """How many rows of a step that asks are with its engines at a time: as many as the widest takes."""
-    return max(map(_concurrency, engines(step).values()), default=256)
-
-
-def _concurrency(engine: Engine) -> int:
-    return int(getattr(engine, "concurrency", 256))
-
-
-async def _ask_all(memory: Memory, step: Step, todo: Path, writer: Writer) -> None:
-    """Ask for every row, as many at once as the engines take; an error that is not one row's stops it all."""
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(writer.journal.settled)
-        known, budget, opened = writer.journal.replies(step.name), memory.budget, {}
-        writer.journal.forget(step.name, answered(writer.folder, writer.journal.rows(step.name)))
-        for name, inner in (await stack.enter_async_context(memory.doors.of(step))).items():
-            check_served(memory.folder, inner)
-            of_step = model_name(inner), step.name, step.fingerprint, known, budget, Line(_concurrency(inner))
-            opened[name] = Journalled(inner, writer.journal, *of_step, writer.meter.tokens)
-        asked = with_engines(step, opened)
-        judge_with(memory.judges())
-        lines = writer.journal.ledger().filter(step=step.name, fingerprint=step.fingerprint)
-        calls, *tokens, usd = lines.select("calls", "prompt_tokens", "output_tokens", "usd").sum().row(0)
-        budget.open_door(calls, sum(tokens), usd)
-        rows = enumerate(longest_first(step, iter_rows(todo)))
-        with writer.at_work():
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(2 * width(step), writer.meter.total)):  # half may go to the disk
-                    group.create_task(_ask_some(asked, rows, writer))
-    if budget.stopped:
-        raise BudgetSpent(budget.sentence())
-
-
-async def _ask_some(step: Any, rows: Iterator[tuple[int, dict[str, Any]]], writer: Writer) -> None:
-    for turn, row in rows:
-        key = row.pop("key")
-        try:
-            async with row_of(key, turn):
-                value = await step.ask(row)
-            writer.answer(key, value)
-        except CallFailed as e:
-            writer.fail(key, f"call failed: {e}")
-        except BudgetSpent:
-            return  # the rows whose calls are made get to their end
-        except CurateError:
-            raise
-        except Exception as e:  # noqa: BLE001 - a bug in a step: named, with its row, and the run stops
-            if disk_trouble(e, writer.folder):
-                raise
-            where = place("".join(format_tb(e.__traceback__)))
-            raise RunError(
-                f"{step.name} failed on the row with {_shown(row)}: {type(e).__name__}: {e}{where}"
-            ) from e
-
-
-def _shown(row: dict[str, Any]) -> str:
-    return ", ".join(f"{k}={str(v)[:60]!r}" for k, v in row.items())
+    def _check_wanted(self) -> None:
+        if self.over is not None and self.over.is_set():
+            raise Interrupted("rows that went ahead are no longer waited for")

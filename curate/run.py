@@ -174,8 +174,8 @@ def execute(pipeline: Pipeline, out: Path, budget: Budget, price: Prices, ray: i
         reasons = _unread(loaded)
         line = ("read", "source", loaded.read, rows, 0, loaded.read - rows, reasons)
         walk.funnel.append(dict(zip(FUNNEL, line, strict=True)))
-        for step in pipeline.steps:
-            walk.take(step)
+        for i, step in enumerate(pipeline.steps):
+            walk.take(step, pipeline.steps[i + 1 :])
         walk.close()
         _finish(site)
         if not walk.funnel[-1]["rows_out"]:

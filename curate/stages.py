@@ -6,12 +6,14 @@ them at every door; and the order of rows is that of the input, so that the same
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
 
+from curate.ahead import Way
 from curate.columns import Function, expression, role, step_name
 from curate.errors import RunError
 from curate.outcome import outcome
@@ -55,8 +57,8 @@ class Walk:
     measured: set[str] = field(default_factory=set)  # columns of verifiers and scores; a child's start empty
     number: int = 0
 
-    def take(self, step: Step | Function) -> None:
-        """Go one step further."""
+    def take(self, step: Step | Function, coming: Sequence[Step | Function] = ()) -> None:
+        """Go one step further. coming: steps behind it that its rows may go ahead to."""
         if not isinstance(step, Step):
             self._then(step, step(self.live))
         elif step.body == "expr":
@@ -64,7 +66,7 @@ class Walk:
         elif step.body == "mark":
             self._mark(step)
         else:
-            self.door(step)
+            self.door(step, coming)
 
     def _then(
         self, step: Step | Function, live: pl.LazyFrame, gone: pl.LazyFrame | None = None, born: int = 0
@@ -172,10 +174,14 @@ class Walk:
         sink(with_key(step, problems), path).collect()
         return path
 
-    def door(self, step: Step) -> None:
+    def door(self, step: Step, coming: Sequence[Step | Function] = ()) -> None:
         """Answer a paying step's rows from memory, work out the rest; hand on a plan of rows and answers."""
         keyed = self.key(step)
-        joined = self.memory.remember(step, keyed).drop("key")
+        self.through(step, keyed, self.memory.remember(step, keyed, Way(self, step, keyed, coming)))
+
+    def through(self, step: Step, keyed: Path, answered: pl.LazyFrame) -> None:
+        """Go on with the rows of a door as they come out of it: with the step's `writes`, and `why`."""
+        joined = answered.drop("key")
         failed = joined.filter(pl.col("why").is_not_null()).with_columns(dropped_by=pl.lit(step.name))
         ok = joined.filter(pl.col("why").is_null()).drop("why")
         if isinstance(step, (Verifier, Score)):

@@ -45,14 +45,29 @@ class Writer:
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="parts")
         self.part: Future[None] | None = None
 
+    @property
+    def left(self) -> int:
+        """Rows that are neither answered nor failed."""
+        return self.meter.total - self.rows_in_all
+
+    def more(self, new: int) -> None:
+        """So many rows more are to be worked out."""
+        self.meter.more(new)
+        self.ended_at = None
+
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Count only the seconds inside: a model that is loaded or shut down says nothing of its speed."""
+        """Count only the seconds inside, to the last row's answer: a model that is loaded or shut down says
+        nothing of its speed."""
         self.written_at = self.meter.started = time.monotonic()
         try:
             yield
         finally:
-            self.meter.close()
+            self._end()
+
+    def _end(self) -> None:
+        self.meter.close()
+        if self.ended_at is None:
             self.ended_at = time.monotonic()
 
     def answer(self, key: str, value: Any) -> None:
@@ -68,6 +83,8 @@ class Writer:
     def _one_more(self) -> None:
         self.rows_in_all += 1
         self.meter.rows()
+        if not self.left:
+            self.ended_at = time.monotonic()
         waiting = len(self.rows) + len(self.failed)
         if waiting >= PART_ROWS or time.monotonic() - self.written_at > PART_SECONDS:
             self.flush()

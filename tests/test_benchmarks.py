@@ -45,4 +45,4 @@ def test_the_tail_of_the_last_step_is_not_what_one_step_at_a_time_costs() -> Non
     for at, (before, now) in zip((0, 8, 10, 11, 19, 21), itertools.pairwise((0, *inside)), strict=True):
         gauge.change(now - before, at=at)
     shares = lost(gauge.shares(half=2))
-    assert shares == pytest.approx({"less": 5 / 21, "last": 2 / 21, "doors": 3 / 21})
+    assert shares == pytest.approx({"less": 5 / 21, "last": 2 / 21, "borders": 3 / 21})

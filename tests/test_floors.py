@@ -25,8 +25,8 @@ FLOORS = {
     "scores": "scores",
     "sample": "sample attempts",
     "read": "read named aliases formats hub rowfile slices",
-    "second": "pipeline run look plan columns stages outcome remember writer match picture site record "
-    "estimate inputs difference beside searched bought without_gold changed",
+    "second": "pipeline run look plan columns stages outcome remember asking ahead overlap writer match "
+    "picture site record estimate inputs difference beside searched bought without_gold changed",
     "third": "methods evaluate metrics tracing drift teacher_report demo demo_world",
     "roof": "cli recipes looking after",
 }

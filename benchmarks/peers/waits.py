@@ -76,23 +76,23 @@ def simulated(traces: int, n: int = 4) -> dict[str, Any]:
 
 
 def lost(found: dict[str, Any]) -> dict[str, float]:
-    """Shares of the whole time: less than half full; of that the last door's own tail; and all but that.
+    """Shares of the whole time: less than half full; of that the run's own tail; and all but that.
 
-    The own tail begins when the last step that asks has too few rows left: none comes behind it that could
-    overlap. The rest is what one door at a time costs at most, for an overlap would not win all of it.
+    The own tail begins when too few rows are left of any step. The rest is what the borders between steps
+    cost.
     """
     span = sum(found[k] for k in ("half", "tail", "idle", "loading"))
     last, less = found["last"] / span, 1 - found["half"] / span
-    return {"less": less, "last": last, "doors": less - last}
+    return {"less": less, "last": last, "borders": less - last}
 
 
 def print_shares(found: dict[str, dict[str, Any]]) -> None:
     head = ["", "rows born", "tokens", "s", "half full or more, %", "less: tails, %", "empty, %",
-            "loading, %", "the last door's own tail, %", "one door at a time, %"]  # fmt: skip
+            "loading, %", "the run's own tail, %", "borders between steps, %"]  # fmt: skip
     lines = []
     for name, f in found.items():
         span = sum(f[k] for k in ("half", "tail", "idle", "loading"))
         shares = [100 * f[k] / span for k in ("half", "tail", "idle", "loading")]
-        more = [100 * lost(f)[k] for k in ("last", "doors")]
+        more = [100 * lost(f)[k] for k in ("last", "borders")]
         lines.append([name, f["rows"], f["tokens"], f["wall"], *shares, *more])
     print(table(head, lines), flush=True)

@@ -1,0 +1,115 @@
+"""The way behind a step that asks: rows that have their answer can go it while others have not."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from curate.columns import Function
+from curate.match import known_rows, match, new_rows
+from curate.parts import set_aside_damaged, sink
+from curate.sample import Sample
+from curate.step import Step
+
+if TYPE_CHECKING:
+    from curate.remember import Memory
+    from curate.stages import Walk
+
+
+@dataclass(frozen=True)
+class Way:
+    """What is behind a step that asks.
+
+    walk: as it stands at the step. keyed: the rows of the step, each with its `key`. coming: what follows it.
+    """
+
+    walk: Walk
+    step: Step
+    keyed: Path
+    coming: Sequence[Step | Function]
+
+    def steps(self, can_ask: Callable[[Step], bool]) -> list[Step]:
+        """Those up to the last one that can be asked, of those that a row can go alone to.
+
+        Alone means that it becomes what it would become among the others: by an expression that looks at no
+        other row, a row function, or a step that can be asked now.
+        """
+        found: list[Step] = []
+        asked = {self.step.fingerprint}
+        for step in self.coming:
+            if not isinstance(step, Step) or not _goes_alone(step):
+                break
+            if step.body == "ask":
+                if step.fingerprint in asked or not can_ask(step):
+                    break
+                asked.add(step.fingerprint)
+            found.append(step)
+        while found and found[-1].body != "ask":
+            found.pop()
+        return found
+
+    def go(self, steps: Sequence[Step], memory: Memory, begun: Path) -> Iterator[tuple[Step, Path]]:
+        """Take the answered rows as far as they come; yields each step that asks, and new rows for it.
+
+        memory: that of the walk, with scratch space of its own, which is removed. begun: a folder in which
+        those rows are noted, so that none is yielded twice.
+        """
+        empty: dict[str, Any] = {"funnel": [], "dropped": [], "pending": []}
+        walk = replace(self.walk, memory=memory, measured=set(self.walk.measured), **empty)
+        memory.scratch.mkdir(parents=True)
+        try:
+            _go_on(walk, self.step, self.keyed)
+            for step in steps:
+                if step.body != "ask":
+                    walk.take(step)
+                    continue
+                keyed = walk.key(step)
+                yield step, _not_begun(memory, step, keyed, begun / memory.answers(step).name)
+                if step is not steps[-1]:
+                    _go_on(walk, step, keyed)
+        finally:
+            shutil.rmtree(memory.scratch)
+
+
+def _not_begun(memory: Memory, step: Step, keyed: Path, begun: Path) -> Path:
+    """Rows of a step that are neither answered nor begun, noted as begun."""
+    answers = memory.answers(step)
+    if not begun.exists():
+        set_aside_damaged(answers)
+        begun.mkdir(parents=True)
+    todo = memory.scratch / "todo.parquet"
+    new = new_rows(keyed, answers, memory.scratch / "new.parquet", begun)
+    sink(new.select("key", *step.columns), todo).collect()
+    return todo.rename(begun / f"{memory.scratch.name}.parquet")
+
+
+def _go_on(walk: Walk, step: Step, keyed: Path) -> None:
+    """Through a step that asks, with those of its rows that are answered."""
+    memory = walk.memory
+    answers, here = memory.answers(step), memory.scratch / f"{walk.number:03d}.known"
+    known = here.with_suffix(".parquet")
+    sink(known_rows(keyed, answers, here.with_suffix(".marks")), known).collect()
+    if not isinstance(step, Sample):  # whose births are beside the rows
+        walk.source, walk.live = known, pl.scan_parquet(known).drop("key")
+    walk.through(step, known, match(known, answers, here, here.with_suffix(".answers"), step.writes))
+
+
+def _goes_alone(step: Step) -> bool:
+    body = step.body
+    return body in ("row", "ask") or (body == "expr" and looks_at_no_other_row(step.expr()))  # type: ignore[attr-defined]
+
+
+def looks_at_no_other_row(expr: pl.Expr) -> bool:
+    """Whether what an expression says of a row is the same beside any others; False where polars cannot tell.
+
+    polars says it of a node and not of its inputs: of `when(a > a.mean())` it says that rows are separable.
+    """
+    try:
+        return expr.meta.is_row_separable() and all(map(looks_at_no_other_row, expr.meta.pop()))
+    except pl.exceptions.PolarsError:
+        return False
