@@ -95,7 +95,8 @@ class Till(BaseHTTPRequestHandler):
     def _sell(self, body: dict[str, Any]) -> None:
         shop, sale = self.server, hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
         shop.note(f"+ {sale}")
-        time.sleep(shop.given.sleep_s)
+        slow = int(sale[:8], 16) < shop.given.slow * 2**32
+        time.sleep(shop.given.slow_s if slow else shop.given.sleep_s)
         choice = {"message": {"role": "assistant", "content": sale[:12]}, "finish_reason": "stop"}
         usage = {"prompt_tokens": 5, "completion_tokens": 7}
         if shop.log is None:  # the log is for runs of hours, whose sales memory should not hold
@@ -142,6 +143,8 @@ def main() -> None:
     parser.add_argument("--root", default="")
     parser.add_argument("--max-model-len", type=int, default=0, help="what it tells of its context")
     parser.add_argument("--sleep-s", type=float, default=0.01)
+    parser.add_argument("--slow", type=float, default=0.0, help="share of questions that take --slow-s")
+    parser.add_argument("--slow-s", type=float, default=1.0)
     parser.add_argument("--bears", type=int, default=1_000_000, help="more at a time are refused with 429")
     parser.add_argument("--key", default="", help="another is refused with 401")
     parser.add_argument("--context", type=int, default=1_000_000, help="longer messages: 400")

@@ -33,7 +33,7 @@ def test_the_drills_see_what_was_bought_twice(tmp_path: Path) -> None:
 def test_what_is_bought_twice_after_two_kills_may_be_of_the_first(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("".join(f"+ {i}\n- {i}\n" for i in range(6)) * 2)
-    both = [Kill("driver", logged=12, at=0.0), Kill("replica", logged=12, at=1.0)]
+    both = [Kill("replica", logged=4, at=0.0), Kill("replica", logged=12, at=1.0)]
     bought_twice(log, {*"012345"}, both, Found(kills=both))
     assert [k.twice for k in both] == [2, 4] and sound(Found(kills=both))
     alone = Kill("replica", logged=12, at=1.0)

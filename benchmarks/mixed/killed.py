@@ -70,25 +70,29 @@ def compare(quiet: Path, out: Path, found: Found) -> None:
 
 
 def bought_twice(log: Path, once: set[str], kills: list[Kill], found: Found) -> None:
-    """Lay every call that was sold again to the last kill between its two questions that can have cost it.
+    """Lay every call that was sold again to a kill between its two questions, which can have cost it.
 
-    Where the next kill comes before all is asked again, a call of the first stands before both: it is laid to
-    that one of them which had room for it in flight.
+    Where there are several, as many as a kill can have had in flight are laid to it, first those that no
+    later kill can have cost; what is over is laid to the last that can.
     """
     asked, sales = {}, Counter[str]()
+    again: list[list[int]] = []  # of each call that was sold again the kills that can have cost it
     for number, line in enumerate(log.read_text().splitlines()):
         sign, sale = line.split()
         if sign == "-":
             sales[sale] += 1
             if sales[sale] > 1:
-                causes = [k for k in kills if asked[sale][-2] < k.settled and k.logged <= asked[sale][-1]]
-                if causes:
-                    room = [k for k in causes if k.twice < IN_FLIGHT[k.kind]]
-                    (room or causes)[-1].twice += 1
-                else:
-                    found.twice_without_a_kill += 1
+                first, second = asked[sale][-2:]
+                again.append([i for i, k in enumerate(kills) if first < k.settled and k.logged <= second])
         else:
             asked.setdefault(sale, []).append(number)
+    found.twice_without_a_kill += again.count([])
+    again = sorted(filter(None, again), key=lambda causes: causes[-1])
+    for i, kill in enumerate(kills):
+        mine = [causes for causes in again if i in causes]
+        laid = [causes for n, causes in enumerate(mine) if n < IN_FLIGHT[kill.kind] or causes[-1] == i]
+        kill.twice += len(laid)
+        again = [causes for causes in again if not any(causes is other for other in laid)]
     found.calls += len(sales)
     found.never_asked_before += len(set(sales) ^ once)
 

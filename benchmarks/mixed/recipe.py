@@ -1,4 +1,4 @@
-"""A little of everything: sample, verify, select over the whole table, rewrite with many calls, verify again.
+"""A little of everything: sample, verify, rewrite with many calls, verify again, select over the whole table.
 
 What `kill_drills.py` kills and `soak.py` repeats; the server is `tests/small_server.py`.
 """
@@ -26,7 +26,7 @@ PROBLEMS, SAMPLES, KEPT, TURNS, CONCURRENCY = 40, 3, 2, 4, 8
 class Lucky(Verifier):
     """Three responses of four pass, after a moment of thought."""
 
-    pause_s: float = 0.02
+    pause_s: float = 0.01
     not_identity = ("pause_s",)
     reads = ("response",)
 
@@ -58,9 +58,9 @@ def write_problems(path: Path, rows: int, first: int = 0) -> None:
 
 
 def recipe(
-    url: str, problems: str, *, pause_s: float = 0.02, request_timeout_s: float = 60.0, replicas: int = 0
+    url: str, problems: str, *, pause_s: float = 0.01, request_timeout_s: float = 60.0, replicas: int = 0
 ) -> curate.Pipeline:
-    """URL's model samples every problem and talks about the best; a server may be away for some seconds.
+    """URL's model samples every problem and talks about what passes; a server may be away for some seconds.
 
     replicas: the server is asked by so many clients on a Ray cluster, which share the calls in flight.
     """
@@ -76,5 +76,5 @@ def recipe(
     if replicas:
         shop = Ray(shop, replicas)
     lucky, failed = Lucky(pause_s), Failed("lucky")
-    steps = [curate.Sample(shop, n=SAMPLES), lucky, failed, ShortestK(k=KEPT), Talk(shop), lucky, failed]
-    return curate.Pipeline(curate.read(problems), [*steps, ExactDuplicates()])
+    steps = [curate.Sample(shop, n=SAMPLES), lucky, failed, Talk(shop), lucky, failed]
+    return curate.Pipeline(curate.read(problems), [*steps, ShortestK(k=KEPT), ExactDuplicates()])
