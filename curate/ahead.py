@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from curate.step import Step
 if TYPE_CHECKING:
     from curate.remember import Memory
     from curate.stages import Walk
+
+TAKES_A_SET = ("IsIn", "Replace", "ReplaceStrict")  # polars' functions of values and a set of them
 
 
 @dataclass(frozen=True)
@@ -105,11 +108,37 @@ def _goes_alone(step: Step) -> bool:
 
 
 def looks_at_no_other_row(expr: pl.Expr) -> bool:
-    """Whether what an expression says of a row is the same beside any others; False where polars cannot tell.
+    """Whether what an expression says of a row is the same beside any others; False where that is not sure.
 
-    polars says it of a node and not of its inputs: of `when(a > a.mean())` it says that rows are separable.
+    polars says it of a node and not of its inputs: of `when(a > a.mean())` it says that rows are separable,
+    and of a column in which `is_in` looks for values, too.
     """
     try:
-        return expr.meta.is_row_separable() and all(map(looks_at_no_other_row, expr.meta.pop()))
-    except pl.exceptions.PolarsError:
+        if any(map(_looks_into_a_column, _functions(json.loads(expr.meta.serialize(format="json"))))):
+            return False
+        return _is_separable(expr)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError, ValueError):
         return False
+
+
+def _is_separable(expr: pl.Expr) -> bool:
+    inputs = expr.meta.pop()
+    if expr.meta.has_multiple_outputs() or not all(map(_is_separable, inputs)):
+        return False  # asked first: of what is above several outputs polars cannot be asked
+    return expr.meta.is_row_separable()
+
+
+def _functions(node: Any) -> Iterator[dict[str, Any]]:
+    """The functions in an expression that is written as JSON."""
+    for value in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _functions(value)
+    if isinstance(node, dict) and isinstance(node.get("Function"), dict):
+        yield node["Function"]
+
+
+def _looks_into_a_column(function: dict[str, Any]) -> bool:
+    """It takes an input for a set of values, and that is no literal; or it draws at random."""
+    name, (_, *others) = json.dumps(function["function"]), function["input"] or [None]
+    if '"Sample"' in name:
+        return True
+    return any(f'"{n}"' in name for n in TAKES_A_SET) and not all("Literal" in other for other in others)

@@ -7,6 +7,7 @@ where the next step's answers go; when the walk comes to it, it finds them known
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 import time
 from collections.abc import Coroutine, Sequence
@@ -27,18 +28,18 @@ if TYPE_CHECKING:
     from curate.asking import Desk
     from curate.remember import Memory
 
-PATIENCE_S = 0.25  # the last rows of a step are given so long before others go ahead
-REST = 3  # after each look, so many times as long as it took
-ROWS_A_PLACE = 100  # of a table with more rows for each place, the last ones take a hundredth of the time
+PATIENCE_S = 0.25  # before a look: perhaps all rows are at their end by then
+REST = 3  # after a look, so many times as long as it took, before the next
+ROWS_A_PLACE = 100  # in a table with more rows for each place the last ones take a hundredth of the time
 
 
 class Overlap:
     """Rows of later steps at the desk of one that is being asked.
 
     When half as many rows are left as before, it is looked how far the answered ones come (`Way.go`, in a
-    thread). Once some have gone ahead the others follow, until none is left. What goes wrong with rows that
-    went ahead is raised when no call is in flight any more. Under a budget none goes ahead: the first step
-    might have used all of it.
+    thread, with all workers but one). Once some have gone ahead the others follow, until none is left. What
+    goes wrong with rows that went ahead is raised when no call is in flight any more. Under a budget none
+    goes ahead: the first step might have used all of it.
     """
 
     group: asyncio.TaskGroup  # in which all of it runs; set before any row is at its end
@@ -49,9 +50,9 @@ class Overlap:
         large = count(way.keyed) > ROWS_A_PLACE * desk.places
         self._way, self._steps = way, [] if bounded or large else way.steps(self._is_open)
         self._folder = memory.scratch / f"ahead-{time.monotonic_ns()}"
-        self._few, self._looking, self._looks, self._rests_until = self._half(), False, 0, 0.0
+        self._few, self._looking, self._number, self._rests_until = self._half(), False, 0, 0.0
         self._none_left = asyncio.Event()
-        self._over = threading.Event()
+        self._unwanted = threading.Event()
         self._trouble: Exception | None = None
         self._stack = ExitStack()
 
@@ -61,8 +62,9 @@ class Overlap:
     def __exit__(
         self, kind: type[BaseException] | None, e: BaseException | None, at: TracebackType | None
     ) -> None:
-        self._over.set()
+        self._unwanted.set()
         self._stack.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
         if e is None and self._trouble is not None:
             raise self._trouble
 
@@ -103,7 +105,7 @@ class Overlap:
                 began, parts = time.monotonic(), [writer.flush() for writer in self._writers.values()]
                 came = await asyncio.to_thread(self._come_so_far, parts)
                 self._rests_until = time.monotonic() + REST * (time.monotonic() - began)
-                if self._left() or self._some_ahead():
+                if (self._left() or self._some_ahead()) and self._trouble is None:
                     for step, todo in came:
                         self._ask(step, todo)
                 if self._left() or all_answered:
@@ -116,16 +118,18 @@ class Overlap:
         """The later steps, and rows that can be asked of them now."""
         for part in parts:
             part.result()
-        self._looks += 1
-        memory = replace(self._memory, scratch=self._folder / f"{self._looks:03d}", over=self._over)
+        self._number += 1
+        memory = replace(self._memory, scratch=self._folder / f"{self._number:03d}", unwanted=self._unwanted)
         came = self._way.go(self._steps, memory, self._folder / "begun")
         return [(step, todo) for step, todo in came if count(todo)]
 
     def _ask(self, step: Step, todo: Path) -> None:
         answers, new = self._memory.answers(step), count(todo)
         if (writer := self._writers.get(answers.name)) is None:
-            writer = Writer(step, self._memory.journal, answers, self._folder / "failed", new, cached=0)
-            self._stack.callback(self._count, writer)
+            self._memory.check_source(step, adds=True)
+            failures = self._folder / "failed" / answers.name
+            writer = Writer(step, self._memory.journal, answers, failures, new, cached=0)
+            self._stack.callback(self._memory.note_ahead, writer, todo.parent)
             self._stack.callback(writer.close)
             self._stack.enter_context(writer.at_work())
             self._writers[answers.name] = writer
@@ -135,11 +139,8 @@ class Overlap:
         for work in self._desk.ask(step, todo, writer, self._row_ahead_ended):
             self.group.create_task(self._held(work))
 
-    def _count(self, writer: Writer) -> None:
-        self._memory.early[writer.folder.name] += writer.rows_in_all - writer.failures_in_all
-
     async def _held(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except Exception as e:  # noqa: BLE001 - as above
+        except Exception as e:  # noqa: BLE001 - raised when no call is in flight that it would break off
             self._trouble = self._trouble or e

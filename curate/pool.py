@@ -105,14 +105,16 @@ class Pool:
         answers = [value for batch in self._work(job, [_item(step, 0, row)]) for _, value in batch]
         return answers[0]
 
-    def map(self, step: Step, rows: Iterable[Row]) -> Iterator[tuple[int, Any]]:
+    def map(self, step: Step, rows: Iterable[Row], spare: int = 0) -> Iterator[tuple[int, Any]]:
         """Yield (index in rows, value or Abstained) as they are done, in any order.
 
-        `rows` is pulled in the caller's thread, a few chunks ahead and no more.
+        `rows` is pulled in the caller's thread, a few chunks ahead and no more. spare: so many workers are
+        left to others, where there are more.
         """
         job, source = _Job(step, _order(step)), enumerate(rows)
         done: queue.SimpleQueue[list[tuple[int, Any]] | Future[None]] = queue.SimpleQueue()
-        in_flight, drivers = 0, ThreadPoolExecutor(self.workers, thread_name_prefix="curate-pool")
+        in_flight, workers = 0, max(1, self.workers - spare)
+        drivers = ThreadPoolExecutor(workers, thread_name_prefix="curate-pool")
         try:
             while True:
                 while in_flight < 2 * self.workers and (chunk := _take(job, source)):

@@ -187,11 +187,12 @@ def check_served(out: Path, engine: Engine) -> None:
         write_json(out / "served.json", known | {engine.fingerprint: {**was, **now}})
 
 
-def check_source(step: Step, answers: Path, adds: bool) -> None:
-    """Warn where answers of a step were written by another source of its class than the present one.
+def check_source(step: Step, answers: Path, *, adds: bool, warns: bool) -> None:
+    """Compare the source of a step's class with those that wrote its answers.
 
-    adds: answers are about to be added, so this source is noted beside them. A changed comment is a change;
-    a change in what the class calls is none. Nothing is asked again, and what has no source is not compared.
+    adds: answers are about to be added, so this source is noted beside them. warns: says where answers are
+    of another one. A changed comment is a change; a change in what the class calls is none. Nothing is asked
+    again, and what has no source is not compared.
     """
     try:
         now = content_hash(source_of(type(step)))
@@ -200,7 +201,7 @@ def check_source(step: Step, answers: Path, adds: bool) -> None:
     path = answers / "sources.json"
     remedy = "delete it: every answer is kept, and only the source that wrote them is no longer compared"
     known: list[str] = read_json(path, _of_texts, remedy) if path.exists() else []
-    if set(known) - {now} and any(answers.glob("*.parquet")):
+    if warns and set(known) - {now} and any(answers.glob("*.parquet")):
         logger.warning(
             f"the source of `{step.name}` changed since its answers were stored, and its version is still "
             f"{step.version}; raise `version` to have them worked out again"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,16 +22,18 @@ from curate.doors import Doors
 from curate.errors import BudgetSpent, Interrupted, RunError, UserError
 from curate.journal import Journal
 from curate.match import match, new_rows
-from curate.parts import count, iter_rows, leave_out_damaged, set_aside_damaged, sink
+from curate.parts import add_part, count, iter_rows, leave_out_damaged, scan_parts, set_aside_damaged, sink
 from curate.pool import Abstained, Pool, settled
 from curate.record import check_source
 from curate.schema import content_hash
 from curate.step import Step
-from curate.writer import PART_ROWS, PART_SECONDS, Writer
+from curate.writer import FAILED, PART_ROWS, PART_SECONDS, Writer
 
 if TYPE_CHECKING:
     from curate.ahead import Way
 
+Ahead = dict[str, dict[str, str | None]]
+"""Folder of answers → key → why, where it failed: rows that a run has worked out ahead of their step."""
 GO_ON = "run the same command again to go on: nothing that was answered is asked again"
 
 
@@ -60,8 +61,11 @@ class Memory:
     budget: Budget = field(default_factory=Budget)
     doors: Doors = field(default_factory=Doors)
     looks: bool = False  # a plan: nothing in the folder is changed
-    early: Counter[str] = field(default_factory=Counter)  # by folder: rows answered ahead of their step
-    over: threading.Event | None = None  # of rows that go ahead: set where nobody waits for them any more
+    ahead: Ahead = field(default_factory=dict)
+    checked: set[str] = field(
+        default_factory=set
+    )  # folders that were written by another source have been said
+    unwanted: threading.Event | None = None  # of rows that go ahead: set where nobody waits for them any more
 
     def answers(self, step: Step) -> Path:
         """Where the answers of this step, with these fields, are kept; to a plan, those that are sound."""
@@ -69,15 +73,18 @@ class Memory:
         sound = self.scratch / kept
         return sound if self.looks and sound.exists() else self.folder / kept
 
-    def todo(self, step: Step, keyed: Path) -> Path:
-        """One row for every key that nobody has answered: its `key`, and the columns the step reads."""
+    def todo(self, step: Step, keyed: Path, *failures: Path) -> Path:
+        """One row for every key that nobody has answered: its `key`, and the columns the step reads.
+
+        failures: parts with keys that are not asked again.
+        """
         answers = self.answers(step)
         if self.looks:
             leave_out_damaged(answers, self.scratch / "answers" / answers.name)
         else:
             set_aside_damaged(answers)
         path = self.scratch / "todo.parquet"
-        new = new_rows(keyed, self.answers(step), self.scratch / "new.parquet")
+        new = new_rows(keyed, self.answers(step), self.scratch / "new.parquet", *failures)
         sink(new.select("key", *step.columns), path).collect()
         return path
 
@@ -87,13 +94,12 @@ class Memory:
         The rows come back with the step's `writes`, and with `why` where a call failed. way: the steps
         behind one that asks, for rows that go ahead while others are still with its engine.
         """
-        todo = self.todo(step, keyed)
-        new, rows = count(todo), count(keyed)
         failures = self.scratch / "failed" / f"{step.name}-{time.monotonic_ns()}"
-        cached = self._known_before(step, rows - new)
-        if self.over is None:
-            check_source(step, self.answers(step), cached < rows)
-        writer = Writer(step, self.journal, self.answers(step), failures, new, cached)
+        ahead = self._went_ahead(step, keyed, failures)
+        todo = self.todo(step, keyed, failures)
+        new, rows = count(todo), count(keyed)
+        self.check_source(step, new > 0)
+        writer = Writer(step, self.journal, self.answers(step), failures, new, rows - new - len(ahead))
         try:
             if new and step.body == "row":
                 self._work(step, todo, writer)
@@ -105,23 +111,48 @@ class Memory:
             raise BudgetSpent(f"stopped in {step.name}: {e}") from None
         finally:
             writer.close()
-        if self.over is not None:
-            self.early[writer.folder.name] += writer.rows_in_all - writer.failures_in_all
+        if self.unwanted is not None:
+            self.note_ahead(writer, todo)
         if writer.rows_in_all != new:
             left = f"{new - writer.rows_in_all} of {new} rows"
             raise RunError(f"{step.name} neither answered nor set aside {left}; that is a fault of curate's")
-        all_failed = step.body == "ask" and writer.failures_in_all == new > 0
-        if all_failed and not any(writer.folder.glob("*.parquet")):
-            raise UserError(f"every call of {step.name} failed; the first said: {writer.first_failure}")
+        failed_ahead = [why for why in ahead.values() if why]
+        all_failed = writer.failures_in_all + len(failed_ahead) == new + len(ahead) > 0
+        if step.body == "ask" and all_failed and not any(writer.folder.glob("*.parquet")):
+            first = (writer.first_failure or failed_ahead[0]).removeprefix("call failed: ")
+            raise UserError(f"every call of {step.name} failed; the first said: {first}")
         path = self.scratch / f"{time.monotonic_ns()}.answers.parquet"
         return match(keyed, writer.folder, writer.failures, path, step.writes)
 
-    def _known_before(self, step: Step, known: int) -> int:
-        """Of so many known rows those that this run has not answered itself, ahead of the step."""
-        name = self.answers(step).name
-        mine = 0 if self.over is not None else min(self.early[name], known)
-        self.early[name] -= mine
-        return known - mine
+    def note_ahead(self, writer: Writer, todo: Path) -> None:
+        """The rows of these parquet files were worked out before the walk has come to their step."""
+        why = dict(scan_parts(writer.failures, FAILED).collect().rows())
+        keys = pl.scan_parquet(todo).select("key").collect()["key"]
+        self.ahead.setdefault(writer.folder.name, {}).update((key, why.get(key)) for key in keys)
+
+    def _went_ahead(self, step: Step, keyed: Path, failures: Path) -> dict[str, str | None]:
+        """Those of the rows that this run has worked out ahead: by key why, where they failed.
+
+        What failed is put among the `failures`, so that it is not asked again; a step that the walk has come
+        to counts them as its own.
+        """
+        noted = self.ahead.get(self.answers(step).name, {})
+        if not noted:
+            return {}
+        keys = pl.scan_parquet(keyed).select(pl.col("key").unique()).collect()["key"]
+        mine = {key: noted[key] for key in keys if key in noted}
+        if failed := [{"key": key, "why": why} for key, why in mine.items() if why]:
+            add_part(failures, failed, FAILED)
+        if self.unwanted is None:
+            for key in mine:
+                del noted[key]
+        return mine
+
+    def check_source(self, step: Step, adds: bool) -> None:
+        """Warn where another source has written answers of this step, once; note this one if it adds some."""
+        answers = self.answers(step)
+        check_source(step, answers, adds=adds, warns=answers.name not in self.checked)
+        self.checked.add(answers.name)
 
     def _work(self, step: Step, todo: Path, writer: Writer) -> None:
         pool = self.pool()
@@ -138,7 +169,7 @@ class Memory:
                 keys[i] = row.pop("key")
                 yield row
 
-        for i, value in pool.map(step, rows()):
+        for i, value in pool.map(step, rows(), spare=int(self.unwanted is not None)):
             key, value = keys.pop(i), settled(step, value)
             if isinstance(value, Abstained):
                 writer.fail(key, value.why)
@@ -146,5 +177,5 @@ class Memory:
                 writer.answer(key, value)
 
     def _check_wanted(self) -> None:
-        if self.over is not None and self.over.is_set():
+        if self.unwanted is not None and self.unwanted.is_set():
             raise Interrupted("rows that went ahead are no longer waited for")

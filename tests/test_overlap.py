@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import json
 import threading
 import time
 from collections import Counter
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 import curate
 from curate.ahead import looks_at_no_other_row
 from curate.engines.scripted import Scripted
-from curate.errors import Interrupted, RunError
+from curate.errors import CallFailed, Interrupted, RunError, UserError
 from curate.filters.failed import Failed
 from curate.step import Engine, Filter, Message, Rewriter, Step, Text, Verdict, Verifier, user
 from curate.verifiers.math_equal import MathEqual
@@ -39,7 +40,7 @@ class Shop:
     asked: list[str] = field(default_factory=list)
     waited_s: float = 0.0
 
-    async def __call__(self, messages: Sequence[Message]) -> str:
+    async def __call__(self, messages: Sequence[Message], seed: int) -> str:
         question = messages[-1]["content"]
         self.asked.append(question)
         if question == LAST and self.until:
@@ -48,7 +49,7 @@ class Shop:
                 await asyncio.sleep(0.01)
             self.waited_s = time.monotonic() - began
         number = int(question.split()[-3])
-        return f"<think>\n{question}\n</think>\n\n\\boxed{{{number + (number % 4 != 3)}}}"
+        return f"<think>\n{question} {seed}\n</think>\n\n\\boxed{{{number + (number % 4 != 3)}}}"
 
     def _came(self) -> bool:
         return any(question.startswith(self.until) for question in self.asked)
@@ -94,19 +95,21 @@ def note(frame: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def engine_of(shop: Shop) -> Scripted:
-    async def script(messages: Sequence[Message]) -> str:
-        return await shop(messages)
+    async def script(messages: Sequence[Message], seed: int) -> str:
+        return await shop(messages, seed)
 
     return Scripted(script=script)
 
 
-def run(folder: Path, shop: Shop, *steps: Callable[[Engine], Any], budget: int | None = None) -> curate.Run:
+def run(
+    folder: Path, shop: Shop, *steps: Callable[[Engine], Any], n: int = 1, budget: int | None = None
+) -> curate.Run:
     """Sample, and what these make of the engine."""
     source = pl.DataFrame(
         {"question": [f"{i} + 1" for i in range(ROWS)], "answer": [str(i + 1) for i in range(ROWS)]}
     )
     engine = engine_of(shop)
-    pipeline = curate.Pipeline(source, [curate.Sample(engine), *(step(engine) for step in steps)])
+    pipeline = curate.Pipeline(source, [curate.Sample(engine, n=n), *(step(engine) for step in steps)])
     return pipeline.run(folder, budget_tokens=budget)
 
 
@@ -180,6 +183,53 @@ def test_a_bug_of_a_later_step_breaks_no_call_off(tmp_path: Path, broken: Callab
 
 
 @dataclass(frozen=True)
+class Sulks(Rewriter):
+    """Fails on every third row."""
+
+    engine: Engine
+    reads = ("question", "response")
+
+    async def ask(self, row: dict[str, Any]) -> Text | None:
+        [reply] = await self.engine.chat(user(f"again: {row['question']}"))
+        if int(row["question"].split()[0]) % 3 == 0:
+            raise CallFailed("no")
+        return Text(None, reply.response) if int(row["question"].split()[0]) % 2 else None
+
+
+def test_a_row_that_failed_ahead_is_asked_once(tmp_path: Path) -> None:
+    """And rows that a rewriter leaves as they are are known to the verifier behind it, as without overlap."""
+    waits, alone = Shop("again: "), Shop()
+    steps = (right, Sulks, right)
+    ahead, one_by_one = run(tmp_path / "ahead", waits, *steps), run(tmp_path / "alone", alone, *steps)
+    assert waits.waited_s < WAIT_S
+    assert Counter(waits.asked) == Counter(alone.asked)
+    assert tables(ahead) == tables(one_by_one)
+    assert ahead.ledger["failed"].sum() == ROWS // 3 and ahead.ledger["rows_cached"].sum() > 0
+
+
+def test_where_every_call_failed_ahead_the_run_says_so(tmp_path: Path) -> None:
+    class Never(Sulks):
+        async def ask(self, row: dict[str, Any]) -> Text | None:
+            await super().ask(row)
+            raise CallFailed("not one")
+
+    with pytest.raises(UserError, match="every call of never failed; the first said: (no|not one)$"):
+        run(tmp_path / "ahead", Shop("again: "), Never)
+
+
+def test_a_source_that_changed_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first, second = Shop(), Shop("again: ")
+    run(tmp_path, first, right, Rethink)
+    for noted in (tmp_path / "answers").glob("*/sources.json"):
+        noted.write_text('["another"]')
+    run(tmp_path, second, right, Rethink, n=2)
+    assert second.waited_s < WAIT_S
+    assert [caplog.text.count(f"the source of `{s}` changed") for s in ("math_equal", "rethink")] == [1, 1]
+    (noted,) = (tmp_path / "answers").glob("rethink-*/sources.json")
+    assert len(json.loads(noted.read_text())) == 2
+
+
+@dataclass(frozen=True)
 class Slow(Verifier):
     """Takes longer than anybody waits, and writes down when it begins and when it is done."""
 
@@ -220,6 +270,7 @@ EXPRESSIONS = st.recursive(
         st.builds(lambda x: x.fill_null(strategy="forward"), inner),
         st.builds(lambda x: x.sum().over("b"), inner),
         st.builds(lambda x: x.rank(), inner),
+        st.builds(lambda c: pl.col("a").is_in(pl.col(c)).cast(pl.Int64), st.sampled_from("ab")),
     ),
     max_leaves=5,
 )  # fmt: skip
@@ -245,6 +296,12 @@ def test_what_looks_at_no_other_row_is_the_same_of_any_part(
         (Failed("math_equal").expr(), True),
         (pl.when(pl.col("a") > pl.col("a").mean()).then(pl.lit("above")), False),
         (pl.col("a").sum().over("b"), False),
+        (pl.col("a").is_in([1, 2]), True),
+        (pl.col("a").replace({1: 2}), True),
+        (pl.col("a").is_in(pl.col("b")), False),
+        (pl.col("a").replace(pl.col("b"), pl.col("c")), False),
+        (pl.col("a").list.sample(1, seed=3), False),
+        (pl.all_horizontal(pl.col("a").struct.field("passed", "score").is_null()), False),
         (pl.col("a").map_batches(lambda s: s), False),
     ],
 )
