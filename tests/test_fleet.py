@@ -172,6 +172,60 @@ def test_a_dead_server_is_asked_again_later_by_one_call() -> None:
     assert 1 <= third.count("http://0") < 8 and not script.hosts[0].dead
 
 
+def test_a_server_left_out_is_one_line_and_so_is_its_return(caplog: pytest.LogCaptureFixture) -> None:
+    script = Script([["cut"] * 99, []], 8)
+    first, _ = script.hosts
+    first.url = "http://me:secret@first/v1"
+    script.words[first.url] = script.words["http://0"]
+    how = Patience(9, 1000.0, 1000.0)  # nobody waits so long here: it is left out until this test says more
+
+    async def work() -> None:
+        assert await script.ask(20, how) == [GOOD] * 20
+        assert caplog.messages == [
+            "left out for now: the server at http://first/v1 (ReadError cut); "
+            "its calls go to the others, 1 of 2"
+        ]
+        first.back_at = 0.0  # it is asked again, and fails again
+        assert await script.ask(20, how) == [GOOD] * 20 and len(caplog.messages) == 1
+        script.words[first.url], first.back_at = iter([]), 0.0
+        for _ in range(2):
+            assert await script.ask(20, how) == [GOOD] * 20
+        assert caplog.messages[1:] == [
+            "the server at http://first/v1 answers again, and is asked as the others are"
+        ]
+
+    asyncio.run(work())
+    assert {r.levelname for r in caplog.records} == {"WARNING"}
+
+
+def test_where_no_other_is_left_the_line_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    asyncio.run(Script([["gone"] * 99, ["gone"] * 99], 8).ask(8, Patience(2, 1000.0, 1000.0)))
+    one, other = caplog.messages
+    assert one.endswith("(ConnectError gone); its calls go to the others, 1 of 2")
+    assert other.endswith("(ConnectError gone); no other is left, either")
+    caplog.clear()
+    assert asyncio.run(Script([["gone"] * 2], 8).ask(8, Patience(9, 0.001, 0.002))) == [GOOD] * 8
+    assert not caplog.messages, "a server that is alone is not left out"
+
+
+def test_a_server_that_was_absent_at_the_start_is_said_to_answer(caplog: pytest.LogCaptureFixture) -> None:
+    listings = iter([503] * 3)
+
+    async def work(late: str, there: str) -> None:
+        async with Server("m", url=[late, there], retries=3, backoff_s=0.001) as engine:
+            assert engine._door
+            engine._door.fleet.hosts[0].back_at = 0.0
+            await asyncio.gather(*(engine.chat(user(f"question {i}")) for i in range(40)))
+
+    with (
+        told(lambda nth, body: says("4"), lambda: (next(listings, 404), "loading")) as late,
+        told(lambda nth, body: says("4")) as there,
+    ):
+        asyncio.run(work(late.url, there.url))
+    said = [m for m in caplog.messages if late.url in m]
+    assert len(said) == 2 and "no server answers at" in said[0] and "answers again" in said[1]
+
+
 def test_when_nobody_listens_any_more_every_server_has_its_last_words() -> None:
     script = Script([["good", *["gone"] * 99], ["good", *["gone"] * 99]], 1)
     found = asyncio.run(script.ask(6, Patience(2, 0.001, 0.002)))

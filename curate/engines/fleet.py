@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import logging
 import random
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 from curate.engines.limiter import Limiter
 from curate.schema import content_hash
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 FAILED_IN_A_ROW = 3  # so many broken answers with no good one between them: the server is left out
 MUCH_BUSIER = 4  # requests, and a quarter more; beyond that a warm cache is not worth the queue
+logger = logging.getLogger(__name__)
 
 
 def affinity(messages: Sequence[Message]) -> str:
@@ -58,6 +61,7 @@ class Host:
     deaths: int = 0  # in a row
     back_at: float = 0.0  # of a dead one: when to try again
     dead: bool = False
+    said_dead: bool = False  # to the user, in the last line about it
     gone: bool = False  # nobody listens there
     words: str = ""  # the last it said when it failed
 
@@ -153,3 +157,23 @@ class Fleet(Generic[P]):
         least = min(free, key=lambda h: h.out)
         first = max(wanted, key=lambda h: content_hash(key, h.url))
         return first if first in free and first.out <= 1.25 * least.out + MUCH_BUSIER else least
+
+
+def say_who_is_left_out(hosts: Sequence[Host], host: Host) -> None:
+    """One line when one of several servers is left out, and one when it answers again; not one a call."""
+    if len(hosts) == 1 or host.dead == host.said_dead:
+        return
+    host.said_dead = host.dead
+    at = without_login(host.url)
+    if not host.dead:
+        logger.warning("the server at %s answers again, and is asked as the others are", at)
+    else:
+        left = sum(not h.dead for h in hosts)
+        others = f"its calls go to the others, {left} of {len(hosts)}" if left else "no other is left, either"
+        logger.warning("left out for now: the server at %s (%s); %s", at, host.words, others)
+
+
+def without_login(url: str) -> str:
+    """The address as it may be shown: without a user's name and password."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.engines import retry
-from curate.engines.fleet import Host
+from curate.engines.fleet import Host, without_login
 from curate.errors import EngineDown, UserError, near
 
 SAYS_MORE = ("root", "parent", "max_model_len")  # what an entry of GET models may say beyond the name
@@ -104,13 +104,15 @@ async def knock(hosts: Sequence[Host], identity: Identity, how: retry.Patience) 
     for error in found:
         if isinstance(error, BaseException):
             raise error
-    absent = [f"at {h.url}: {h.words}" for h in hosts if h.dead]
+    absent = [f"at {without_login(h.url)}: {h.words}" for h in hosts if h.dead]
     if len(absent) == len(hosts):
         asks = "is it running, and is the address right?"
         many = "are they running, and are the addresses right?"
         raise EngineDown(f"no server answers {', '.join(absent)}; {asks if len(hosts) == 1 else many}")
     if absent:
         logger.warning("left out for now: no server answers %s", ", ".join(absent))
+        for host in hosts:
+            host.said_dead = host.dead
 
 
 async def _there(host: Host, identity: Identity, how: retry.Patience) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from curate.engines.fleet import Fleet, Host
+from curate.engines.fleet import Fleet, Host, say_who_is_left_out
 from curate.errors import CallFailed, EngineDown, Refused, TooLong
 
 if TYPE_CHECKING:
@@ -139,11 +139,12 @@ async def attempt(
             found = await _once(host, send, breaker, how, lacks)
         finally:
             fleet.release(host)
+        host.words = found.words if isinstance(found, Trouble) else host.words
+        say_who_is_left_out(fleet.hosts, host)
         if not isinstance(found, Trouble):
             return found
         sent += 1
         failed_at.add(host)
-        host.words = found.words
         if fleet.elsewhere(failed_at):
             continue
         tried, failed_at = tried + 1, set()
