@@ -37,7 +37,7 @@ class NoEngine:
 @pytest.mark.parametrize(
     "spec, options, sentence",
     [
-        ("vlm:x", {}, "no engine 'vlm:x'; did you mean 'vllm'"),
+        ("vlm:x", {}, "no engine 'vlm:x': .*; .*: did you mean 'vllm'"),
         ("servr:http://x", {}, "did you mean 'server'"),
         ("nothing at all", {}, "there is 'hf', 'ray', 'scripted', 'server', 'vllm'"),
         ("Qwen/Qwen3-0.6B", {}, "did you mean 'hf:Qwen/Qwen3-0.6B'"),
@@ -67,7 +67,9 @@ class NoEngine:
         ("vllm:org/model?gpu_memory_utilization=7", {}, "=7 .*must be above 0 and at most 1"),
         ("vllm:org/model?gpu_memory_utilization=0", {}, "=0 .*must be above 0 and at most 1"),
         ("hf:org/model?batch_size=many", {}, "batch_size='many' .*must be a whole number or None"),
-        ("scripted:no_such_module:f", {}, "'no_such_module:f' cannot be imported"),
+        ("no_such_module:Mine?top_p=1", {}, "module 'no_such_module' cannot be imported, .* PYTHONPATH"),
+        ("scripted:no_such_module:f", {}, "'no_such_module:f' cannot be imported: No module .* PYTHONPATH"),
+        ("scripted:no-module", {}, "'no-module' cannot be imported: write MODULE:NAME, .* PYTHONPATH"),
         ("scripted:test_engine_specs:say_for", {}, "has no 'say_for'; did you mean 'say_four'"),
         ("test_engine_specs:NoEngine", {}, "is not an engine: a NoEngine has no `chat`"),
         ("test_engine_specs:Mein", {}, "has no 'Mein'; did you mean 'Mine'"),
@@ -76,6 +78,26 @@ class NoEngine:
 def test_a_wrong_name_is_a_sentence(spec: str, options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         engine(spec, **options)
+
+
+def test_a_module_that_cannot_be_imported_is_named_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "lacks_a_package.py").write_text("import no_such_package")
+    (tmp_path / "lacks_a_name.py").write_text("from json import no_such_name")
+    (tmp_path / "broken_above").mkdir()
+    (tmp_path / "broken_above" / "__init__.py").write_text("import no_such_package")
+    mend = "install what the module needs, or mend its import"
+    for path, reason in (
+        ("lacks_a_package:Mine", f"No module named 'no_such_package'; {mend}"),
+        ("lacks_a_name:Mine", f"cannot import name 'no_such_name' from 'json' .*; {mend}"),
+        ("broken_above.engines:Mine", f"No module named 'no_such_package'; {mend}"),
+        ("json.no_such_part:Mine", "No module named 'json.no_such_part'; write MODULE:NAME, .* PYTHONPATH"),
+    ):
+        for spec in (f"{path}?top_p=1", f"scripted:{path}"):
+            with pytest.raises(UserError, match=f"^'{path}' cannot be imported: {reason}"):
+                engine(spec)
 
 
 def test_the_error_the_list_and_the_page_name_the_same_kinds() -> None:

@@ -64,10 +64,7 @@ def engine(spec: str, **options: Any) -> Engine:
 
         own: dict[str, Any] = {k: options.pop(k) for k in ("replicas", "gpus") if k in options}
         return _make(Ray, {"engine": engine(what, **options), **own}, spec)
-    if not colon or not what.isidentifier() or not _exists(kind):
-        hint = f"did you mean 'hf:{spec}'?" if not colon and "/" in spec else near(kind, KINDS)
-        raise UserError(f"there is no engine {spec!r}; {hint}")
-    return _make(load(spec), options, spec)
+    return _make(_own(spec), options, spec)
 
 
 def as_engine(given: str | Engine, **options: Any) -> Engine:
@@ -78,14 +75,33 @@ def as_engine(given: str | Engine, **options: Any) -> Engine:
 def load(path: str) -> Any:
     """The thing that MODULE:NAME names."""
     module, _, name = path.partition(":")
-    if not name or not _exists(module):
-        raise UserError(
-            f"{path!r} cannot be imported: write MODULE:NAME, with the module's folder on PYTHONPATH."
-        )
-    found = importlib.import_module(module)
+    written = "write MODULE:NAME, with the module's folder on PYTHONPATH."
+    if not name or not all(part.isidentifier() for part in module.split(".")):
+        raise UserError(f"{path!r} cannot be imported: {written}")
+    try:
+        found = importlib.import_module(module)
+    except ImportError as e:
+        absent = f"{module}.".startswith(f"{e.name}.")  # itself, and not what it imports
+        remedy = written if absent else "install what the module needs, or mend its import."
+        raise UserError(f"{path!r} cannot be imported: {' '.join(str(e).split())}; {remedy}") from e
     if not hasattr(found, name):
         raise UserError(f"the module {module!r} has no {name!r}; {near(name, vars(found))}")
     return getattr(found, name)
+
+
+def _own(spec: str) -> Any:
+    """The class that an import path names. What is neither that nor of a kind is a sentence."""
+    module, colon, name = spec.partition(":")
+    hint = near(module, KINDS)
+    if not colon or not name.isidentifier():
+        hint = f"did you mean 'hf:{spec}'?" if not colon and "/" in spec else hint
+        raise UserError(f"there is no engine {spec!r}; {hint}")
+    if not _exists(module.partition(".")[0]):
+        raise UserError(
+            f"there is no engine {spec!r}: the module {module!r} cannot be imported, as Python finds none of "
+            f"that name; put its folder on PYTHONPATH, or name a kind: {hint}"
+        )
+    return load(spec)
 
 
 def _make(make: Any, options: dict[str, Any], spec: str) -> Engine:
@@ -101,12 +117,7 @@ def _make(make: Any, options: dict[str, Any], spec: str) -> Engine:
 
 
 def _exists(module: str) -> bool:
-    try:
-        return (
-            all(p.isidentifier() for p in module.split(".")) and importlib.util.find_spec(module) is not None
-        )
-    except ModuleNotFoundError:  # a parent package is missing
-        return False
+    return module.isidentifier() and importlib.util.find_spec(module) is not None
 
 
 def _value(text: str) -> Any:
