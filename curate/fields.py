@@ -15,6 +15,7 @@ from curate.syntax import parse
 if TYPE_CHECKING:
     from curate.step import Step
 
+OF_AN_ENGINE = ("model", "fingerprint", "describe")  # what it is recorded by; `chat` tells that it is one
 WORDS = {
     "int": "a whole number",
     "float": "a number",
@@ -29,6 +30,9 @@ def check_fields(step: Step) -> None:
     for f in fields(step):
         value = getattr(step, f.name)
         kind, named = _written(f.type), isinstance(value, str)
+        for one in value if isinstance(value, tuple) else (value,):
+            if is_engine(one):
+                check_engine(one)
         if ("Engine" in kind and named) or (kind == "Engine" and not is_engine(value)):
             made = f"curate.engine({value if named else 'hf:MODEL'!r})"
             raise UserError(
@@ -42,6 +46,16 @@ def check_fields(step: Step) -> None:
         if (known := _listed(str(f.type))) and value not in known:
             words = " or ".join(map(repr, known))
             raise UserError(f"{step.name}: {f.name} is {words}, not {value!r}")
+
+
+def check_engine(engine: Any) -> None:
+    """Raise UserError for an engine that lacks what it is recorded by; works none of it out."""
+    if lacks := [n for n in OF_AN_ENGINE if not (hasattr(type(engine), n) or hasattr(engine, n))]:
+        named = ", ".join(f"`{n}`" for n in lacks)
+        raise UserError(
+            f"the engine {type(engine).__name__} lacks {named}; what an engine of your own has stands in "
+            'docs/engines.md, "An engine of your own"'
+        )
 
 
 def check_options(engine: Any) -> None:

@@ -17,6 +17,8 @@ from curate.engines.hf import HF
 from curate.engines.scripted import Scripted
 from curate.engines.server import Server
 from curate.errors import UserError
+from curate.sample import Sample
+from curate.step import Step
 
 
 def say_four(messages: Sequence[dict[str, str]]) -> str:
@@ -32,6 +34,37 @@ class Mine(Scripted):
 
 class NoEngine:
     pass
+
+
+@dataclass(frozen=True)
+class Nameless:
+    """A chat and a door, and neither of what an engine is recorded by."""
+
+    model: str = "m"
+
+    async def __aenter__(self) -> Nameless:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        pass
+
+    async def chat(self, *asked: Any, **options: Any) -> list[Any]:
+        return []
+
+
+@dataclass(frozen=True)
+class Undescribed(Nameless):
+    @property
+    def fingerprint(self) -> str:
+        raise AssertionError("to build a step works no fingerprint out")
+
+
+@dataclass(frozen=True)
+class AsksSeveral(Step):
+    engine: Any
+
+    async def ask(self, row: Any) -> Any:
+        return None
 
 
 @pytest.mark.parametrize(
@@ -72,6 +105,11 @@ class NoEngine:
         ("scripted:no-module", {}, "'no-module' cannot be imported: write MODULE:NAME, .* PYTHONPATH"),
         ("scripted:test_engine_specs:say_for", {}, "has no 'say_for'; did you mean 'say_four'"),
         ("test_engine_specs:NoEngine", {}, "is not an engine: a NoEngine has no `chat`"),
+        (
+            "test_engine_specs:Nameless",
+            {},
+            "the engine Nameless lacks `fingerprint`, `describe`; .*engines.md",
+        ),
         ("test_engine_specs:Mein", {}, "has no 'Mein'; did you mean 'Mine'"),
     ],
 )
@@ -98,6 +136,17 @@ def test_a_module_that_cannot_be_imported_is_named_with_the_reason(
         for spec in (f"{path}?top_p=1", f"scripted:{path}"):
             with pytest.raises(UserError, match=f"^'{path}' cannot be imported: {reason}"):
                 engine(spec)
+
+
+def test_an_engine_that_lacks_something_is_named_where_a_step_is_built() -> None:
+    page = Path(__file__).resolve().parent.parent / "docs" / "engines.md"
+    with pytest.raises(UserError, match="^the engine Nameless lacks `fingerprint`, `describe`; what") as said:
+        Sample(Nameless())  # type: ignore[arg-type]
+    assert f"## {str(said.value).split(chr(34))[1]}\n" in page.read_text(encoding="utf-8")
+    for given in (Undescribed(), (Scripted(script=say_four), Undescribed())):
+        with pytest.raises(UserError, match="^the engine Undescribed lacks `describe`; what"):
+            AsksSeveral(given)
+    AsksSeveral((Scripted(script=say_four), 1))
 
 
 def test_the_error_the_list_and_the_page_name_the_same_kinds() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote
 
 from curate.errors import UserError, near
+from curate.fields import check_engine
 from curate.step import Engine
 
 KINDS = {
@@ -113,6 +114,7 @@ def _make(make: Any, options: dict[str, Any], spec: str) -> Engine:
     made = make(**options)
     if not callable(getattr(made, "chat", None)):
         raise UserError(f"{spec!r} is not an engine: a {type(made).__name__} has no `chat`.")
+    check_engine(made)
     return made
 
 
