@@ -23,7 +23,8 @@ class Kept(NamedTuple):
 def estimate(
     ledger: pl.DataFrame, step: Step, new: int, prices: Mapping[str, Price], kept: Kept
 ) -> dict[str, Any]:
-    """tokens, seconds and usd for `new` answers; empty where no answer of such a step is known.
+    """tokens, seconds and usd for `new` answers; empty where no answer of such a step is known, but that one
+    which only works on the processor has no tokens.
 
     Of the same fields where the ledger has them, else of any step of this name. Fewer rows than the engine
     takes at a time last as long as one round of it.
@@ -33,7 +34,7 @@ def estimate(
     lines = same if same["rows_paid"].sum() + kept.rows else mine
     finished = int(lines["rows_paid"].sum())
     if not (paid := finished + kept.rows):
-        return {}
+        return {} if step.body == "ask" else {"tokens": 0}
     spent = int((lines["prompt_tokens"] + lines["output_tokens"]).sum())
     tokens = max((spent - kept.begun) / paid * new - kept.begun, 0)
     at_once = width(step) if step.body == "ask" else 1

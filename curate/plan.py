@@ -39,7 +39,7 @@ class PlannedStep:
 
     rows: rows that arrive, an upper bound where `at_most`; known, new: answers; tokens, seconds, usd: what
     the new ones will cost, from the ledger of earlier runs on this folder, null where it has none; usd also
-    where nobody has said a price.
+    where nobody has said a price. What only works on the processor has no tokens even then.
     """
 
     name: str
@@ -115,7 +115,7 @@ class Plan:
             lines.append(line.format(str(i), s.name, s.role, rows, known, new, *cost))
             if s.columns:
                 lines.append(f"      + {', '.join(s.columns)}")
-        if any(s.new and s.tokens is not None for s in self.steps):
+        if any(s.new and (s.tokens or s.seconds is not None) for s in self.steps):
             lines.append(line.format("", "in all", "", "", *self._answers, *_words(**self.cost)))
         return "\n".join(lines)
 

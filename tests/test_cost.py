@@ -334,6 +334,18 @@ def test_without_a_ledger_a_cost_is_unknown_and_not_nothing(tmp_path: Path) -> N
     assert road(Meter()).plan(tmp_path).cost == {"tokens": 0, "seconds": 0, "usd": 0}
 
 
+def test_a_step_that_asks_nobody_counts_no_tokens_before_it_has_answered(tmp_path: Path) -> None:
+    road(Meter(), 5).run(tmp_path)
+    sampled, twice = road(Meter()).steps
+    plan = curate.Pipeline(problems(20), [sampled, MathEqual(), twice]).plan(tmp_path)
+    judged = step(plan, "math_equal")
+    assert (judged.new, judged.tokens, judged.seconds) == (20, 0, None)
+    assert plan.cost == {"tokens": 15 * 40 + 20 * 120, "seconds": None, "usd": None}
+    assert str(plan).splitlines()[-1].split()[-2:] == ["~3,000", "?"]
+    unknown = curate.Pipeline(problems(20), [sampled, MathEqual(), twice]).plan()
+    assert unknown.cost["tokens"] is None and "in all" not in str(unknown)
+
+
 def test_few_rows_take_as_long_as_one_round_of_the_engine(tmp_path: Path) -> None:
     road(Meter(concurrency=4), 8).run(tmp_path)
     ledger = pl.read_parquet(tmp_path / "ledger.parquet").with_columns(seconds=pl.lit(10.0))
