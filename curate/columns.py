@@ -8,6 +8,8 @@ from typing import Any
 import polars as pl
 
 from curate.errors import InputError, near
+from curate.fields import check_engine
+from curate.identity import engines
 from curate.sample import Sample
 from curate.schema import ROW, SPANS, VERDICT
 from curate.step import Filter, Rewriter, Score, Step, Verifier
@@ -48,11 +50,16 @@ def is_door(step: Step | Function) -> bool:
 
 
 def schema_after(steps: Sequence[Step | Function]) -> list[dict[str, Any]]:
-    """The schema after each step, worked out on no rows. InputError names a column that nobody writes."""
+    """The schema after each step, worked out on no rows.
+
+    InputError names a column that nobody writes, UserError an engine that lacks what it is recorded by.
+    """
     frame, out = pl.LazyFrame(schema=ROW), []
     unread: dict[str, Step] = {}
     for i, step in enumerate(steps):
         have = frame.collect_schema()
+        for engine in engines(step).values() if isinstance(step, Step) else ():
+            check_engine(engine)
         if isinstance(step, Sample) and any(isinstance(s, Sample) for s in steps[:i]):
             raise InputError(
                 "a second Sample finds no problem left to ask; run one pipeline for each teacher"

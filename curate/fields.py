@@ -30,9 +30,6 @@ def check_fields(step: Step) -> None:
     for f in fields(step):
         value = getattr(step, f.name)
         kind, named = _written(f.type), isinstance(value, str)
-        for one in value if isinstance(value, tuple) else (value,):
-            if is_engine(one):
-                check_engine(one)
         if ("Engine" in kind and named) or (kind == "Engine" and not is_engine(value)):
             made = f"curate.engine({value if named else 'hf:MODEL'!r})"
             raise UserError(

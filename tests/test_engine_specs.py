@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+import curate
 from curate.engines import KINDS, as_engine, engine
 from curate.engines.hf import HF
 from curate.engines.scripted import Scripted
@@ -56,7 +58,7 @@ class Nameless:
 class Undescribed(Nameless):
     @property
     def fingerprint(self) -> str:
-        raise AssertionError("to build a step works no fingerprint out")
+        raise AssertionError("it is not worked out to tell that it is there")
 
 
 @dataclass(frozen=True)
@@ -138,15 +140,15 @@ def test_a_module_that_cannot_be_imported_is_named_with_the_reason(
                 engine(spec)
 
 
-def test_an_engine_that_lacks_something_is_named_where_a_step_is_built() -> None:
+def test_an_engine_that_lacks_something_is_named_before_anything_is_asked() -> None:
     page = Path(__file__).resolve().parent.parent / "docs" / "engines.md"
+    rows = pl.DataFrame({"question": ["1 + 1"], "answer": ["2"]})
     with pytest.raises(UserError, match="^the engine Nameless lacks `fingerprint`, `describe`; what") as said:
-        Sample(Nameless())  # type: ignore[arg-type]
+        curate.Pipeline(rows, [Sample(Nameless())]).plan()  # type: ignore[arg-type]
     assert f"## {str(said.value).split(chr(34))[1]}\n" in page.read_text(encoding="utf-8")
     for given in (Undescribed(), (Scripted(script=say_four), Undescribed())):
         with pytest.raises(UserError, match="^the engine Undescribed lacks `describe`; what"):
-            AsksSeveral(given)
-    AsksSeveral((Scripted(script=say_four), 1))
+            curate.Pipeline(rows, [AsksSeveral(given)]).plan()
 
 
 def test_the_error_the_list_and_the_page_name_the_same_kinds() -> None:
