@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from curate.remember import Memory
     from curate.stages import Walk
 
+LONGEST = 1 << 17  # characters of an expression that is looked into, written as JSON
 TAKES_A_SET = ("IsIn", "Replace", "ReplaceStrict")  # polars' functions of values and a set of them
 
 
@@ -44,17 +45,26 @@ class Way:
         """
         found: list[Step] = []
         asked = {self.step.fingerprint}
-        for step in self.coming:
-            if not isinstance(step, Step) or not _goes_alone(step):
+        while coming := self._to_the_next_that_asks(len(found)):
+            step = coming[-1]
+            if step.fingerprint in asked or not can_ask(step):
                 break
-            if step.body == "ask":
-                if step.fingerprint in asked or not can_ask(step):
-                    break
-                asked.add(step.fingerprint)
-            found.append(step)
-        while found and found[-1].body != "ask":
-            found.pop()
+            if not all(s.body == "row" or _looks_at_no_other_row(s) for s in coming[:-1]):
+                break
+            asked.add(step.fingerprint)
+            found += coming
         return found
+
+    def _to_the_next_that_asks(self, first: int) -> list[Step]:
+        """The steps from this one on, up to one that asks; none where there is no such way."""
+        way: list[Step] = []
+        for step in self.coming[first:]:
+            if not isinstance(step, Step) or step.body == "mark":
+                return []
+            way.append(step)
+            if step.body == "ask":
+                return way
+        return []
 
     def go(self, steps: Sequence[Step], memory: Memory, begun: Path) -> Iterator[tuple[Step, Path]]:
         """Take the answered rows as far as they come; yields each step that asks, and new rows for it.
@@ -102,9 +112,8 @@ def _go_on(walk: Walk, step: Step, keyed: Path) -> None:
     walk.through(step, known, match(known, answers, here, here.with_suffix(".answers"), step.writes))
 
 
-def _goes_alone(step: Step) -> bool:
-    body = step.body
-    return body in ("row", "ask") or (body == "expr" and looks_at_no_other_row(step.expr()))  # type: ignore[attr-defined]
+def _looks_at_no_other_row(step: Step) -> bool:
+    return looks_at_no_other_row(step.expr())  # type: ignore[attr-defined]
 
 
 def looks_at_no_other_row(expr: pl.Expr) -> bool:
@@ -114,10 +123,11 @@ def looks_at_no_other_row(expr: pl.Expr) -> bool:
     and of a column in which `is_in` looks for values, too.
     """
     try:
-        if any(map(_looks_into_a_column, _functions(json.loads(expr.meta.serialize(format="json"))))):
+        written = expr.meta.serialize(format="json")
+        if len(written) > LONGEST or any(map(_looks_into_a_column, _functions(json.loads(written)))):
             return False
         return _is_separable(expr)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError, ValueError):
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError, ValueError, RecursionError):
         return False
 
 

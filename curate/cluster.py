@@ -32,6 +32,7 @@ REACH_S = 5.0  # a cluster that does not take a connection in that time is not t
 LOOK_S = 0.1  # a wait that never ends by itself would not see Ctrl-C
 TRIES = 5  # so many hosts may die over the same rows
 MAP_ROWS = 256  # rows of one message, where rows are sent at all
+Check = Callable[[], object]
 _QUIET = {  # set before Ray is imported, where the user has not
     "RAY_USAGE_STATS_ENABLED": "0",  # nobody is told what is run here
     "RAY_process_group_cleanup_enabled": "1",  # what a killed replica had started dies with it
@@ -156,23 +157,23 @@ class Cluster:
             yield from enumerate(values, task.first)
 
     def answer(
-        self, step: Step, todo: Path, answers: Path, failures: Path, rows: int, seconds: float
+        self, step: Step, todo: Path, into: tuple[Path, Path], most: tuple[int, float], check: Check
     ) -> Iterator[Done]:
-        """Answer the table `todo`; hosts write parts of at most `rows` answers, every so many seconds."""
+        """Answer the table `todo`; hosts write parts, of `most` rows and after so many seconds at most, into
+        folders of answers and of failures. check: called while it waits; what it raises ends them."""
+        todo, answers, failures = (path.absolute() for path in (todo, *into))
         total, sent = count(todo), portable(step)
-        size = max(1, min(rows, total // (4 * len(self._seats))))
+        size = max(1, min(most[0], total // (4 * len(self._seats))))
         waiting = deque((at, min(at + size, total)) for at in range(0, total, size))
 
         def shard() -> _Task | None:
             if not waiting:
                 return None
             start, stop = waiting.popleft()
-            paths = todo.absolute(), answers.absolute(), failures.absolute()
-            return _Task("answer", (Shard(sent, paths[0], start, stop, *paths[1:], seconds),), start)
+            return _Task("answer", (Shard(sent, todo, start, stop, answers, failures, most[1]),), start)
 
-        for task, done in self._over(shard):
-            stop = task.args[0].stop
-            if done.end < stop:
+        for task, done in self._over(shard, check):
+            if done.end < (stop := task.args[0].stop):
                 waiting.append((done.end, stop))
             yield done
 
@@ -182,7 +183,7 @@ class Cluster:
         for task, value in self._over(lambda: next(tasks, None)):
             yield task.first, value
 
-    def _over(self, more: Callable[[], _Task | None]) -> Iterator[tuple[_Task, Any]]:
+    def _over(self, more: Callable[[], _Task | None], check: Check = int) -> Iterator[tuple[_Task, Any]]:
         """Give each host two tasks at a time; those of a host that died go to another."""
         ray, again = self._ray, deque[_Task]()
         flying: dict[Any, tuple[_Seat, Any, _Task]] = {}
@@ -195,6 +196,7 @@ class Cluster:
                     seat.out += 1
                 if not flying:
                     return
+                check()
                 for ref in ray.wait(list(flying), num_returns=1, timeout=LOOK_S)[0]:
                     seat, actor, task = flying.pop(ref)
                     seat.out -= 1

@@ -1,7 +1,8 @@
 """While the last rows of a step are with the engine, rows that are answered go ahead to the next one.
 
 They take the places that are free: of those that wait, a row of the first step comes first. Their answers go
-where the next step's answers go; when the walk comes to it, it finds them known. There is no other memory.
+where the next step's answers go; when the walk comes to it, it finds them known. Only of what failed the run
+keeps a note until then (`Memory.ahead`).
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ class Overlap:
     """Rows of later steps at the desk of one that is being asked.
 
     When half as many rows are left as before, it is looked how far the answered ones come (`Way.go`, in a
-    thread, with all workers but one). Once some have gone ahead the others follow, until none is left. What
-    goes wrong with rows that went ahead is raised when no call is in flight any more. Under a budget none
-    goes ahead: the first step might have used all of it.
+    thread, with all workers but one where there are several). Once some have gone ahead the others follow,
+    until none is left. What goes wrong with rows that went ahead is raised when no call is in flight any
+    more. Under a budget none goes ahead: the first step might have used all of it.
     """
 
     group: asyncio.TaskGroup  # in which all of it runs; set before any row is at its end

@@ -62,9 +62,7 @@ class Memory:
     doors: Doors = field(default_factory=Doors)
     looks: bool = False  # a plan: nothing in the folder is changed
     ahead: Ahead = field(default_factory=dict)
-    checked: set[str] = field(
-        default_factory=set
-    )  # folders that were written by another source have been said
+    checked: set[str] = field(default_factory=set)  # folders whose source has been compared
     unwanted: threading.Event | None = None  # of rows that go ahead: set where nobody waits for them any more
 
     def answers(self, step: Step) -> Path:
@@ -157,9 +155,9 @@ class Memory:
     def _work(self, step: Step, todo: Path, writer: Writer) -> None:
         pool = self.pool()
         if isinstance(pool, Cluster):
-            for done in pool.answer(step, todo, writer.folder, writer.failures, PART_ROWS, PART_SECONDS):
+            into, most = (writer.folder, writer.failures), (PART_ROWS, PART_SECONDS)
+            for done in pool.answer(step, todo, into, most, self._check_wanted):
                 writer.wrote(done)
-                self._check_wanted()
             return
         keys: dict[int, str] = {}
 
