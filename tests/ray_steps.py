@@ -10,7 +10,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+import polars as pl
 
 from curate.engines.scripted import Scripted
 from curate.errors import CallFailed, EngineDown
@@ -128,3 +130,18 @@ def marked(ledger: Path, values: Any) -> Any:
     time.sleep(0.05)
     write(str(ledger), str(values[0]))
     return values
+
+
+@dataclass(frozen=True)
+class Sleeps(Score):
+    """Takes longer than anybody waits, and leaves a file when it begins, and one when it is done."""
+
+    reads = ("response",)
+    writes: ClassVar[dict[str, Any]] = {"slept": pl.Boolean}
+
+    def row(self, row: Row) -> dict[str, bool]:
+        folder = Path(row["response"])
+        (folder / "begun").touch()
+        time.sleep(20)
+        (folder / "done").touch()
+        return {"slept": True}

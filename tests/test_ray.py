@@ -22,17 +22,18 @@ import pytest
 from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ray_steps import Measure, Shop, Talk, killing, lines
+from ray_steps import Measure, Shop, Sleeps, Talk, killing, lines
 from small_demo import small_demo
 
 import curate
+from curate.cluster import Cluster
 from curate.engines import engine
 from curate.engines.fleet import Fleet
 from curate.engines.hf import HF
 from curate.engines.ray import Ray
 from curate.engines.ray_replica import Died, Door, Place
 from curate.engines.server import Server
-from curate.errors import CallFailed, EngineDown, MissingDependency, RunError, UserError
+from curate.errors import CallFailed, EngineDown, Interrupted, MissingDependency, RunError, UserError
 from curate.filters.failed import Failed
 from curate.parts import iter_rows
 from curate.step import user
@@ -244,6 +245,21 @@ def test_what_cannot_start_is_a_sentence(cluster: str, tmp_path: Path) -> None:
         ask(Ray(Shop(), 2, gpus=1), {})
     with pytest.raises(UserError, match="ray=0 hosts do nothing"):
         curate.Pipeline(curate.read(PROBLEMS), [MathEqual()]).run(tmp_path, ray=0)
+
+
+def test_hosts_stop_when_nobody_waits_for_their_rows(cluster: str, tmp_path: Path) -> None:
+    """As where a run is stopped while rows of a later step have gone ahead."""
+    todo = tmp_path / "todo.parquet"
+    pl.DataFrame({"key": [*"abcd"], "response": [str(tmp_path)] * 4}).write_parquet(todo)
+
+    def check() -> None:
+        if (tmp_path / "begun").exists():
+            raise Interrupted("nobody waits")
+
+    with Cluster(2) as hosts, pytest.raises(Interrupted, match="nobody waits"):
+        into = tmp_path / "answers", tmp_path / "failures"
+        list(hosts.answer(Sleeps(), todo, into, (2_000, 10.0), check))
+    assert not (tmp_path / "done").exists()
 
 
 def test_a_bug_on_a_host_is_named_with_its_row_and_traceback(cluster: str, tmp_path: Path) -> None:
