@@ -70,7 +70,7 @@ class Desk:
     memory: Memory
     seats: Mapping[str, Seat]
     _turns: Iterator[int] = field(default_factory=itertools.count)
-    _asked: dict[str, Any] = field(default_factory=dict)  # step and fingerprint → the step, seated
+    _asked: dict[str, Any] = field(default_factory=dict)  # folder of answers → the step, seated
 
     @property
     def places(self) -> int:
@@ -89,7 +89,7 @@ class Desk:
 
         ended: called when a row is at its end; False: whoever asked for it begins no other.
         """
-        name = f"{step.name}-{step.fingerprint}"
+        name = writer.folder.name
         if name not in self._asked:
             self._asked[name] = self._seated(step, writer)
         asked, rows = self._asked[name], zip(self._turns, longest_first(step, iter_rows(todo)), strict=False)
