@@ -52,11 +52,13 @@ class Worker(threading.Thread):
 
     def run(self) -> None:
         try:
+            from curate.engines.hf_attention import attend_twice
             from curate.engines.hf_cache import cache_bytes
             from curate.engines.hf_prefix import Prefixes, lasts
             from curate.engines.hf_project import begin
 
             begin()
+            attend_twice()
             checkpoint = self._load()
             kind = "cuda" if checkpoint.model.device.type == "cuda" else "cpu"
             self._size, self._tokens = self._batch_size or (256 if kind == "cuda" else 128), _TOKENS[kind]
