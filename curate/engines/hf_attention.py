@@ -1,8 +1,9 @@
-"""On a CPU a single token attends twice in half precision: torch takes half as long for two queries.
+"""On a CPU a single token attends twice in bfloat16: torch's kernel is slower for one query than for two.
 
-Its kernel multiplies matrices; for one query it falls back on a loop that converts every key and value by
-itself, and most of the time of a decoded token went there. Where heads share keys, transformers makes several
-queries of them itself. Models keep the name of their way to attend, which some of them go by.
+It multiplies matrices; for one query it falls back on a loop that converts every key and value by itself, and
+most of the time of a full batch went there (benchmarks/busy_engine.py). In float16 it is no faster. Models
+keep the name of their way to attend, which some of them go by. Where heads share keys, newer versions of
+transformers make several queries of them.
 """
 
 from __future__ import annotations
@@ -43,13 +44,18 @@ class _Twice:
         key: torch.Tensor,
         value: torch.Tensor,
         attention_mask: torch.Tensor | None,
-        **more: Any,
+        *args: Any,
+        **more: Any,  # whatever models hand to the usual way
     ) -> tuple[torch.Tensor, Any]:
-        half = query.device.type == "cpu" and query.dtype in (torch.bfloat16, torch.float16)
-        alone = query.shape[2] == 1 and query.shape[1] == key.shape[1] and more.get("position_bias") is None
-        if not (half and alone and getattr(_MINE, "twice", False)):
-            return self.usual(module, query, key, value, attention_mask, **more)
+        if not getattr(_MINE, "twice", False) or not _faster(query, key, value):
+            return self.usual(module, query, key, value, attention_mask, *args, **more)
         query = query.expand(-1, -1, 2, -1).contiguous()
         mask = None if attention_mask is None else attention_mask.expand(-1, -1, 2, -1)
-        found, weights = self.usual(module, query, key, value, mask, **{**more, "is_causal": False})
-        return found[:, :1], weights
+        more["is_causal"] = False  # they stand at the same place, and neither is before the other
+        found, weights = self.usual(module, query, key, value, mask, *args, **more)
+        return found[:, :1].contiguous(), weights
+
+
+def _faster(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> bool:
+    alike = query.shape[1] == key.shape[1] and key.shape[-1] == value.shape[-1]
+    return query.device.type == "cpu" and query.dtype == torch.bfloat16 and query.shape[2] == 1 and alike
