@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -110,6 +111,7 @@ def test_hosts_killed_in_mid_run(cluster: str, quiet: Path, tmp_path: Path) -> N
 
 RECIPE = """
 from pathlib import Path
+from types import SimpleNamespace
 import curate, test_ray
 
 def recipe(folder: str):
@@ -320,6 +322,43 @@ def test_a_replica_that_is_gone_sends_its_calls_to_the_others() -> None:
     places[1].gone = True
     with pytest.raises(EngineDown, match="no replica stays alive.*out of memory"):
         asyncio.run(door.ask(places[0], "chat", []))
+
+
+class Actor:
+    """A replica's actor that counts the calls it has, and those that it had at most."""
+
+    def __init__(self) -> None:
+        self.now, self.most, self.call = 0, 0, self
+
+    async def remote(self, method: str) -> str:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.001)
+        self.now -= 1
+        return "said"
+
+
+def test_calls_that_waited_while_no_replica_was_there_crowd_none() -> None:
+    async def ask_both() -> list[int]:
+        places = [Place("one", 4, Actor(), back_at=1.0), Place("other", 4, Actor(), back_at=2.0)]
+        fleet = Fleet(places, 8)
+
+        async def start(place: Place, seconds: float) -> None:
+            await asyncio.sleep(seconds)
+            place.starting = None
+            fleet.grant()
+
+        for place, seconds in zip(places, (0.01, 0.02), strict=True):
+            place.starting = asyncio.create_task(start(place, seconds))
+        engine = Ray(Shop(), 2)
+        ray = SimpleNamespace(exceptions=SimpleNamespace(RayTaskError=KeyError, RayError=LookupError))
+        object.__setattr__(engine, "_door", Door(ray, lambda: None, b"", fleet))
+        answers = await asyncio.gather(*(engine._ask("chat", str(i)) for i in range(40)))
+        assert answers == ["said"] * 40
+        assert fleet.out == sum(place.out for place in places) == 0
+        return [place.actor.most for place in places]
+
+    assert asyncio.run(ask_both()) == [4, 4]
 
 
 class Nodes:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from curate.cluster import INSTALL, attach, share_of_cpus
 from curate.engines.fleet import Fleet, affinity
-from curate.engines.ray_replica import Died, Door, Place, Replica
+from curate.engines.ray_replica import Crowded, Died, Door, Place, Replica
 from curate.errors import CallFailed, UserError, require
 from curate.fields import check_options
 from curate.identity import engines, with_engines
@@ -153,6 +153,8 @@ class Ray:
                 place = await door.fleet.acquire(key, len(avoid), avoid)
                 try:
                     return await door.ask(place, method, *args, **options)
+                except Crowded:
+                    continue
                 except Died as e:
                     avoid.append(place)
                     if len(avoid) == TRIES:

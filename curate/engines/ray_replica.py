@@ -70,6 +70,10 @@ class Died(Exception):
     """The replica died under a call."""
 
 
+class Crowded(Exception):
+    """While no replica was there more calls came to wait for this one than it takes at a time."""
+
+
 @dataclass(eq=False)
 class Door:
     """The replicas at work."""
@@ -119,7 +123,10 @@ class Door:
         place.served = now
 
     async def ask(self, place: Place, method: str, *args: Any, **options: Any) -> Any:
-        """The replica's answer. Raises Died where it has none because the replica died; another is made."""
+        """The replica's answer. Raises Died where it has none because the replica died; another is made.
+
+        Raises Crowded where the call has to wait for another place.
+        """
         if place.starting is not None:
             await asyncio.shield(place.starting)
         if self.changed:
@@ -128,6 +135,8 @@ class Door:
             raise Died(place.words)
         if place.gone:
             raise EngineDown(f"no replica stays alive; the last words of {place.url}: {place.words}")
+        if place.out > place.width:
+            raise Crowded
         actor = place.actor
         ref = actor.call.remote(method, *args, **options)
         try:
