@@ -33,6 +33,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "peers" / "overhead"))
 
@@ -105,10 +106,10 @@ def resume(folder: Path) -> None:
     spent = []
     answer = remember.Memory.remember
 
-    def timed(memory: remember.Memory, step: object, keyed: Path) -> remember.Answers:
+    def timed(memory: remember.Memory, *asked: Any) -> remember.Answers:
         began = time.perf_counter()
         try:
-            return answer(memory, step, keyed)  # type: ignore[arg-type]
+            return answer(memory, *asked)
         finally:
             spent.append(time.perf_counter() - began)
 

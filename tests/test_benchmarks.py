@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -23,6 +24,17 @@ def test_every_benchmark_says_where_it_ran() -> None:
         text = path.read_text(encoding="utf-8")
         assert re.search(r"^from peers\.machine import facts", text, re.MULTILINE), path.name
         assert re.search(r"\bfacts\(", text), path.name
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["journal.py", "--calls", "300", "--rows", "80", "--rounds", "1"], ["ten_million.py", "--rows", "300"]],
+)
+def test_a_benchmark_that_puts_a_clock_around_our_functions_runs(command: list[str]) -> None:
+    name, *options = command
+    path = Path(growth.__file__).with_name(name)
+    done = subprocess.run([sys.executable, path, *options], capture_output=True, text=True)
+    assert not done.returncode, done.stderr[-2000:]
 
 
 def test_rows_that_differ_are_counted_also_where_as_many_are_marked(tmp_path: Path) -> None:
