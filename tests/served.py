@@ -48,9 +48,9 @@ def serving(model: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def transformers_serving(model: Path) -> Iterator[str]:
-    """The address of `transformers serve`, in a process of its own; a failure shows what it said."""
+    """The address of `transformers serve`, in a process of its own, where nothing came from the hub yet."""
     command = [str(Path(sys.executable).parent / "transformers"), "serve", "--device", "cpu"]
-    with healthy([*command, "--dtype", "float32", str(model)]) as url:
+    with healthy([*command, "--dtype", "float32", str(model)], HF_HOME=str(model / "none")) as url:
         yield url
 
 

@@ -7,10 +7,10 @@ import json
 import random
 import re
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from served import same_scores, sampling_copy, serving, transformers_serving, work
@@ -21,10 +21,9 @@ from curate.engines.hf import HF
 from curate.engines.sampling import sample_seed
 from curate.engines.scripted import Scripted
 from curate.engines.server import Server
-from curate.errors import CallFailed, EngineDown, UserError
+from curate.errors import CallFailed, UserError
 from curate.step import user
 
-T = TypeVar("T")
 VLLM_KINDS = [pytest.param(kind, marks=pytest.mark.vllm) for kind in ("vllm", "vllm-server")]
 TRANSFORMERS = pytest.param("transformers", marks=pytest.mark.slow)
 KINDS = ["scripted", "hf", "serve", TRANSFORMERS, *VLLM_KINDS]
@@ -117,7 +116,6 @@ def make(request: pytest.FixtureRequest, tiny_model: Path) -> Callable[..., Any]
         url = request.getfixturevalue("vllm_url")
         return lambda **options: Server(str(tiny_model), url=url, **options)
     url, model = request.getfixturevalue("transformers_url")
-    DROPS.add(url)
     return lambda **options: Server(model, url=url, **{"max_tokens": 100, **options})
 
 
@@ -128,7 +126,7 @@ def ask(engine: Any, *calls: dict[str, Any]) -> list[Any]:
         async with engine as opened:
             return await asyncio.gather(*(opened.chat(**{"messages": HELLO, **call}) for call in calls))
 
-    return undropped(engine, work)
+    return asyncio.run(work())
 
 
 def one_by_one(engine: Any, *calls: dict[str, Any]) -> list[Any]:
@@ -138,20 +136,7 @@ def one_by_one(engine: Any, *calls: dict[str, Any]) -> list[Any]:
         async with engine as opened:
             return [await opened.chat(**{"messages": HELLO, **call}) for call in calls]
 
-    return undropped(engine, work)
-
-
-DROPS: set[str] = set()  # `transformers serve`: seldom it drops a request again and again, and not the next
-
-
-def undropped(engine: Any, calls: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """What the calls give; once more, where a server that is known for it has dropped them."""
-    try:
-        return asyncio.run(calls())
-    except EngineDown as e:
-        if getattr(engine, "url", None) not in DROPS or "ReadError" not in str(e):
-            raise
-        return asyncio.run(calls())
+    return asyncio.run(work())
 
 
 def test_an_answer_says_what_it_is(make: Any) -> None:
@@ -319,7 +304,7 @@ def test_two_fields_may_hold_one_engine(make: Any) -> None:
             return (await engine.chat(HELLO, seed=5))[0].text
 
     engine = make()
-    assert undropped(engine, lambda: work(engine)) == ask(engine, {"seed": 5})[0][0].text
+    assert asyncio.run(work(engine)) == ask(engine, {"seed": 5})[0][0].text
 
 
 @pytest.mark.parametrize("make", ONE_SEED_EACH, indirect=True)

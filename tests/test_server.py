@@ -18,6 +18,7 @@ from curate.engines import retry
 from curate.engines.fleet import Host
 from curate.engines.knock import Identity
 from curate.engines.limiter import Limiter
+from curate.engines.server import Server
 from curate.errors import CallFailed, EngineDown, Refused, TooLong
 from curate.step import user
 
@@ -186,6 +187,31 @@ def test_a_refusal_after_a_success_is_of_that_row_and_many_in_a_row_stop_the_run
     with told(lambda nth, body: (401, "expired") if nth else says("4")) as server:
         found = ask(server.url, *[{}] * 3, concurrency=1)
         assert [type(e) for e in found[1:]] == [EngineDown] * 2 and len(server.bodies) == 2
+
+
+def test_a_server_that_hangs_up_after_its_listing_failed_is_asked_all_the_same() -> None:
+    asked: list[bytes] = []
+
+    async def like_uvicorn(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        asked.append(head.split()[0])
+        failed = head.startswith(b"GET")
+        body = b"Internal Server Error" if failed else json.dumps(says("4")[1]).encode()
+        status = b"500 Internal Server Error" if failed else b"200 OK"
+        writer.write(b"HTTP/1.1 %b\r\ncontent-length: %d\r\n\r\n%b" % (status, len(body), body))
+        try:
+            await asyncio.sleep(0.05)  # in which the next request may come, and is not read
+        finally:
+            writer.close()
+
+    async def work() -> Any:
+        server = await asyncio.start_server(like_uvicorn, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with server, Server("m", url=f"http://127.0.0.1:{port}/v1", retries=0) as engine:
+            return await engine.chat(user("What is 2 + 2?"))
+
+    assert [reply.text for reply in asyncio.run(work())] == ["4"]
+    assert asked == [b"GET", b"POST"]
 
 
 def test_a_redirect_stops_at_once_and_names_where() -> None:

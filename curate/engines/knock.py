@@ -36,7 +36,8 @@ class Identity:
         """
         import httpx
 
-        reply = await host.client.get("models", timeout=LISTING_S)
+        alone = {"Connection": "close"}  # uvicorn hangs up after a 500, on whatever comes next
+        reply = await host.client.get("models", timeout=LISTING_S, headers=alone)
         status = reply.status_code
         if status in (401, 403):
             retry.Breaker(1).refused(host.url, status, reply.text)
