@@ -155,7 +155,7 @@ def drills(folder: Path, kills: int, seed: int, cluster: Cluster | None = None) 
         drill = Drill(shop, problems, folder / "quiet")
         drill.driver.wait()
         assert drill.ended()
-        once = {line[2:] for line in quiet.read_text().splitlines()}
+        once = {line.split()[1] for line in quiet.read_text().splitlines()}
         while len(found.kills) < kills:
             shop.kill()
             shop.given["log"], before = folder / f"{found.runs}.log", len(found.kills)

@@ -2,8 +2,8 @@
 
 Every answer is a hash of what was asked, so that all of them say the same. GET /v1/sold tells what it has
 answered, and how many requests there were at a time. Of its requests some may be answered with errors, with
-garbage, or not at all. With --log it writes a line when a request comes ("+ hash") and one before it is
-answered ("- hash"), which outlive it.
+garbage, or not at all. With --log it writes a line when a request comes ("+ hash when") and one before it is
+answered ("- hash when"), which outlive it; "when" is the request's own.
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ class Till(BaseHTTPRequestHandler):
 
     def _sell(self, body: dict[str, Any]) -> None:
         shop, sale = self.server, hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-        shop.note(f"+ {sale}")
+        request = f"{sale} {time.monotonic_ns()}"
+        shop.note(f"+ {request}")
         slow = int(sale[:8], 16) < shop.given.slow * 2**32
         time.sleep(shop.given.slow_s if slow else shop.given.sleep_s)
         choice = {"message": {"role": "assistant", "content": sale[:12]}, "finish_reason": "stop"}
@@ -102,7 +103,7 @@ class Till(BaseHTTPRequestHandler):
         if shop.log is None:  # the log is for runs of hours, whose sales memory should not hold
             with shop.lock:
                 shop.sold.append(body["messages"][0]["content"])
-        shop.note(f"- {sale}")
+        shop.note(f"- {request}")
         self._send(200, {"choices": [choice], "usage": usage})
 
     def _error(self) -> None:

@@ -70,22 +70,26 @@ def compare(quiet: Path, out: Path, found: Found) -> None:
 
 
 def bought_twice(log: Path, once: set[str], kills: list[Kill], found: Found) -> None:
-    """Lay every call that was sold again to a kill between its two questions, which can have cost it.
+    """Lay every sale whose answer was lost to a kill between its question and the next of the same call.
 
     Where there are several, as many as a kill can have had in flight are laid to it, first those that no
     later kill can have cost; what is over is laid to the last that can.
     """
-    asked, sales = {}, Counter[str]()
-    again: list[list[int]] = []  # of each call that was sold again the kills that can have cost it
+    asked: dict[str, list[tuple[int, str]]] = {}  # of each call its questions: number of the line, when
+    sold = set()
     for number, line in enumerate(log.read_text().splitlines()):
-        sign, sale = line.split()
+        sign, call, when = line.split()
         if sign == "-":
-            sales[sale] += 1
-            if sales[sale] > 1:
-                first, second = asked[sale][-2:]
-                again.append([i for i, k in enumerate(kills) if first < k.settled and k.logged <= second])
+            sold.add((call, when))
         else:
-            asked.setdefault(sale, []).append(number)
+            asked.setdefault(call, []).append((number, when))
+    again: list[list[int]] = []  # of each sale that was lost the kills that can have cost it
+    for call, questions in asked.items():
+        paid = [i for i, (_, when) in enumerate(questions) if (call, when) in sold]
+        for i in paid[:-1]:
+            (first, _), (second, _) = questions[i : i + 2]
+            again.append([n for n, k in enumerate(kills) if first < k.settled and k.logged <= second])
+    sales = {call for call, _ in sold}
     found.twice_without_a_kill += again.count([])
     again = sorted(filter(None, again), key=lambda causes: causes[-1])
     for i, kill in enumerate(kills):
@@ -94,7 +98,7 @@ def bought_twice(log: Path, once: set[str], kills: list[Kill], found: Found) -> 
         kill.twice += len(laid)
         again = [causes for causes in again if not any(causes is other for other in laid)]
     found.calls += len(sales)
-    found.never_asked_before += len(set(sales) ^ once)
+    found.never_asked_before += len(sales ^ once)
 
 
 def table(found: Found) -> str:
