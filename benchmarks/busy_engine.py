@@ -4,11 +4,12 @@
 
 1. `Sample` over the demo's problems and teacher, from the problems' file to the finished run, without the
    loading of the model. Beside it the bare engine, given the same requests at once: for `hf` transformers'
-   `generate` in batches of as many rows, sorted by length; for `vllm` AsyncLLM.generate. vLLM's build for the
-   CPU has an environment of its own, which `make install-vllm` makes. The texts are compared with those that
-   the engine gives to the same requests without a pipeline; in bfloat16 a few differ, by rounding. `generate`
-   runs in a thread that ends: those that torch keeps for one that stays slow the engine, as they would in a
-   notebook that has used torch itself.
+   `generate` in batches of as many rows, sorted by length; for `vllm` AsyncLLM.generate, before each run and
+   after it, on the engine that the run has opened, its prompts cut into tokens beforehand. vLLM's build for
+   the CPU has an environment of its own, which `make install-vllm` makes. The texts are compared with those
+   that the engine gives to the same requests without a pipeline; in bfloat16 a few differ, by rounding.
+   `generate` runs in a thread that ends: those that torch keeps for one that stays slow the engine, as they
+   would in a notebook that has used torch itself.
 2. A whole pipeline: sample, verify, a rewriter of six calls a row, verify again. Counted is the time from the
    first question to the last answer in which the engine has half as many sequences as it can hold, or more;
    fewer (the tail of a step, its beginning); none (the CPU verifies, files are written); and that in which a
@@ -17,8 +18,8 @@
    `hf`, and on an engine that answers when a GPU would: 128 sequences in continuous batching, a step of 1 ms
    and 8 µs for each sequence, log-normal lengths (median 400 tokens, sigma 0.7, at most 2048).
 
-Medians of five rounds, of shares those of each round; exit code 1 where more than one text in ten differs, or
-vLLM is installed and fails.
+Medians of five rounds, of fifteen on vLLM, of shares those of each round; exit code 1 where more than one
+text in ten differs, or vLLM is installed and fails.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ from curate.demo import WORLD  # noqa: E402
 from curate.engines.sampling import completion  # noqa: E402
 from curate.step import Completion  # noqa: E402
 
-TEACHER, BATCH, ROUNDS = WORLD / "teacher", 128, 5
+TEACHER, BATCH, ROUNDS, ROUNDS_VLLM = WORLD / "teacher", 128, 5, 15
 BOUNDS = {"hf": 0.95, "vllm": 0.97}  # wanted of the bare engine
 
 
@@ -128,73 +129,88 @@ def generated(engine: WatchedHF, asked: Sequence[Any]) -> float:
 
 
 async def vllm_alone(engine: WatchedVLLM, asked: Sequence[Any]) -> tuple[float, set[str]]:
-    """Tokens a second of AsyncLLM.generate, started as the engine starts it; and what was said."""
+    """Seconds of AsyncLLM.generate, open and started as by the engine; and what was said."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
-    async with engine:
-        door = engine._door
-        assert door is not None
-        rendered = [door.checkpoint.render(messages, "") for messages, _ in asked]
-        ids = [door.checkpoint.ids(prompt) for prompt, _ in rendered]
+    door = engine._door
+    assert door is not None
+    rendered = [door.checkpoint.render(messages, "") for messages, _ in asked]
+    ids = [door.checkpoint.ids(prompt) for prompt, _ in rendered]
 
-        async def one(i: int) -> Any:
-            params = SamplingParams(
-                temperature=1.0, seed=asked[i][1]["seed"], max_tokens=engine.max_tokens,
-                output_kind=RequestOutputKind.FINAL_ONLY, skip_special_tokens=False,
-                spaces_between_special_tokens=False,
-            )  # fmt: skip
-            async for said in door.llm.generate({"prompt_token_ids": ids[i]}, params, request_id=str(i)):
-                answer = said
-            return answer.outputs[0]
+    async def one(i: int) -> Any:
+        params = SamplingParams(
+            temperature=1.0, seed=asked[i][1]["seed"], max_tokens=engine.max_tokens,
+            output_kind=RequestOutputKind.FINAL_ONLY, skip_special_tokens=False,
+            spaces_between_special_tokens=False,
+        )  # fmt: skip
+        async for said in door.llm.generate({"prompt_token_ids": ids[i]}, params, request_id=str(i)):
+            answer = said
+        return answer.outputs[0]
 
-        begin = time.perf_counter()
-        found = await asyncio.gather(*(one(i) for i in range(len(asked))))
-        seconds = time.perf_counter() - begin
+    await door.llm.reset_prefix_cache()
+    begin = time.perf_counter()
+    found = await asyncio.gather(*(one(i) for i in range(len(asked))))
+    seconds = time.perf_counter() - begin
+    await door.llm.reset_prefix_cache()
     answers = [
         completion(
             said.text, "stop", prefix="", opened=opened, prompt_tokens=0, output_tokens=len(said.token_ids)
         )
         for said, (_, opened) in zip(found, rendered, strict=True)
     ]
-    return sum(c.output_tokens for c in answers) / seconds, spoken(answers)
+    return seconds, spoken(answers)
 
 
 def spoken(answers: Sequence[Completion]) -> set[str]:
     return {str((c.thinking, c.response, c.output_tokens)) for c in answers}
 
 
-def compare(kind: str, count: int, n: int, rounds: int) -> dict[str, Any]:
-    """The figures of one kind of engine."""
-    make = WatchedHF if kind == "hf" else WatchedVLLM
-    engine = make(str(TEACHER), max_tokens=160)
-    rates: dict[str, list[float]] = {"sample": [], "bare": [], "engine": []}
-    same: list[float] = []
+def compare_hf(count: int, n: int, rounds: int) -> dict[str, Any]:
+    """Of `hf`, beside `generate` and beside our engine without a pipeline."""
+    engine = WatchedHF(str(TEACHER), max_tokens=160)
     sampled(engine, 4, 1)  # what is slow for once
+    mine, bare, alone, same = [], [], [], []
     for _ in range(rounds):
         seconds, tokens, texts = sampled(engine, count, n)
-        rates["sample"].append(tokens / seconds)
+        mine.append(tokens / seconds)
         asked = list(engine.gauge.asked)
-        if kind == "hf":
-            rates["bare"].append(in_a_thread(generated, engine, asked))
-            seconds, answers = asyncio.run(engine_alone(engine, asked))
-            rates["engine"].append(tokens / seconds)
-            alone = spoken(answers)
-        else:
-            rate, alone = asyncio.run(vllm_alone(engine, asked))
-            rates["bare"].append(rate)
-        same.append(len(texts & alone) / len(texts))
+        bare.append(in_a_thread(generated, engine, asked))
+        seconds, answers = asyncio.run(engine_alone(engine, asked))
+        alone.append(tokens / seconds)
+        same.append(len(texts & spoken(answers)) / len(texts))
     single = asyncio.run(one_at_a_time(engine, asked[:: max(1, len(asked) // 24)]))
-    middle = {name: statistics.median(found) if found else None for name, found in rates.items()}
-    share = [sample / bare for sample, bare in zip(rates["sample"], rates["bare"], strict=True)]
-    return {
-        "kind": kind,
-        "requests": len(asked),
-        **middle,
-        "single": single,
-        "same": min(same),
-        "share": share,
-    }
+    return figures("hf", len(asked), mine, bare, single, same) | {"engine": statistics.median(alone)}
+
+
+def compare_vllm(count: int, n: int, rounds: int) -> dict[str, Any]:
+    """Of `vllm`; each run lies between two feeds of the bare engine, on the engine that it has opened."""
+    plain, fed = WatchedVLLM(str(TEACHER), max_tokens=160), []
+
+    async def feed(open_engine: Any) -> None:
+        fed.append(await vllm_alone(open_engine, asked))
+
+    engine = WatchedVLLM(str(TEACHER), max_tokens=160, beside=feed)
+    sampled(plain, count, n)  # what is slow for once, and what is asked
+    asked = list(plain.gauge.asked)
+    mine, bare, same = [], [], []
+    for _ in range(rounds):
+        seconds, tokens, texts = sampled(engine, count, n)
+        mine.append(tokens / seconds)
+        (before, said), (after, again) = fed[-2:]
+        bare.append(2 * tokens / (before + after))
+        same.append(len(texts & said & again) / len(texts))
+    single = asyncio.run(one_at_a_time(plain, asked[:: max(1, len(asked) // 24)]))
+    return figures("vllm", len(asked), mine, bare, single, same) | {"engine": None}
+
+
+def figures(
+    kind: str, requests: int, mine: list[float], bare: list[float], single: float, same: list[float]
+) -> dict[str, Any]:
+    """Medians of tokens a second; of shares each round's."""
+    share = [sample / alone for sample, alone in zip(mine, bare, strict=True)]
+    rates = {"sample": statistics.median(mine), "bare": statistics.median(bare), "single": single}
+    return {"kind": kind, "requests": requests, **rates, "same": min(same), "share": share}
 
 
 def print_rates(found: Sequence[dict[str, Any]]) -> None:
@@ -223,12 +239,12 @@ def print_wanted(rates: Sequence[dict[str, Any]], shares: dict[str, dict[str, An
 
 def main() -> int:
     if sys.argv[1:2] == ["vllm"]:
-        print(json.dumps(compare("vllm", *map(int, sys.argv[2:]))))
+        print(json.dumps(compare_vllm(*map(int, sys.argv[2:]))))
         return 0
     small = sys.argv[1:] == ["small"]
-    size = (48, 2, 1) if small else (256, 3, ROUNDS)
+    size, of_vllm = ((48, 2, 1), (48, 2, 1)) if small else ((256, 3, ROUNDS), (256, 6, ROUNDS_VLLM))
     print(facts("torch") + "\n", flush=True)
-    ours, theirs = compare("hf", *size), with_vllm(__file__, size[0], size[1] * (1 if small else 3), size[2])
+    ours, theirs = compare_hf(*size), with_vllm(__file__, *of_vllm)
     rates = [ours, *([theirs] if isinstance(theirs, dict) else [])]
     print_rates(rates)
     if isinstance(theirs, str) and not isinstance(theirs, Failed):

@@ -76,21 +76,24 @@ def test_packages_that_do_not_fit_are_named(tiny_model: Path, monkeypatch: pytes
         open_and_close(VLLM(str(tiny_model)))
 
 
-@pytest.mark.parametrize("device", ["cuda", "cpu"])
-def test_vllm_is_started_with_its_prefix_cache(
-    device: str, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("device", "gib", "sequences"), [("cuda", 80, 1024), ("cuda", 24, 256), ("cpu", 512, 256)]
+)
+def test_vllm_is_started_with_its_prefix_cache_and_a_batch_as_large_as_its_own(
+    device: str, gib: int, sequences: int, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Args(SimpleNamespace):
         def create_model_config(self) -> Any:
             return SimpleNamespace(max_model_len=512)
 
-    platform = SimpleNamespace(device_type=device, get_device_total_memory=lambda: 1 << 40)
+    platform = SimpleNamespace(device_type=device, get_device_total_memory=lambda: gib << 30)
     fake_vllm(monkeypatch, SimpleNamespace(current_platform=platform))
     started = SimpleNamespace(AsyncLLM=SimpleNamespace(from_engine_args=lambda args: args))
     monkeypatch.setitem(sys.modules, "vllm.engine.arg_utils", SimpleNamespace(AsyncEngineArgs=Args))
     monkeypatch.setitem(sys.modules, "vllm.v1.engine.async_llm", started)
     args, _ = vllm_start.start(VLLM(str(tiny_model)), None)
     assert args.enable_prefix_caching is True
+    assert args.max_num_seqs == sequences <= VLLM.concurrency
 
 
 def test_a_length_that_leaves_no_room_is_an_error_before_the_start(tiny_model: Path) -> None:
@@ -135,15 +138,16 @@ class Letters:
 
     async def ask(self, ids: list[int], **o: Any) -> Any:
         rng, new, text = random.Random(f"{ids} {o['seed']}"), [], ""
+        told = str if o["detokenize"] else lambda _: ""
         able = [i for i in range(5) if i not in (o["logit_bias"] or {})]
         while len(new) < o["max_tokens"]:
             new.append(rng.choice(able))
             if new[-1] == 4:
-                return self._said(text, new, "stop", None)
+                return self._said(told(text), new, "stop", None)
             text += self.texts[new[-1]]
             if hit := [s for s in o["stop"] if s in text]:
                 return self._said(text[: text.index(hit[0])], new, "stop", hit[0])
-        return self._said(text, new, "length", None)
+        return self._said(told(text), new, "length", None)
 
     def _said(self, text: str, new: list[int], finish: str, why: str | None) -> Any:
         chances = [{i: SimpleNamespace(logprob=-1.0)} for i in new]

@@ -7,7 +7,7 @@ import heapq
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,15 +50,20 @@ class Watched:
     """To be mixed into an engine that has a field `gauge`: opening is timed, and calls are counted."""
 
     gauge: Gauge
+    beside: Callable[[Any], Awaitable[None]] | None = None  # done with the open engine, before and after
 
     async def __aenter__(self) -> Any:
         at = time.perf_counter()
         await super().__aenter__()  # type: ignore[misc]
+        if self.beside:
+            await self.beside(self)
         self.gauge.closed.append((at, time.perf_counter()))
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         at = time.perf_counter()
+        if self.beside:
+            await self.beside(self)
         await super().__aexit__(*exc)  # type: ignore[misc]
         self.gauge.closed.append((at, time.perf_counter()))
 
@@ -84,6 +89,9 @@ class WatchedVLLM(Watched, VLLM):
     """The vllm engine."""
 
     gauge: Gauge = field(kw_only=True, repr=False, compare=False, default_factory=Gauge)
+    beside: Callable[[Any], Awaitable[None]] | None = field(
+        kw_only=True, repr=False, compare=False, default=None
+    )
 
 
 @dataclass

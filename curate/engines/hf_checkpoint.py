@@ -118,7 +118,7 @@ class Checkpoint:
 
     def ids(self, text: str) -> list[int]:
         """The tokens of a rendered prompt; the template has already put what stands at its start."""
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return self.words.ids(text)
 
     def room(self, tokens: int, wanted: int, what: str) -> int:
         """How many tokens the context holds beyond these; where that is less than wanted, this call fails."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 SEAM = 4  # tokens decoded along with what follows them: what a token looks like may depend on those before it
 _PART = "\ufffd"  # stands for bytes that are no whole character
+_PROMPTS = 16  # whose tokens are remembered: the samples of one problem are asked one after another
 _LISTS = 64  # of strings, for which it is known what can end them
 
 
@@ -16,7 +17,12 @@ class Words:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
+        self._cut = lru_cache(_PROMPTS)(lambda text: tokenizer(text, add_special_tokens=False)["input_ids"])
         self._can_end: dict[tuple[str, ...], dict[int, bool]] = {}
+
+    def ids(self, text: str) -> list[int]:
+        """The tokens of a text, in which the special ones stand already."""
+        return [*self._cut(text)]
 
     def text(self, ids: Sequence[int]) -> str:
         """Tokens as they read by themselves."""

@@ -18,7 +18,7 @@ from curate.engines.hf_checkpoint import Checkpoint, load_tokenizer, revision_of
 from curate.engines.hf_jobs import Drawn
 from curate.engines.sampling import AsDrawn, Sampled, Sampling
 from curate.engines.vllm_draw import Draw, containing, finished, own_chances, vocabulary
-from curate.engines.vllm_start import refusals, start
+from curate.engines.vllm_start import AT_ONCE, refusals, start
 from curate.errors import CallFailed, EngineDown, UserError
 from curate.step import Completion, Message, TokenScores
 
@@ -79,6 +79,7 @@ class VLLM(Sampled):
 
     knobs: ClassVar[type[Sampling]] = Knobs
     loads: ClassVar[bool] = True
+    concurrency: ClassVar[int] = AT_ONCE  # in flight; those for which there is no place wait in vLLM
     least: ClassVar[Mapping[str, float]] = {"max_model_len": 1, "tensor_parallel_size": 1}
     min_p: float = field(default=0.0, kw_only=True)
     presence_penalty: float = field(default=0.0, kw_only=True)
@@ -183,7 +184,9 @@ class VLLM(Sampled):
             return TokenScores((), (), (), (), None, () if top_k else None, () if rank else None)
         checkpoint.room(len(ids) + len(text_ids), 1, "prompt and text")  # vLLM always draws one token more
         answer = finished(
-            await self._ask(ids + text_ids, max_tokens=1, temperature=0.0, prompt_logprobs=top_k)
+            await self._ask(
+                ids + text_ids, max_tokens=1, temperature=0.0, prompt_logprobs=top_k, detokenize=False
+            )
         )
         found = [answer.prompt_logprobs[len(ids) + i] for i in range(len(text_ids))]
         return TokenScores(
@@ -206,15 +209,15 @@ class VLLM(Sampled):
 
     async def _ask(self, ids: list[int], **asked: Any) -> Any:
         """vLLM's whole answer to one request."""
-        from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
+        from vllm.sampling_params import RequestOutputKind, SamplingParams
         from vllm.v1.engine.exceptions import EngineDeadError
 
         verbatim = {"skip_special_tokens": False, "spaces_between_special_tokens": False}
+        own = {"output_kind": RequestOutputKind.FINAL_ONLY, "skip_clone": True}  # made for this request
         door, task, answer = self._opened(), asyncio.current_task(), None
         door.asking.add(task)
         try:
-            params = SamplingParams(**asked, **verbatim, output_kind=RequestOutputKind.FINAL_ONLY)
+            params = SamplingParams(**asked, **verbatim, **own)
             prompt = {"type": "token", "prompt_token_ids": ids}
             async for said in door.llm.generate(prompt, params, request_id=uuid.uuid4().hex):
                 answer = said

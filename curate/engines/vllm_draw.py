@@ -36,8 +36,8 @@ class Draw:
 
     async def run(self, ask: Callable[..., Awaitable[Any]], sampling: dict[str, Any]) -> Drawn:
         """`ask(ids, **options)` is vLLM's answer to one request. Equal draws make equal requests."""
-        # a leading space is no part of what vLLM forbids, so such a ban would forbid too much
-        sampling = {**sampling, "bad_words": [b for b in self.ban if b == b.lstrip()]}
+        sampling = sampling | self._ends()
+        reads = sampling["detokenize"]
         new: list[int] = []
         own: list[float] = []
         refused: set[int] = set()  # tokens that may not come next
@@ -46,7 +46,6 @@ class Draw:
                 self.ids + new,
                 max_tokens=1 if refused else self.limit - len(new),
                 seed=sample_seed(self.seed, -turn),
-                stop=[*self.stop, *self.ban],
                 logit_bias=dict.fromkeys(self.never | refused, _NEVER) or None,
                 **sampling,
             )
@@ -60,16 +59,16 @@ class Draw:
             if good is not None:
                 refused = {tokens[good]} if kept else refused | {tokens[good]}
                 continue
-            text = self._text(new[:-1] if ended else new) if turn else said.text
+            text = said.text if reads and not turn else self._text(new[:-1] if ended else new)
             if ended or not refused or len(new) >= self.limit or cut_at(text, self.stop) is not None:
                 break
             refused = set()
-        stopped = cut_at(text, self.stop) if turn else said.text if said.finish_reason == "stop" else None
+        stopped = cut_at(text, self.stop) if turn else text if said.finish_reason == "stop" else None
         finish: Literal["stop", "length"] = "stop" if ended or stopped is not None else "length"
         whole, kept = text, new
         if finish == "length":
             whole, kept = self.words.whole_after(self.ids[-SEAM:], new)
-            text = whole if turn else text  # at the first turn vLLM sees to that
+            text = text if reads and not turn else whole  # what vLLM has read ends with a whole character
         elif not ended:
             whole = self._text(new)
         hit = said.stop_reason if isinstance(said.stop_reason, str) else ""
@@ -77,6 +76,15 @@ class Draw:
         text = text if stopped is None else stopped
         ids = None if ended or whole != text + at else tuple(kept)
         return Drawn(text, finish, len(new), tuple(own), at, ids)
+
+    def _ends(self) -> dict[str, Any]:
+        """What vLLM has to know of the strings. Where none ends a turn it need not read what it writes.
+
+        A leading space is no part of what it forbids, so such a ban would forbid too much.
+        """
+        strings = [*self.stop, *self.ban]
+        words = [b for b in self.ban if b == b.lstrip()]
+        return {"stop": strings, "bad_words": words, "detokenize": bool(strings)}
 
     def _good(self, before: list[int], new: list[int]) -> int | None:
         """How many of the new tokens may stay: those before the one that completes a ban; None for all."""
