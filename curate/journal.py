@@ -1,8 +1,8 @@
 """Every completed model call is on disk before anybody uses its answer, until its row's answer is in a part.
 
 One sqlite file a run (WAL, group commit: all calls that finished while the last commit was under way go into
-the next; one that took long waits a little for company). After `kill -9` a long `ask` starts again and finds
-its earlier calls here. The ledger lives in the same file: a call and its cost are one transaction.
+the next). After `kill -9` a long `ask` starts again and finds its earlier calls here. The ledger lives in the
+same file: a call and its cost are one transaction.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,8 +42,6 @@ LEDGER: dict[str, Any] = {
     "usd": pl.Float64,  # null where nobody has said a price
 }
 AT_ONCE = 1_000  # calls that one statement inserts, well under sqlite's bound on parameters
-_PATIENCE = 0.02  # of the time that a call took: a commit for each would disturb an engine in this machine
-_LEAST_S, _MOST_S = 1e-3, 0.1  # the event loop counts in milliseconds
 _ADDED = ("rows_paid", "calls", "failed", "prompt_tokens", "output_tokens", "seconds")
 
 
@@ -65,7 +64,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        self._pending: list[tuple[Call, asyncio.Future[None], float]] = []  # with how long each may wait
+        self._pending: list[tuple[Call, asyncio.Future[None]]] = []
         self._committer: asyncio.Task[None] | None = None
         self._ids: dict[tuple[str, str], list[int]] = {}  # (step, row) → its calls that are not forgotten
         self._db: sqlite3.Connection = self._thread.submit(self._open, path).result()
@@ -110,13 +109,10 @@ class Journal:
         found = self._thread.submit(lambda: self._db.execute(query, (step,)).fetchall()).result()
         return [row for (row,) in found]
 
-    async def keep(self, call: Call, took: float = 0.0) -> None:
-        """Returns once the call and what it cost are committed. Until then it counts as in flight.
-
-        took: the seconds until its answer came; a fiftieth of that, a commit may wait for others.
-        """
+    async def keep(self, call: Call) -> None:
+        """Returns once the call and what it cost are committed. Until then it counts as in flight."""
         done = asyncio.get_running_loop().create_future()
-        self._pending.append((call, done, min(took * _PATIENCE, _MOST_S)))
+        self._pending.append((call, done))
         if self._committer is None or self._committer.done():
             self._committer = asyncio.create_task(self._commit_pending())  # its own: no row's end may end it
         await done
@@ -129,12 +125,10 @@ class Journal:
     async def _commit_pending(self) -> None:
         loop = asyncio.get_running_loop()
         while self._pending:
-            if (patience := self._pending[0][2]) >= _LEAST_S:
-                await asyncio.sleep(patience)
             batch, self._pending = self._pending, []
-            insert = loop.run_in_executor(self._thread, self._insert, [call for call, *_ in batch])
+            insert = loop.run_in_executor(self._thread, self._insert, [call for call, _ in batch])
             [error] = await asyncio.gather(insert, return_exceptions=True)  # whatever it is, nobody waits on
-            for _, done, _ in batch:
+            for _, done in batch:
                 if not done.done():
                     done.set_exception(error) if error else done.set_result(None)
 
@@ -225,6 +219,20 @@ def _spent(calls: Sequence[Call]) -> dict[tuple[str, str, str], dict[str, float]
         usd = [c.usd for c in some if c.usd is not None]
         lines[line] = {"calls": len(some), **tokens, **({"usd": sum(usd)} if usd else {})}
     return lines
+
+
+def damage(path: Path) -> str:
+    """What is wrong with the file of a journal; empty where nothing is, or there is no file."""
+    if not path.exists():
+        return ""
+    try:
+        with closing(sqlite3.connect(path)) as db:
+            found = str(db.execute("pragma quick_check(1)").fetchone()[0])
+            return "" if found == "ok" else found
+    except sqlite3.OperationalError:
+        raise  # locked, unreadable or on a full disk: that is not damage
+    except sqlite3.DatabaseError as e:
+        return str(e)
 
 
 def _ledger_line(

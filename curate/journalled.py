@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import functools
 import json
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields
@@ -122,7 +121,6 @@ class Journalled:
         more: dict[str, Any] = {"had": had} if had else {}
         async with self._place():
             await self.budget.begin()
-            began = time.perf_counter()
             try:
                 asked = self.engine.chat(messages, seed=chosen, **options, **more)
                 replies, tokens, failed = await _came(asked, had)
@@ -132,7 +130,7 @@ class Journalled:
                     self.budget.close()
             finally:
                 self.budget.end()
-        await self._keep(key, [r and _told(r) for r in replies], *tokens, usd, began)
+        await self._keep(key, [r and _told(r) for r in replies], *tokens, usd)
         if lost:
             raise EngineDown(
                 f"the answers of {self.name!r} do not say how many tokens they cost, so no budget can "
@@ -150,14 +148,13 @@ class Journalled:
             return TokenScores(**{k: _tuple(v) for k, v in json.loads(known).items()})
         async with self._place():
             await self.budget.begin()
-            began = time.perf_counter()
             try:
                 scores: TokenScores = await self.engine.score(messages, text, **options)  # type: ignore[attr-defined]
                 read = scores.prompt_tokens + len(scores.ids)
                 usd = self.budget.pay(self.name, read, 0)
             finally:
                 self.budget.end()
-        await self._keep(key, vars(scores), read, 0, usd, began)
+        await self._keep(key, vars(scores), read, 0, usd)
         return scores
 
     @asynccontextmanager
@@ -177,16 +174,16 @@ class Journalled:
         return content_hash(row.key, asked, row.seen[asked])
 
     async def _keep(
-        self, key: str, reply: Any, prompt_tokens: int, output_tokens: int, usd: float | None, began: float
+        self, key: str, reply: Any, prompt_tokens: int, output_tokens: int, usd: float | None
     ) -> None:
-        took, text, half = time.perf_counter() - began, _to_json(reply), False
+        text, half = _to_json(reply), False
         try:
             text.encode()
         except UnicodeEncodeError:
             text, half = "[]", True  # what it cost is kept
         self.told(output_tokens)
         of_step = self.step, _row.get().key, text, self.fingerprint_of_step, self.name
-        await self.journal.keep(Call(key, *of_step, prompt_tokens, output_tokens, usd), took)
+        await self.journal.keep(Call(key, *of_step, prompt_tokens, output_tokens, usd))
         if half:
             raise CallFailed("the model's answer holds half of a surrogate pair; no file can hold that")
 

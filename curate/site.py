@@ -6,9 +6,8 @@ import fcntl
 import logging
 import os
 import shutil
-import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from errno import EACCES, ENOTDIR
 from functools import cache
 from pathlib import Path
@@ -23,7 +22,7 @@ from curate.doors import Doors
 from curate.errors import CurateError, InputError, Interrupted, UserError
 from curate.identity import engines, model_name
 from curate.inputs import files_of
-from curate.journal import Journal
+from curate.journal import Journal, damage
 from curate.parts import disk_trouble, disk_trouble_in_one_sentence, whole, write_json
 from curate.pool import Pool
 from curate.read import Loaded
@@ -212,17 +211,3 @@ def _alone(out: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
-
-
-def damage(path: Path) -> str:
-    """What is wrong with the file of a journal; empty where nothing is, or there is no file."""
-    if not path.exists():
-        return ""
-    try:
-        with closing(sqlite3.connect(path)) as db:
-            found = str(db.execute("pragma quick_check(1)").fetchone()[0])
-            return "" if found == "ok" else found
-    except sqlite3.OperationalError:
-        raise  # locked, unreadable or on a full disk: that is not damage
-    except sqlite3.DatabaseError as e:
-        return str(e)

@@ -22,10 +22,9 @@ from served import ENVIRONMENT, free_port, shop
 import curate
 from curate.engines.scripted import Scripted
 from curate.errors import InputError
-from curate.journal import LEDGER, Journal
+from curate.journal import LEDGER, Journal, damage
 from curate.parts import write_json
 from curate.run import Run
-from curate.site import damage
 
 RECIPE = ROOT / "benchmarks" / "mixed" / "recipe.py"
 TABLES = ("live.parquet", "dropped.parquet")

@@ -44,31 +44,6 @@ def test_a_group_larger_than_a_statement_is_kept_whole_and_in_order(journal: Jou
     assert journal.ledger()["calls"].to_list() == [len(calls)]
 
 
-@pytest.mark.parametrize(("took", "commits"), [(0.0, [1, 2]), (5.0, [3])])
-def test_a_commit_waits_for_others_where_the_answer_was_long_in_coming(
-    journal: Journal, monkeypatch: pytest.MonkeyPatch, took: float, commits: list[int]
-) -> None:
-    made: list[int] = []
-    insert, going_on = journal._insert, threading.Event()
-
-    def heard(calls: Sequence[Call]) -> None:
-        going_on.wait(60)  # the disk takes its time
-        made.append(len(calls))
-        insert(calls)
-
-    async def one_after_another() -> None:
-        async with asyncio.TaskGroup() as group:
-            for i in range(3):
-                group.create_task(journal.keep(call(i), took))
-                for _ in range(5):
-                    await asyncio.sleep(0)
-            going_on.set()
-
-    monkeypatch.setattr(journal, "_insert", heard)
-    asyncio.run(one_after_another())
-    assert made == commits and len(journal.replies("sample")) == 3
-
-
 def test_a_call_that_cannot_be_kept_is_an_error_and_no_wait(journal: Journal) -> None:
     with pytest.raises(OverflowError):
         keep(journal, call(1)._replace(prompt_tokens=1 << 80))

@@ -138,7 +138,7 @@ def test_the_call_of_the_row_begun_first_is_next() -> None:
     """Three rows at one place: the third holds it, the second asks, then the first, who is let in before."""
 
     class Kept:
-        async def keep(self, call: Any, took: float) -> None:
+        async def keep(self, call: Any) -> None:
             pass
 
     async def go() -> list[str]:
@@ -169,7 +169,7 @@ def test_a_reply_is_the_same_when_it_is_bought_and_when_it_is_remembered() -> No
     kept: list[Any] = []
 
     class Kept:
-        async def keep(self, call: Any, took: float) -> None:
+        async def keep(self, call: Any) -> None:
             kept.append(call)
 
     @dataclass(frozen=True)

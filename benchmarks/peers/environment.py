@@ -46,7 +46,7 @@ class Failed(str):
     """Why a peer that is installed gave no figures."""
 
 
-def with_vllm(script: str, *size: int) -> dict[str, Any] | str:
+def with_vllm(script: str, *size: int) -> Any:
     """What `script vllm SIZE…` prints last, as JSON, where vLLM for the CPU is; or why there is none.
 
     `Failed` where vLLM is there and the script ended with an error.
@@ -58,5 +58,4 @@ def with_vllm(script: str, *size: int) -> dict[str, Any] | str:
     ended = subprocess.run(command, capture_output=True, text=True)
     if ended.returncode:
         return Failed(f"vllm failed: {ended.stderr.strip().splitlines()[-3:]}")
-    found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
-    return found
+    return json.loads(ended.stdout.splitlines()[-1])

@@ -37,7 +37,6 @@ class Draw:
     async def run(self, ask: Callable[..., Awaitable[Any]], sampling: dict[str, Any]) -> Drawn:
         """`ask(ids, **options)` is vLLM's answer to one request. Equal draws make equal requests."""
         sampling = sampling | self._ends()
-        reads = sampling["detokenize"]
         new: list[int] = []
         own: list[float] = []
         refused: set[int] = set()  # tokens that may not come next
@@ -59,7 +58,8 @@ class Draw:
             if good is not None:
                 refused = {tokens[good]} if kept else refused | {tokens[good]}
                 continue
-            text = said.text if reads and not turn else self._text(new[:-1] if ended else new)
+            hit = said.stop_reason if isinstance(said.stop_reason, str) else ""
+            text = said.text if hit and not turn else self._text(new[:-1] if ended else new)
             if ended or not refused or len(new) >= self.limit or cut_at(text, self.stop) is not None:
                 break
             refused = set()
@@ -67,11 +67,10 @@ class Draw:
         finish: Literal["stop", "length"] = "stop" if ended or stopped is not None else "length"
         whole, kept = text, new
         if finish == "length":
-            whole, kept = self.words.whole_after(self.ids[-SEAM:], new)
-            text = text if reads and not turn else whole  # what vLLM has read ends with a whole character
+            text, kept = self.words.whole_after(self.ids[-SEAM:], new)
+            whole = text
         elif not ended:
             whole = self._text(new)
-        hit = said.stop_reason if isinstance(said.stop_reason, str) else ""
         at = stop_in(text, self.stop) if turn else hit
         text = text if stopped is None else stopped
         ids = None if ended or whole != text + at else tuple(kept)

