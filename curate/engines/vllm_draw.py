@@ -49,7 +49,8 @@ class Draw:
                 **sampling,
             )
             said = finished(answer).outputs[0]
-            ended = said.finish_reason == "stop" and not isinstance(said.stop_reason, str)
+            hit = said.stop_reason if isinstance(said.stop_reason, str) else ""
+            ended = said.finish_reason == "stop" and not hit
             tokens = list(said.token_ids)
             good = self._good(new, tokens[:-1] if ended else tokens)
             kept = tokens if good is None else tokens[:good]
@@ -58,7 +59,6 @@ class Draw:
             if good is not None:
                 refused = {tokens[good]} if kept else refused | {tokens[good]}
                 continue
-            hit = said.stop_reason if isinstance(said.stop_reason, str) else ""
             text = said.text if hit and not turn else self._text(new[:-1] if ended else new)
             if ended or not refused or len(new) >= self.limit or cut_at(text, self.stop) is not None:
                 break
