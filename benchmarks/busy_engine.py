@@ -1,13 +1,14 @@
 """How busy a run keeps its engine: tokens a second beside the bare engine, and where the engine waits.
 
-    python benchmarks/busy_engine.py [small]        # a quarter of an hour on two cores; small: a minute
+    python benchmarks/busy_engine.py [small]        # three quarters of an hour on two cores; small: minutes
 
 1. `Sample` over the demo's problems and teacher, from the problems' file to the finished run, without the
    loading of the model. Beside it the bare engine, given the same requests at once: for `hf` transformers'
    `generate` in batches of as many rows, sorted by length; for `vllm` AsyncLLM.generate, before each run and
-   after it, on the engine that the run has opened, its prompts cut into tokens beforehand. vLLM's build for
-   the CPU has an environment of its own, which `make install-vllm` makes. The texts are compared with those
-   that the engine gives to the same requests without a pipeline; in bfloat16 a few differ, by rounding.
+   after it, on the engine that the run has opened, its prompts cut into tokens beforehand, asked in two ways:
+   as it stands, and without the text, as our engine asks it. vLLM's build for the CPU has an environment of
+   its own, which `make install-vllm` makes. The texts are compared with those that the engine gives to the
+   same requests without a pipeline; in bfloat16 a few differ, by rounding.
    `generate` runs in a thread that ends: those that torch keeps for one that stays slow the engine, as they
    would in a notebook that has used torch itself.
 2. A whole pipeline: sample, verify, a rewriter of six calls a row, verify again. Counted is the time from the
@@ -18,9 +19,8 @@
    `hf`, and on an engine that answers when a GPU would: 128 sequences in continuous batching, a step of 1 ms
    and 8 µs for each sequence, log-normal lengths (median 400 tokens, sigma 0.7, at most 2048).
 
-Medians of five rounds, of shares those of each round; on vLLM of nine with either way to ask the bare engine:
-as it stands, and without the text, as our engine asks it. Exit code 1 where more than one text in ten
-differs, or vLLM is installed and fails.
+Medians of five rounds, of shares those of each round; on vLLM of eleven. Exit code 1 where more than one text
+in ten differs, or vLLM is installed and fails.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from curate.demo import WORLD  # noqa: E402
 from curate.engines.sampling import completion  # noqa: E402
 from curate.step import Completion  # noqa: E402
 
-TEACHER, BATCH, ROUNDS, ROUNDS_VLLM = WORLD / "teacher", 128, 5, 9
+TEACHER, BATCH, ROUNDS, ROUNDS_VLLM = WORLD / "teacher", 128, 5, 11
 BOUNDS = {"hf": 0.95, "vllm": 0.97, "vllm, asked in our way": 0.97}  # wanted of the bare engine
 
 
@@ -189,31 +189,32 @@ def compare_hf(count: int, n: int, rounds: int) -> dict[str, Any]:
 
 
 def compare_vllm(count: int, n: int, rounds: int) -> list[dict[str, Any]]:
-    """Of `vllm`; each run lies between two feeds of the bare engine, on the engine that it has opened.
-
-    In turns the bare engine is asked as it stands, and as our engine asks it.
-    """
-    plain, fed = WatchedVLLM(str(TEACHER), max_tokens=160), []
+    """Of `vllm`; each run lies between feeds of the bare engine, in both ways, on the engine it opened."""
+    plain, asked, fed = WatchedVLLM(str(TEACHER), max_tokens=160), [], []
 
     async def feed(open_engine: Any) -> None:
-        if len(fed) % 2 == 0:
+        """The two ways in turns: which is asked first before a run is asked last after it."""
+        ways = [True, False] if len(fed) // 2 % 4 in (0, 3) else [False, True]
+        if len(fed) % 4 == 0:
             await vllm_alone(open_engine, asked[:BATCH], True)  # what is slow for once
-        fed.append(await vllm_alone(open_engine, asked, len(fed) // 2 % 2 == 0))
+        fed.extend([(reads, *await vllm_alone(open_engine, asked, reads)) for reads in ways])
 
     engine = WatchedVLLM(str(TEACHER), max_tokens=160, beside=feed)
     sampled(plain, count, n)
-    asked = list(plain.gauge.asked)
-    mine, bare, same = [], [], []
-    for _ in range(2 * rounds):
+    asked += plain.gauge.asked
+    mine, bare, same = [], {True: [], False: []}, {True: [], False: []}
+    for _ in range(rounds):
         seconds, tokens, texts = sampled(engine, count, n)
         mine.append(tokens / seconds)
-        (before, said), (after, again) = fed[-2:]
-        bare.append(2 * tokens / (before + after))
-        same.append(len(texts & said & again) / len(texts))
+        for reads in (True, False):
+            (before, said), (after, again) = (found for way, *found in fed[-4:] if way == reads)
+            bare[reads].append(2 * tokens / (before + after))
+            same[reads].append(len(texts & said & again) / len(texts))
     single = asyncio.run(one_at_a_time(plain, asked[:: max(1, len(asked) // 24)]))
+    kinds = {"vllm": True, "vllm, asked in our way": False}
     return [
-        figures(kind, len(asked), mine[i::2], bare[i::2], single, same[i::2]) | {"engine": None}
-        for i, kind in enumerate(("vllm", "vllm, asked in our way"))
+        figures(kind, len(asked), mine, bare[reads], single, same[reads]) | {"engine": None}
+        for kind, reads in kinds.items()
     ]
 
 
@@ -255,7 +256,7 @@ def main() -> int:
         print(json.dumps(compare_vllm(*map(int, sys.argv[2:]))))
         return 0
     small = sys.argv[1:] == ["small"]
-    size, of_vllm = ((48, 2, 1), (48, 2, 1)) if small else ((256, 3, ROUNDS), (256, 6, ROUNDS_VLLM))
+    size, of_vllm = ((48, 2, 1), (48, 2, 1)) if small else ((256, 3, ROUNDS), (256, 12, ROUNDS_VLLM))
     print(facts("torch") + "\n", flush=True)
     ours, theirs = compare_hf(*size), with_vllm(__file__, *of_vllm)
     rates = [ours, *([] if isinstance(theirs, str) else theirs)]
