@@ -41,6 +41,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as the command line does, be
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
+from peers.bare import generated, spoken, vllm_alone  # noqa: E402
 from peers.busy import WatchedHF, WatchedVLLM  # noqa: E402
 from peers.environment import Failed, with_vllm  # noqa: E402
 from peers.machine import facts, wanted  # noqa: E402
@@ -49,7 +50,6 @@ from peers.waits import lost, print_shares, simulated, whole  # noqa: E402
 
 import curate  # noqa: E402
 from curate.demo import WORLD  # noqa: E402
-from curate.engines.sampling import completion  # noqa: E402
 from curate.step import Completion  # noqa: E402
 
 TEACHER, BATCH, ROUNDS, ROUNDS_VLLM = WORLD / "teacher", 128, 5, 11
@@ -94,83 +94,6 @@ def in_a_thread(ask: Callable[..., float], *args: Any) -> float:
         return thread.submit(ask, *args).result()
 
 
-def generated(engine: WatchedHF, asked: Sequence[Any]) -> float:
-    """Tokens a second of transformers' own `generate`, the model loaded as the engine loads it."""
-    import torch
-
-    from curate.engines.hf_checkpoint import load
-
-    loaded = load(engine.model, None, None, engine.dtype)
-    texts = sorted(
-        (loaded.render(messages, "")[0] for messages, _ in asked), key=lambda t: len(loaded.ids(t))
-    )
-    tokens, begin = 0, time.perf_counter()
-    for i in range(0, len(texts), BATCH):
-        inputs = loaded.tokenizer(
-            texts[i : i + BATCH],
-            return_tensors="pt",
-            padding=True,
-            padding_side="left",
-            add_special_tokens=False,
-        )
-        inputs = {k: inputs[k] for k in ("input_ids", "attention_mask")}
-        with torch.inference_mode():
-            out = loaded.model.generate(
-                **inputs,
-                do_sample=True,
-                temperature=1.0,
-                top_k=0,
-                top_p=1.0,
-                max_new_tokens=engine.max_tokens,
-            )
-        for row in out[:, inputs["input_ids"].shape[1] :].tolist():
-            ends = [k for k, token in enumerate(row) if token in loaded.ends]
-            tokens += ends[0] + 1 if ends else len(row)
-    return tokens / (time.perf_counter() - begin)
-
-
-async def vllm_alone(engine: WatchedVLLM, asked: Sequence[Any], reads: bool) -> tuple[float, set[str]]:
-    """Seconds of AsyncLLM.generate, open and started as by the engine; and what was said.
-
-    reads: vLLM turns tokens into text and copies the options, as by itself; or neither, as it is asked by the
-    engine, and each answer is read at its end.
-    """
-    from vllm import SamplingParams
-    from vllm.sampling_params import RequestOutputKind
-
-    door = engine._door
-    assert door is not None
-    rendered = [door.checkpoint.render(messages, "") for messages, _ in asked]
-    ids = [door.checkpoint.ids(prompt) for prompt, _ in rendered]
-
-    async def one(i: int) -> Any:
-        params = SamplingParams(
-            temperature=1.0, seed=asked[i][1]["seed"], max_tokens=engine.max_tokens,
-            output_kind=RequestOutputKind.FINAL_ONLY, skip_special_tokens=False,
-            spaces_between_special_tokens=False, detokenize=reads, skip_clone=not reads,
-        )  # fmt: skip
-        async for said in door.llm.generate({"prompt_token_ids": ids[i]}, params, request_id=str(i)):
-            answer = said
-        said = answer.outputs[0]
-        ids_said = said.token_ids[: len(said.token_ids) - (said.finish_reason == "stop")]
-        return said.text if reads else door.checkpoint.words.text(ids_said), len(said.token_ids)
-
-    assert await door.llm.reset_prefix_cache()
-    begin = time.perf_counter()
-    found = await asyncio.gather(*(one(i) for i in range(len(asked))))
-    seconds = time.perf_counter() - begin
-    assert await door.llm.reset_prefix_cache()
-    answers = [
-        completion(text, "stop", prefix="", opened=opened, prompt_tokens=0, output_tokens=tokens)
-        for (text, tokens), (_, opened) in zip(found, rendered, strict=True)
-    ]
-    return seconds, spoken(answers)
-
-
-def spoken(answers: Sequence[Completion]) -> set[str]:
-    return {str((c.thinking, c.response, c.output_tokens)) for c in answers}
-
-
 def compare_hf(count: int, n: int, rounds: int) -> dict[str, Any]:
     """Of `hf`, beside `generate` and beside our engine without a pipeline."""
     engine = WatchedHF(str(TEACHER), max_tokens=160)
@@ -180,7 +103,7 @@ def compare_hf(count: int, n: int, rounds: int) -> dict[str, Any]:
         seconds, tokens, texts = sampled(engine, count, n)
         mine.append(tokens / seconds)
         asked = list(engine.gauge.asked)
-        bare.append(in_a_thread(generated, engine, asked))
+        bare.append(in_a_thread(generated, engine, asked, BATCH))
         seconds, answers = asyncio.run(engine_alone(engine, asked))
         alone.append(tokens / seconds)
         same.append(len(texts & spoken(answers)) / len(texts))
@@ -196,7 +119,7 @@ def compare_vllm(count: int, n: int, rounds: int) -> list[dict[str, Any]]:
         """The two ways in turns: which is asked first before a run is asked last after it."""
         ways = [True, False] if len(fed) // 2 % 4 in (0, 3) else [False, True]
         if len(fed) % 4 == 0:
-            await vllm_alone(open_engine, asked[:BATCH], True)  # what is slow for once
+            await vllm_alone(open_engine, asked[: open_engine.concurrency], True)  # what is slow for once
         fed.extend([(reads, *await vllm_alone(open_engine, asked, reads)) for reads in ways])
 
     engine = WatchedVLLM(str(TEACHER), max_tokens=160, beside=feed)
@@ -208,7 +131,7 @@ def compare_vllm(count: int, n: int, rounds: int) -> list[dict[str, Any]]:
         mine.append(tokens / seconds)
         for reads in (True, False):
             (before, said), (after, again) = (found for way, *found in fed[-4:] if way == reads)
-            bare[reads].append(2 * tokens / (before + after))
+            bare[reads].append(2 / (1 / before + 1 / after))  # of all tokens, all seconds
             same[reads].append(len(texts & said & again) / len(texts))
     single = asyncio.run(one_at_a_time(plain, asked[:: max(1, len(asked) // 24)]))
     kinds = {"vllm": True, "vllm, asked in our way": False}

@@ -62,9 +62,11 @@ class Watched:
 
     async def __aexit__(self, *exc: object) -> None:
         at = time.perf_counter()
-        if self.beside:
-            await self.beside(self)
-        await super().__aexit__(*exc)  # type: ignore[misc]
+        try:
+            if self.beside:
+                await self.beside(self)
+        finally:
+            await super().__aexit__(*exc)  # type: ignore[misc]
         self.gauge.closed.append((at, time.perf_counter()))
 
     async def chat(self, messages: Sequence[Message], **options: Any) -> list[Completion]:
